@@ -1,0 +1,239 @@
+"""
+Processes: what is compiled, the servers that are measured, the generator that measures them.
+
+Everything started here is ended here, by its process id, on every way out. Nothing waits blindly:
+a server is ready when it has printed its ports.
+"""
+
+import json
+import os
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+
+START = 30.0
+"""Seconds that a server may take to print its ports."""
+
+END = 5.0
+"""Seconds that a server may take to end when asked to; then it is killed."""
+
+DRAIN = 30.0
+"""Seconds that the generator may take beyond the measured time."""
+
+
+class BenchmarkError(Exception):
+    """A measurement is not possible; the text says why, in one line."""
+
+
+@frozen
+class Running:
+    """
+    A server that accepts requests.
+
+    Args:
+        name: Of the server, for messages.
+        pid: Its process.
+        ports: On 127.0.0.1, by transport: ``tcp``, and ``udp`` if it serves that.
+        log: Where its standard error goes.
+    """
+
+    name: str
+    pid: int
+    ports: dict[str, int]
+    log: Path
+
+
+@frozen
+class Load:
+    """
+    What the generator does.
+
+    Args:
+        transport: ``tcp`` or ``udp``.
+        framing: How a reply ends: ``lines``, ``boxes`` or ``datagrams``.
+        requests: The file of requests.
+        connections: How many at the same time.
+        depth: Requests in flight on each of them.
+        warm: Seconds that run first and are not counted.
+        seconds: Seconds that are counted.
+    """
+
+    transport: str
+    framing: str
+    requests: Path
+    connections: int
+    depth: int
+    warm: float
+    seconds: float
+
+
+@frozen
+class Sample:
+    """
+    What the generator counted.
+
+    Args:
+        replies: How many came.
+        lost: Datagrams given up.
+        seconds: Time measured.
+        server_cpu: CPU time that the server's process used meanwhile, all threads, in seconds.
+        generator_cpu: The same of the generator.
+    """
+
+    replies: int
+    lost: int
+    seconds: float
+    server_cpu: float
+    generator_cpu: float
+
+
+def find_compiler() -> list[str]:
+    """
+    Return the command of the C compiler: ``$CC``, or ``cc``.
+
+    Raises:
+        BenchmarkError: There is none, or this is not Linux.
+    """
+    command = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    if not sys.platform.startswith("linux"):
+        raise BenchmarkError(
+            f"the load generator uses epoll, so it needs Linux, not {sys.platform}"
+        )
+    if shutil.which(command[0]) is None:
+        raise BenchmarkError(
+            f"no C compiler ({command[0]!r} is not there); install one, for example "
+            "`apt install gcc libc6-dev` or `dnf install gcc`, or name yours: CC=clang"
+        )
+    return command
+
+
+def compile_program(name: str, folder: Path) -> Path:
+    """
+    Compile ``NAME.c`` of this folder.
+
+    Args:
+        name: Without the ``.c``.
+        folder: Where the program goes.
+
+    Raises:
+        BenchmarkError: There is no compiler, or it fails.
+    """
+    program = folder / name
+    command = [*find_compiler(), "-O2", "-o", str(program), str(HERE / f"{name}.c")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if result.returncode != 0:
+        reason = _last_line(result.stderr) or f"exit code {result.returncode}"
+        raise BenchmarkError(f"`{shlex.join(command)}` failed: {reason}")
+    return program
+
+
+def write_requests(path: Path, requests: Sequence[bytes]) -> Path:
+    """Write a file for the generator: each request after its length in 4 bytes."""
+    path.write_bytes(b"".join(len(request).to_bytes(4, "big") + request for request in requests))
+    return path
+
+
+@contextmanager
+def serving(name: str, command: Sequence[str], folder: Path) -> Iterator[Running]:
+    """
+    Run a server while the block runs.
+
+    Args:
+        name: For messages.
+        command: It must print ``tcp PORT`` or ``tcp PORT udp PORT`` when it is ready.
+        folder: For the log of its standard error.
+
+    Raises:
+        BenchmarkError: It ended, or was not ready in time.
+    """
+    log = folder / f"{name}.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "PYTHONPATH": _search_path()},
+            start_new_session=True,  # Ctrl-C is for us; we end the server
+        )
+    try:
+        yield Running(name, process.pid, _read_ports(process, name, log), log)
+    finally:
+        _end(process)
+
+
+def generate(program: Path, server: Running, load: Load) -> Sample:
+    """
+    Run the generator against a server.
+
+    Raises:
+        BenchmarkError: The generator failed; most often the server did.
+    """
+    command = [
+        str(program),
+        load.transport,
+        load.framing,
+        str(server.ports[load.transport]),
+        str(server.pid),
+        str(load.requests),
+        *(str(value) for value in (load.connections, load.depth, load.warm, load.seconds)),
+    ]
+    limit = load.warm + load.seconds + DRAIN
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        raise BenchmarkError(f"{server.name}: no end of the measurement in {limit:g} s") from None
+    if result.returncode != 0:
+        said = "; ".join(filter(None, map(_last_line, (result.stderr, _read(server.log)))))
+        raise BenchmarkError(f"{server.name}: {said or f'exit code {result.returncode}'}")
+    return Sample(**json.loads(result.stdout))
+
+
+def _search_path() -> str:
+    """Return a PYTHONPATH by which the ``lab`` of this checkout is measured."""
+    return os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
+
+
+def _read_ports(process: subprocess.Popen[bytes], name: str, log: Path) -> dict[str, int]:
+    """Wait for the line that tells the ports."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], START)
+    if not ready:
+        raise BenchmarkError(f"{name}: not ready in {START:g} s")
+    words = process.stdout.readline().decode().split()
+    if not words:
+        raise BenchmarkError(f"{name}: does not start: {_last_line(_read(log))}")
+    return {transport: int(port) for transport, port in zip(words[::2], words[1::2], strict=True)}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, then make it."""
+    process.terminate()
+    try:
+        process.wait(END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _read(log: Path) -> str:
+    """Return what a server wrote to its standard error."""
+    return log.read_text(errors="replace")
+
+
+def _last_line(text: str) -> str:
+    """Return the last line, which most often says what went wrong."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""

@@ -1,0 +1,1 @@
+"""A network-protocol laboratory on Twisted."""

@@ -1,0 +1,1 @@
+"""What runs a core on a transport. Knows no service."""

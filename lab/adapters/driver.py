@@ -1,0 +1,132 @@
+"""
+The one loop that runs a core: feed it, write what it sends, tell what it says, keep one timer.
+
+Knows no transport: a stream and a datagram port both give it a function that writes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from lab.core import BatchCore, Core, Finished
+
+
+def _nowhere(_: Any) -> None:
+    """Where things go that nobody takes."""
+
+
+@define(eq=False)
+class Driver:
+    """
+    Runs one core.
+
+    Args:
+        core: What is run.
+        clock: Gives the time, and calls when it has come.
+
+    Attributes:
+        write: Called with the messages to send; what is sent while there is no transport is
+            dropped, as a network would.
+        tell: Called with each event but `Finished`.
+        finish: Called with the reason when the core wants the connection to end.
+    """
+
+    core: Core
+    clock: IReactorTime
+    write: Callable[[list[bytes]], None] = _nowhere
+    tell: Callable[[Any], None] = _nowhere
+    finish: Callable[[str], None] = _nowhere
+    _timer: IDelayedCall | None = None
+    _due: float = 0.0
+    _settling: bool = False
+    _stopped: bool = False
+    _batch: Callable[[list[bytes], float], int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Find out once how the core takes a batch."""
+        self._batch = self.core.messages if isinstance(self.core, BatchCore) else self._each
+
+    def message(self, data: bytes) -> None:
+        """The peer sent one message."""
+        self.core.message(data, self.clock.seconds())
+        self.settle()
+
+    def messages(self, batch: list[bytes]) -> int:
+        """The peer sent these messages; returns how many were taken."""
+        taken = self._batch(batch, self.clock.seconds())
+        self.settle()
+        return taken
+
+    def close(self) -> None:
+        """The peer is gone."""
+        self.core.close(self.clock.seconds())
+        self.settle()
+        self.stop()
+
+    def stop(self) -> None:
+        """End the timer for good: a driver that is stopped holds nothing of the reactor's."""
+        self._stopped = True
+        self._disarm()
+
+    def unplug(self) -> None:
+        """There is no transport any more; what is sent is dropped."""
+        self.write = self.finish = _nowhere
+
+    def settle(self) -> None:
+        """Do what the core wants done, after any call to it."""
+        # Whom we tell may call the core again, and through it us: one loop does it all, so that
+        # everything is written and told in order.
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while self._deliver():
+                pass
+        finally:
+            self._settling = False
+        self._arm()
+
+    def _deliver(self) -> bool:
+        """Write and tell once; returns whether there was anything."""
+        out, events = self.core.outgoing(), self.core.events()
+        if out:
+            self.write(out)
+        for event in events:
+            if isinstance(event, Finished):
+                self.finish(event.reason)
+            else:
+                self.tell(event)
+        return bool(out or events)
+
+    def _arm(self) -> None:
+        """Be called at the deadline, or before: a timer that comes too early is set again."""
+        deadline = self.core.deadline()
+        if deadline is None or self._stopped or (self._timer and self._due <= deadline):
+            return
+        self._disarm()
+        self._due = deadline
+        self._timer = self.clock.callLater(max(0, deadline - self.clock.seconds()), self._tick)
+
+    def _disarm(self) -> None:
+        """No timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        """The timer has come."""
+        self._timer = None
+        # Floating point may bring a clock a hair before the time it was asked for.
+        now = max(self.clock.seconds(), self._due)
+        deadline = self.core.deadline()
+        if deadline is not None and deadline <= now:
+            self.core.tick(now)
+        self.settle()
+
+    def _each(self, batch: list[bytes], now: float) -> int:
+        """A batch for a core that takes one message at a time."""
+        for data in batch:
+            self.core.message(data, now)
+        return len(batch)

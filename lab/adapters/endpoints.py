@@ -1,0 +1,199 @@
+r"""
+Endpoint strings, with the one that Twisted lacks: ``udp:``.
+
+A server's is ``udp:PORT:interface=ADDRESS``, a client's ``udp:HOST:PORT``; all others are
+Twisted's own. As there, a backslash takes the meaning from a colon: ``udp:\\:\\:1:50000``.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+from OpenSSL import crypto
+from twisted.internet import endpoints, udp
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import DNSLookupError
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostResolution,
+    IListeningPort,
+    IReactorPluggableNameResolver,
+    IReactorUDP,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import DatagramProtocol
+from zope.interface import implementer
+
+from lab.errors import LocalError
+
+#: Largest datagram, in bytes; Twisted cuts them at 8,192 unless told otherwise.
+LARGEST = 65535
+#: Bytes of datagrams that a port reads in one turn of the reactor.
+TURN = 16384
+
+
+@frozen
+class DatagramServerEndpoint:
+    """
+    A UDP port to listen on.
+
+    Args:
+        reactor: Listens.
+        port: 0 to 65535; 0 takes a free one.
+        interface: Address to listen at; empty for all of IPv4.
+    """
+
+    reactor: IReactorUDP
+    port: int
+    interface: str = ""
+
+    def listen(self, protocol: DatagramProtocol) -> IListeningPort:
+        """
+        Listen.
+
+        Raises:
+            twisted.internet.error.CannotListenError: The port is taken, or not allowed.
+        """
+        return _fair(self.reactor.listenUDP(self.port, protocol, self.interface, LARGEST))
+
+
+@frozen
+class DatagramClientEndpoint:
+    """
+    A UDP port to ask.
+
+    Args:
+        reactor: Listens and resolves names.
+        host: Name or address.
+        port: 1 to 65535.
+    """
+
+    reactor: IReactorUDP
+    host: str
+    port: int
+
+    def addresses(self) -> Deferred[list[tuple[str, int]]]:
+        """
+        The numeric addresses of the host.
+
+        Returns:
+            Fires with at least one; fails with ``DNSLookupError`` if there is none.
+        """
+        if _is_address(self.host):
+            return succeed([(self.host, self.port)])
+        receiver = _Receiver()
+        resolver = IReactorPluggableNameResolver(self.reactor).nameResolver
+        resolver.resolveHostName(receiver, self.host, self.port)
+        return receiver.done
+
+    def listen(self, protocol: DatagramProtocol, interface: str = "") -> IListeningPort:
+        """Take a free port of our own, of the family of that interface."""
+        return _fair(self.reactor.listenUDP(0, protocol, interface, LARGEST))
+
+
+def _fair(port: IListeningPort) -> IListeningPort:
+    """Let others have their turn sooner: of small datagrams, Twisted reads 256 KiB at a time."""
+    if isinstance(port, udp.Port):
+        port.maxThroughput = TURN
+    return port
+
+
+@implementer(IResolutionReceiver)
+class _Receiver:
+    """Collects what a resolver says."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[list[tuple[str, int]]] = Deferred()
+        self._found: list[tuple[str, int]] = []
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """The host that is looked for, for an error."""
+        self._name = resolutionInProgress.name
+
+    def addressResolved(self, address: IAddress) -> None:
+        """One more; of a kind that we know."""
+        if isinstance(address, IPv4Address | IPv6Address):
+            self._found.append((address.host, address.port))
+
+    def resolutionComplete(self) -> None:
+        """No more."""
+        if self._found:
+            self.done.callback(self._found)
+        else:
+            self.done.errback(DNSLookupError(f"no address for {self._name!r}"))
+
+
+def serverFromString(reactor: Any, text: str) -> IStreamServerEndpoint | DatagramServerEndpoint:
+    """
+    Read a server's endpoint string.
+
+    Args:
+        reactor: Listens; it has to be one for what the string names.
+
+    Raises:
+        LocalError: It is no endpoint string; the text says what one looks like.
+    """
+    kind, *words = _split(text)
+    if kind != "udp":
+        with _as_local(text, "tcp:50000:interface=127.0.0.1"):
+            server: IStreamServerEndpoint = endpoints.serverFromString(reactor, text)
+            return server
+    options = dict(word.partition("=")[::2] for word in words[1:])
+    interface = options.pop("interface", "")
+    if not words or options or not (not interface or _is_address(interface)):
+        raise LocalError(f"endpoint is {text!r}; give udp:PORT or udp:PORT:interface=ADDRESS")
+    return DatagramServerEndpoint(reactor, _port(words[0], text, 0), interface)
+
+
+def clientFromString(reactor: Any, text: str) -> IStreamClientEndpoint | DatagramClientEndpoint:
+    """
+    Read a client's endpoint string.
+
+    Args:
+        reactor: Connects; it has to be one for what the string names.
+
+    Raises:
+        LocalError: It is no endpoint string; the text says what one looks like.
+    """
+    kind, *words = _split(text)
+    if kind != "udp":
+        with _as_local(text, "tcp:localhost:50000"):
+            client: IStreamClientEndpoint = endpoints.clientFromString(reactor, text)
+            return client
+    if len(words) != 2 or not words[0]:
+        raise LocalError(f"endpoint is {text!r}; give udp:HOST:PORT, e.g. udp:localhost:50000")
+    return DatagramClientEndpoint(reactor, words[0], _port(words[1], text, 1))
+
+
+def _split(text: str) -> list[str]:
+    """The words between the colons that no backslash stands before."""
+    return [re.sub(r"\\(.)", r"\1", word) for word in re.split(r"(?<!\\):", text)]
+
+
+def _is_address(text: str) -> bool:
+    """Whether this is an address and no name."""
+    return bool(isIPAddress(text) or isIPv6Address(text))
+
+
+def _port(word: str, text: str, least: int) -> int:
+    """The port number in an endpoint string."""
+    if not re.fullmatch("[0-9]{1,5}", word) or not least <= int(word) <= 65535:
+        raise LocalError(f"endpoint is {text!r}; give a port from {least} to 65535")
+    return int(word)
+
+
+@contextmanager
+def _as_local(text: str, example: str) -> Iterator[None]:
+    """Turn what Twisted's parsers raise at a wrong string into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalError(f"endpoint is {text!r}; {error}") from error
+    except (ValueError, TypeError, LookupError, crypto.Error) as error:
+        raise LocalError(f"endpoint is {text!r}; give one like {example} ({error})") from error

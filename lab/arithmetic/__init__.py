@@ -1,0 +1,1 @@
+"""The arithmetic service: a question, an answer; over TCP, UDP, TLS and Unix sockets."""

@@ -1,0 +1,130 @@
+"""
+A load for the service: requests that leave when they were planned, whatever became of others.
+
+A client that waits for one answer before it asks again measures less the worse it gets: a
+server that stands still is asked nothing (coordinated omission). Here each request has its
+planned time, and its latency counts from there.
+"""
+
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from lab.arithmetic.asking import Answer, Asking
+from lab.arithmetic.numbers import Number, evaluate
+from lab.arithmetic.wire import Request
+from lab.errors import LabError, NoAnswer
+from lab.pacing import Schedule
+from lab.rng import Random
+from lab.statistics import Histogram
+
+
+@define
+class Outcome:
+    """
+    What became of the requests of a load.
+
+    Attributes:
+        asked: Requests that were sent for the first time.
+        right: Those that were answered with the right number.
+        wrong: Those that were answered with anything else.
+        unanswered: Those that were given up.
+        lost: Those that failed because there was no connection.
+        latency: From the planned time of a request to its right answer, in seconds.
+        last_error: The newest failure, in words; empty without one.
+    """
+
+    asked: int = 0
+    right: int = 0
+    wrong: int = 0
+    unanswered: int = 0
+    lost: int = 0
+    latency: Histogram = field(factory=Histogram)
+    last_error: str = ""
+
+    @property
+    def ended(self) -> int:
+        """Requests of which the end is known."""
+        return self.right + self.wrong + self.unanswered + self.lost
+
+
+@define(eq=False)
+class Load:
+    """
+    Keeps asking, on a schedule.
+
+    Args:
+        clock: Gives the time.
+        client: Is asked with.
+        schedule: When.
+        random: Where the requests are drawn from.
+
+    Attributes:
+        outcome: What became of the requests so far.
+        finished: Fires with the outcome when the last one has ended, or after `stop`.
+    """
+
+    _clock: IReactorTime
+    _client: Asking
+    _schedule: Schedule
+    _random: Random
+    outcome: Outcome = field(factory=Outcome)
+    finished: Deferred[Outcome] = field(factory=Deferred)
+    _timer: IDelayedCall | None = None
+    _stopped: bool = False
+
+    def start(self) -> None:
+        """Ask what is due, and come again when the next is."""
+        self._timer = None
+        for planned in self._schedule.due(self._clock.seconds()):
+            self._ask(planned)
+        due = self._schedule.next()
+        if due is not None and not self._stopped:
+            self._timer = self._clock.callLater(max(0, due - self._clock.seconds()), self.start)
+
+    def stop(self) -> None:
+        """Ask no more."""
+        if not self._stopped:
+            self._stopped = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self.finished.callback(self.outcome)
+
+    def _ask(self, planned: float) -> None:
+        """Ask one question whose answer is known."""
+        request = Request(
+            self._random.choice("+-*"),
+            self._random.randrange(10**6),
+            self._random.randrange(10**6),
+        )
+        right = evaluate(request.operator, request.left, request.right)
+        self.outcome.asked += 1
+        answer = self._client.request(request.encode())
+        answer.addCallbacks(self._answered, self._failed, callbackArgs=(planned, right))
+        answer.addCallback(self._ended)
+
+    def _answered(self, answer: Answer, planned: float, right: Number) -> None:
+        """There is an answer; look whether it is right."""
+        if answer.reply.value == right:
+            self.outcome.right += 1
+            self.outcome.latency.add(self._clock.seconds() - planned)
+        else:
+            self.outcome.wrong += 1
+            self.outcome.last_error = f"wrong answer: {answer.reply.encode().decode()}"
+
+    def _failed(self, reason: Failure) -> None:
+        """There is none."""
+        reason.trap(LabError)
+        self.outcome.last_error = str(reason.value)
+        if reason.check(NoAnswer):
+            self.outcome.unanswered += 1
+        else:
+            self.outcome.lost += 1
+
+    def _ended(self, _: Any) -> None:
+        """The end of one request is known, and perhaps that was the last."""
+        if self._schedule.next() is None and self.outcome.ended == self.outcome.asked:
+            self.stop()

@@ -1,0 +1,161 @@
+"""The answering side: a core for each peer, that computes. Knows no transport."""
+
+import math
+from collections.abc import Sequence
+
+from attrs import define, field
+
+from lab.arithmetic.numbers import OPERATORS, Undefined, evaluate
+from lab.arithmetic.replies import ReplyCache
+from lab.arithmetic.settings import ServerSettings
+from lab.arithmetic.wire import LIMIT, WireError, encode_refusal, encode_result, read_request
+from lab.core import Finished
+from lab.wire.ids import read_id
+
+#: A batch that is answered line by line is left when its answers have so many bytes.
+TURN = 65536
+# Below this, looking at a batch as a whole costs more than it saves.
+_BULK = 4
+_PLAIN = b"0123456789+-*,\n"
+_SUMS = {b"\n" + name.encode(): OPERATORS[name] for name in "+-*"}
+
+
+@define
+class Counters:
+    """
+    What a server did, over all its peers.
+
+    Attributes:
+        executed: Requests that were computed, with 200.
+        refused: Messages that were answered with 300.
+        repeated: Requests that were answered from the reply cache.
+    """
+
+    executed: int = 0
+    refused: int = 0
+    repeated: int = 0
+
+
+@define
+class ArithmeticServerCore:
+    """
+    Answers the requests of one peer, in order.
+
+    Args:
+        settings: Its limits.
+        now: When the peer came, in seconds.
+        counters: Shared by all cores of a server.
+        peer: Names the peer in the reply cache.
+        replies: The reply cache, for peers that may repeat a request.
+    """
+
+    _settings: ServerSettings
+    _now: float
+    counters: Counters = field(factory=Counters)
+    _peer: str = ""
+    _replies: ReplyCache | None = None
+    _outgoing: list[bytes] = field(factory=list)
+    _events: list[object] = field(factory=list)
+
+    def message(self, data: bytes, now: float) -> None:
+        """Answer one request; one that is too long is the last."""
+        self._now = now
+        if len(data) > LIMIT:
+            self._events.append(Finished(f"a line of more than {LIMIT:,} bytes"))
+        self._outgoing.append(self._answer(data))
+
+    def messages(self, batch: Sequence[bytes], now: float) -> int:
+        """Answer as many of these requests as one turn should; returns how many."""
+        if len(batch) > _BULK:
+            answers = answer_sums(batch)
+            if answers is not None:
+                self._now = now
+                self.counters.executed += len(batch)
+                self._outgoing.append(answers)
+                return len(batch)
+        size = taken = 0
+        while size < TURN and taken < len(batch):
+            self.message(batch[taken], now)
+            size += len(self._outgoing[-1])
+            taken += 1
+        return taken
+
+    def tick(self, now: float) -> None:
+        """The peer was idle for too long."""
+        self._now = now
+        self._events.append(Finished(f"no request for {self._settings.idle:g} s"))
+
+    def close(self, now: float) -> None:
+        """The peer is gone; there is nothing to keep."""
+
+    def outgoing(self) -> list[bytes]:
+        """The answers."""
+        out, self._outgoing = self._outgoing, []
+        return out
+
+    def events(self) -> list[object]:
+        """`lab.core.Finished`, when the connection has to end."""
+        events, self._events = self._events, []
+        return events
+
+    def deadline(self) -> float | None:
+        """When the peer will have been idle for too long."""
+        return None if self._settings.idle == math.inf else self._now + self._settings.idle
+
+    def _answer(self, data: bytes) -> bytes:
+        """The answer, from the cache if the peer asked the same with the same id before."""
+        if self._replies is None or not read_id(data):
+            return self._execute(data)
+        kept = self._replies.get(self._peer, data)
+        if kept is not None:
+            self.counters.repeated += 1
+            return kept
+        answer = self._execute(data)
+        self._replies.put(self._peer, data, answer)
+        return answer
+
+    def _execute(self, data: bytes) -> bytes:
+        """Compute and count."""
+        try:
+            id, operator, left, right = read_request(data)
+        except WireError as error:
+            self.counters.refused += 1
+            return encode_refusal(error.id)
+        try:
+            answer = encode_result(id, evaluate(operator, left, right))
+        except Undefined:
+            self.counters.refused += 1
+            return encode_refusal(id)
+        self.counters.executed += 1
+        return answer
+
+
+def answer_sums(batch: Sequence[bytes]) -> bytes | None:
+    r"""
+    The answers to a batch that holds nothing but additions, subtractions and multiplications
+    of integers without ids; None for any other batch.
+
+    It looks at the columns of the whole batch instead of at its lines, which takes half the
+    time of answering them one by one.
+
+    >>> answer_sums([b"+,1,1", b"*,6,7"])
+    b'200,2\n200,42'
+    """
+    chunk = b"\n" + b"\n".join(batch)
+    if chunk.translate(None, _PLAIN) or max(map(len, batch)) > LIMIT:
+        return None
+    # Each line gives three fields, the first of which begins with LF. If there are three fields
+    # a line and each third begins with LF, then every line has just three: no LF is left over.
+    fields = chunk.replace(b"\n", b",\n").split(b",")
+    if len(fields) != 3 * len(batch) + 1:
+        return None
+    try:
+        values = [
+            _SUMS[operator](left, right)
+            for operator, left, right in zip(
+                fields[1::3], map(int, fields[2::3]), map(int, fields[3::3]), strict=True
+            )
+        ]
+    except (KeyError, ValueError):
+        return None
+    return (b"\n200,%d" * len(values) % tuple(values))[1:]

@@ -1,0 +1,173 @@
+"""
+The arithmetic service on datagrams: a request is one, and so is its answer.
+
+An application embeds the server with
+``reactor.listenUDP(50000, ArithmeticDatagramProtocol(reactor), maxPacketSize=65535)`` and asks
+with ``await ArithmeticClient(reactor, DatagramClientEndpoint(reactor, HOST, 50000)).ask(...)``.
+"""
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lab.adapters.datagram import Address, PeerProtocol, PeersProtocol
+from lab.adapters.endpoints import DatagramClientEndpoint
+from lab.arithmetic.asking import Asking, Way
+from lab.arithmetic.replies import ReplyCache
+from lab.arithmetic.server import ArithmeticServerCore, Counters
+from lab.arithmetic.settings import ClientSettings, ServerSettings
+from lab.core import Core
+from lab.errors import ConnectionRefused, Unreachable
+from lab.rng import Random, secret, stream
+from lab.wire.tokens import ProvedCore, Tokens
+
+
+class ArithmeticDatagramProtocol(PeersProtocol):
+    """
+    Answers the datagrams of any number of peers at one port.
+
+    A request with an id is executed once, however often it comes; see `ReplyCache`. An answer
+    of more than three times its request is given only to an address that has proved itself;
+    see `ProvedCore`.
+
+    Args:
+        clock: The reactor, or another `IReactorTime`.
+        settings: Limits and drop rate; those of `ServerSettings` by default.
+        drops: Where it is drawn which datagrams are dropped, one number for each that comes in;
+            by default a stream from the system's seed.
+        key: Makes the tokens; 16 random bytes by default.
+
+    Attributes:
+        counters: What was answered so far.
+        replies: The answers that are kept.
+        received: Datagrams that came in.
+        dropped: Those of them that were dropped on purpose.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        settings: ServerSettings | None = None,
+        drops: Random | None = None,
+        key: bytes | None = None,
+    ) -> None:
+        super().__init__(clock, self._core)
+        self._settings = settings or ServerSettings()
+        self._drops = drops or stream(None)
+        self._tokens = Tokens(key or secret())
+        self.counters = Counters()
+        self.replies = ReplyCache(self._settings.cache_entries, self._settings.cache_size)
+        self.received = self.dropped = 0
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """Drop it or answer it; one line ending at its end is no part of the request."""
+        self.received += 1
+        rate = self._settings.drop_rate
+        if rate and self._drops.random() < rate:
+            self.dropped += 1
+            self._log.info(
+                "datagram {number} from {host}:{port} dropped: {size} bytes, drop rate {rate:g}",
+                number=self.received,
+                host=addr[0],
+                port=addr[1],
+                size=len(datagram),
+                rate=rate,
+            )
+            return
+        super().datagramReceived(datagram.removesuffix(b"\n").removesuffix(b"\r"), addr)
+
+    def _core(self, addr: Address) -> Core:
+        """The core of a new peer."""
+        peer = f"{addr[0]} {addr[1]}"
+        core = ArithmeticServerCore(
+            self._settings, self._clock.seconds(), self.counters, peer, self.replies
+        )
+        return ProvedCore(core, peer, self._tokens)
+
+
+class ArithmeticClient(Asking):
+    """
+    Asks an arithmetic server over UDP.
+
+    Args:
+        reactor: Gives the time.
+        endpoint: Where the server is.
+        settings: Timeouts, backoff, ports; those of `ClientSettings` by default.
+        random: Where ids and jitter are drawn from; by default a stream from the system's seed.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        endpoint: DatagramClientEndpoint,
+        settings: ClientSettings | None = None,
+        random: Random | None = None,
+    ) -> None:
+        super().__init__(
+            reactor,
+            settings or ClientSettings(),
+            random or stream(None),
+            lambda way: _Port(way, endpoint),
+        )
+
+
+@define(eq=False)
+class _Port:
+    """
+    One way and its port, which is opened when it is needed.
+
+    A name may have several addresses, and nothing but the silence or the ICMP message of the
+    wrong one tells which of them the server listens at: while nobody has answered yet, an
+    address that refuses is followed by the next.
+    """
+
+    way: Way
+    _endpoint: DatagramClientEndpoint
+    _resolving: Deferred[None] | None = None
+    _protocol: PeerProtocol | None = None
+    _addresses: list[Address] = field(factory=list)
+
+    def need(self) -> None:
+        """There is a request: open the port, unless that is done or under way."""
+        if self._protocol or self._resolving:
+            return
+        resolving = self._endpoint.addresses().addCallbacks(self._resolved, self._failed)
+        if not resolving.called:
+            self._resolving = resolving
+
+    def close(self) -> Deferred[None]:
+        """Let the port go."""
+        if self._resolving:
+            self._resolving.cancel()
+        return self._protocol.end() if self._protocol else succeed(None)
+
+    def _resolved(self, addresses: list[Address]) -> None:
+        """The addresses are known: take the first."""
+        self._resolving = None
+        self._addresses = addresses[1:]
+        self._listen(addresses[0])
+
+    def _failed(self, reason: Failure) -> None:
+        """The name has no address."""
+        self._resolving = None
+        self.way.fail(Unreachable(f"no address for {self._endpoint.host}: {reason.value}"))
+
+    def _listen(self, address: Address) -> None:
+        """Open a port to this address and send what waits for it."""
+        interface = "::" if ":" in address[0] else ""
+        self._protocol = PeerProtocol(self.way.driver, address, self._refused)
+        self._endpoint.listen(self._protocol, interface)
+        self.way.open()
+
+    def _refused(self) -> None:
+        """Nobody listens at this address, and its port is closed."""
+        self._protocol = None
+        if self._addresses and not self.way.core.traffic.answered:
+            self._listen(self._addresses.pop(0))
+        else:
+            host, port = self._endpoint.host, self._endpoint.port
+            self.way.fail(ConnectionRefused(f"nobody listens at udp:{host}:{port}"))

@@ -1,0 +1,1 @@
+"""What people start: the services of twistd and the command lab."""

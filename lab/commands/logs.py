@@ -1,0 +1,63 @@
+"""Logs as JSON lines, for programs; text logs are Twisted's own."""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from twisted.application.service import MultiService
+from twisted.logger import FileLogObserver, ILogObserver, LogEvent, formatEvent
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def format_json(event: LogEvent) -> str:
+    r"""
+    One log event as one line: time, level, namespace, message, and the event's own plain values.
+
+    >>> format_json({"log_time": 0.0, "log_format": "{n} came", "n": 2, "log_namespace": "lab"})
+    '{"time": "1970-01-01T00:00:00+00:00", "level": "info", "namespace": "lab", \
+"message": "2 came", "n": 2}\n'
+    """
+    line: dict[str, Any] = {
+        "time": datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(),
+        "level": getattr(event.get("log_level"), "name", "info"),
+        "namespace": event.get("log_namespace", ""),
+        "message": formatEvent(event),
+    }
+    if (failure := event.get("log_failure")) is not None:
+        line["failure"] = failure.getTraceback()
+    for key, value in event.items():
+        if isinstance(value, _PLAIN) and not key.startswith(("log_", "_")):
+            line.setdefault(key, value)
+    return json.dumps(line) + "\n"
+
+
+class JsonLog(MultiService):
+    """
+    A service whose application logs JSON lines, to where twistd would put its text.
+
+    Args:
+        twistd: Options of twistd: ``logfile`` and ``nodaemon`` are used.
+    """
+
+    def __init__(self, twistd: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._twistd = twistd
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become the service of an application, and give it its log."""
+        super().setServiceParent(parent)
+        if isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, FileLogObserver(self._open(), format_json))
+
+    def _open(self) -> TextIO:
+        """The log file, or standard output."""
+        logfile = self._twistd.get("logfile")
+        if logfile == "-" or (not logfile and self._twistd.get("nodaemon")):
+            return sys.stdout
+        file: TextIO = LogFile.fromFullPath(logfile or "twistd.log")
+        return file

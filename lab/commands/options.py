@@ -1,0 +1,134 @@
+"""
+What the options of all three services of twistd have in common.
+
+Mistakes are one line on standard error and exit code 2. An INI file is read with the rules of
+the command line, because it is turned into one; what it sets, it sets against the command line.
+"""
+
+import configparser
+import getopt
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from twisted.application.service import MultiService
+from twisted.logger import Logger
+from twisted.python import usage
+
+from lab.commands.logs import JsonLog
+from lab.errors import LabError, LocalError
+
+_log = Logger()
+
+FORMATS = ("text", "json")
+
+
+class LabOptions(usage.Options):
+    """
+    Options with an INI file, a log format, and errors of one line.
+
+    A subclass gives `section`, the name of its section in the INI file, names options that may
+    be repeated in `repeatable`, and checks its values in `settle`.
+    """
+
+    section = ""
+    repeatable: tuple[str, ...] = ()
+
+    def opt_version(self) -> NoReturn:
+        """Show the versions of txlab and of Twisted, and end."""
+        from importlib.metadata import version
+
+        print(f"txlab {version('txlab')} on Twisted {version('twisted')}")  # noqa: T201
+        raise SystemExit(0)
+
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        """Parse; a mistake ends the program."""
+        try:
+            super().parseOptions(self._sort(sys.argv[1:] if options is None else options))
+        except (usage.UsageError, LabError) as error:
+            sys.stderr.write(f"{self.section}: {error}\n")
+            raise SystemExit(2) from None
+
+    def postOptions(self) -> None:
+        """Let the file have its say, then check everything."""
+        if self.get("config"):
+            self._override(self._read(Path(self["config"])))
+        if self["log-format"] not in FORMATS:
+            raise LocalError(f"log-format is {self['log-format']!r}; give text or json")
+        self.settle()
+
+    def services(self) -> MultiService:
+        """What the services go into; it has the log that was asked for."""
+        return JsonLog(self.parent or {}) if self["log-format"] == "json" else MultiService()
+
+    def settle(self) -> None:
+        """
+        Turn words into values.
+
+        Raises:
+            LocalError: A value can't be.
+        """
+
+    def _sort(self, words: list[str]) -> list[str]:
+        """The words with options before arguments; notes which options were given."""
+        try:
+            pairs, arguments = getopt.gnu_getopt(words, self.shortOpt, self.longOpt)
+        except getopt.GetoptError as error:
+            raise LocalError(f"{error}; see --help") from error
+        self.given = {self.synonyms[name.lstrip("-")].replace("_", "-") for name, _ in pairs}
+        options = [word for name, value in pairs for word in ((name, value) if value else (name,))]
+        return [*options, "--", *arguments] if arguments else options
+
+    def _read(self, path: Path) -> dict[str, str]:
+        """The section of the INI file that is ours."""
+        parser = configparser.ConfigParser(interpolation=None, default_section="")
+        try:
+            parser.read_string(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError, configparser.Error) as error:
+            text = " ".join(str(error).split())
+            raise LocalError(f"config is {str(path)!r}; {text}") from error
+        if not parser.has_section(self.section):
+            raise LocalError(f"config is {str(path)!r}; it has no section [{self.section}]")
+        return dict(parser[self.section])
+
+    def _override(self, section: dict[str, str]) -> None:
+        """Parse the section as a command line, and take over what it sets."""
+        from_file = type(self)()
+        from_file.parent = self.parent
+        words = [word for name, value in section.items() for word in self._words(name, value)]
+        from_file.parseOptions(words)
+        for name in sorted(from_file.given):
+            if name in self.given and self[name] != from_file[name]:
+                _log.warn(
+                    "{option}: {given} of the command line is overridden by {value} of {file}",
+                    option=f"--{name}",
+                    given=self[name],
+                    value=from_file[name],
+                    file=str(self["config"]),
+                )
+            self[name] = from_file[name]
+
+    def _words(self, name: str, value: str) -> list[str]:
+        """One setting of the file as words of a command line."""
+        if name == "config" or name not in {long.rstrip("=") for long in self.longOpt}:
+            known = sorted(long.rstrip("=") for long in self.longOpt)
+            known = [long for long in known if long not in ("config", "help", "version")]
+            raise LocalError(f"config has {name!r}; allowed are {', '.join(known)}")
+        values = value.split("\n") if name in self.repeatable else [value]
+        return [f"--{name}={one.strip()}" for one in values if one.strip() or len(values) == 1]
+
+
+def one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """
+    An exception hook for `sys.excepthook`: our own errors are one line, without traceback.
+
+    The line goes to the real standard error, and to the log if that is not shown anyway: twistd
+    has put its log in the place of `sys.stderr`.
+    """
+    if not issubclass(kind, LabError):
+        sys.__excepthook__(kind, error, trace)
+        return
+    if sys.stderr is not sys.__stderr__:
+        _log.critical("{error}", error=str(error))
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"{error}\n")

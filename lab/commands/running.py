@@ -1,0 +1,82 @@
+"""
+How a command runs: a coroutine on the reactor, an exit code at the end.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 refused, 4 data wrong, 5 timed out, 130 interrupted.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from lab.errors import ConnectionRefused, LabError, LocalError, NoAnswer
+
+OK, FAILED, USAGE, REFUSED, DATA_WRONG, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+
+def code_of(error: BaseException | None) -> int:
+    """
+    The exit code that an error stands for.
+
+    >>> code_of(NoAnswer("no answer within 3.1 s after 5 attempts"))
+    5
+    """
+    for kind, code in ((LocalError, USAGE), (ConnectionRefused, REFUSED), (NoAnswer, TIMED_OUT)):
+        if isinstance(error, kind):
+            return code
+    return FAILED
+
+
+def complain(failure: Failure) -> None:
+    """One line on standard error for an error of ours, a traceback for a bug."""
+    if failure.check(LabError):
+        sys.stderr.write(f"{failure.value}\n")
+    else:
+        failure.printTraceback(sys.stderr)
+
+
+def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
+    """
+    Run a coroutine on the reactor until it returns its exit code, and end the program with it.
+
+    Ctrl-C and SIGTERM cancel what it waits for, so that its ``finally`` clauses clean up.
+
+    Args:
+        main: Called with the reactor.
+    """
+    from twisted.internet import reactor as any_reactor
+
+    reactor: Any = any_reactor
+    codes: list[int] = []
+    stopped_by: list[int] = []
+
+    def begin() -> None:
+        working = Deferred.fromCoroutine(main(reactor))
+
+        def interrupt(number: int, _: object) -> None:
+            # A second Ctrl-C does not wait for the cleaning.
+            reactor.callFromThread(reactor.stop if stopped_by else working.cancel)
+            stopped_by.append(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)
+        working.addCallbacks(codes.append, lambda failure: codes.append(_ended(failure)))
+        working.addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if stopped_by:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(128 + stopped_by[0])
+    raise SystemExit(codes[0] if codes else FAILED)
+
+
+def _ended(failure: Failure) -> int:
+    """The exit code of a failure, after saying what it was."""
+    if failure.check(CancelledError):
+        return INTERRUPTED
+    complain(failure)
+    return code_of(failure.value)

@@ -1,0 +1,134 @@
+"""``twistd lab-server``: the services, for staying up."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.protocol import DatagramProtocol, Factory
+from twisted.logger import Logger
+
+from lab import units
+from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
+from lab.adapters.service import ListeningService
+from lab.arithmetic.server import Counters
+from lab.arithmetic.settings import ServerSettings
+from lab.arithmetic.tcp import ArithmeticFactory
+from lab.arithmetic.udp import ArithmeticDatagramProtocol
+from lab.commands.options import LabOptions, one_line
+from lab.errors import LocalError
+from lab.rng import fresh_seed, stream
+
+#: Where the services listen without any option.
+DEFAULTS = {
+    "arithmetic": ["tcp:50000:interface=127.0.0.1", "udp:50000:interface=127.0.0.1"],
+}
+
+
+class Options(LabOptions):
+    """Options of ``twistd lab-server``."""
+
+    section = "lab-server"
+    repeatable = ("arithmetic",)
+    synopsis = "[options]"
+    longdesc = (
+        "Without options all services listen at 127.0.0.1 on their usual ports: arithmetic on TCP "
+        "50000 and UDP 50000. As soon as an option names a service, only the named ones start. "
+        "An ENDPOINT is udp:PORT:interface=ADDRESS or any endpoint string of Twisted's: "
+        "tcp:50000, ssl:50000:privateKey=key.pem:certKey=cert.pem, unix:/tmp/arithmetic. "
+        "Example: twistd -n lab-server --arithmetic udp:50000:interface=127.0.0.1 "
+        "--drop-rate 0.3 --seed 7"
+    )
+    optParameters = [  # noqa: RUF012 - Twisted's own form
+        ["drop-rate", None, "0", "Drop an incoming datagram with this probability, 0 to 1."],
+        ["success", None, None, "The same said the other way round: 1 minus the drop rate."],
+        ["seed", None, None, "Draws what is dropped: equal seeds drop the same datagrams."],
+        ["idle", None, "300", "Close a connection without a request for so long (300, 5m)."],
+        ["cache-entries", None, "65536", "Most answers kept for retransmissions over UDP."],
+        ["cache-size", None, "16M", "Most memory for them, in bytes (64K, 16M)."],
+        ["log-format", None, "text", "text, or json: one JSON object a line."],
+        ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["arithmetic"] = []
+
+    def opt_arithmetic(self, endpoint: str) -> None:
+        """Serve arithmetic at this ENDPOINT; may be repeated."""
+        self["arithmetic"] = [*self["arithmetic"], endpoint]
+
+    def settle(self) -> None:
+        """
+        Turn words into settings and endpoints.
+
+        Raises:
+            LocalError: A value can't be.
+        """
+        from twisted.internet import reactor
+
+        drop_rate = units.probability(self["drop-rate"], "drop-rate")
+        if self["success"] is not None:
+            if "drop-rate" in self.given:
+                raise LocalError("drop-rate and success say the same thing; give one of them")
+            drop_rate = 1 - units.probability(self["success"], "success")
+        self.settings = ServerSettings(
+            idle=units.positive_seconds(self["idle"], "idle"),
+            drop_rate=drop_rate,
+            cache_entries=units.count(self["cache-entries"], "cache-entries", least=0),
+            cache_size=units.size(self["cache-size"], "cache-size"),
+        )
+        seed = self["seed"]
+        self.seed = fresh_seed() if seed is None else units.seed(seed)
+        services = {name: self[name] for name in DEFAULTS if self[name]} or DEFAULTS
+        self.endpoints = [
+            (name, text, serverFromString(reactor, text))
+            for name, texts in services.items()
+            for text in texts
+        ]
+
+
+def makeService(options: Options) -> IService:
+    """
+    Build the services that the options name.
+
+    Args:
+        options: Parsed options.
+    """
+    from twisted.internet import reactor
+
+    sys.excepthook = one_line
+    if options.settings.drop_rate:
+        Logger("lab.commands.server").info(
+            "drop rate {rate:g}, seed {seed}", rate=options.settings.drop_rate, seed=options.seed
+        )
+    services = options.services()
+    for name, text, endpoint in options.endpoints:
+        listener, report = _arithmetic(reactor, options, text, endpoint)
+        kind = text.partition(":")[0]
+        ListeningService(name, kind, endpoint, listener, report).setServiceParent(services)
+    return services
+
+
+def _arithmetic(
+    reactor: Any, options: Options, text: str, endpoint: object
+) -> tuple[Factory | DatagramProtocol, Callable[[], str]]:
+    """What listens at this endpoint, and what reports what it did."""
+    if not isinstance(endpoint, DatagramServerEndpoint):
+        factory = ArithmeticFactory(reactor, options.settings)
+        return factory, lambda: _report(factory.counters)
+    drops = stream(options.seed, "drop", text)
+    protocol = ArithmeticDatagramProtocol(reactor, options.settings, drops)
+    return (
+        protocol,
+        lambda: (
+            f"{protocol.received:,} datagrams, {protocol.dropped:,} dropped, "
+            f"{_report(protocol.counters)}, {protocol.counters.repeated:,} repeated, "
+            f"{protocol.replies.evicted:,} evicted, {protocol.unsent:,} not sent"
+        ),
+    )
+
+
+def _report(counters: Counters) -> str:
+    """What every server counts."""
+    return f"{counters.executed:,} executed, {counters.refused:,} refused"

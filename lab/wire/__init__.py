@@ -1,0 +1,1 @@
+"""Messages out of a stream of bytes. Knows no service."""

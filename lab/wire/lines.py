@@ -1,0 +1,51 @@
+"""Lines out of a stream of bytes. Knows not what they mean."""
+
+from attrs import define
+
+
+@define
+class LineReader:
+    r"""
+    Cuts a stream into lines, whatever its chunks, and holds no more than one line.
+
+    A line ends in LF; a CR before it belongs to the ending. The first line that is longer than
+    the limit is given cut after ``limit + 1`` bytes, so that its reader sees that it is too
+    long, and is the last: what follows is thrown away.
+
+    Args:
+        limit: Most bytes of a line, without its ending.
+
+    >>> reader = LineReader(1024)
+    >>> reader.feed(b"+,1,1\r\n+,2"), reader.feed(b",2\n")
+    ([b'+,1,1'], [b'+,2,2'])
+    """
+
+    limit: int
+    _rest: bytes = b""
+    _over: bool = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """
+        Take the next chunk.
+
+        Returns:
+            The lines that are complete now, without their endings.
+        """
+        if self._over:
+            return []
+        chunk = self._rest + data
+        lines = chunk.split(b"\n")
+        self._rest = lines.pop()
+        if b"\r" in chunk:
+            lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+        if len(self._rest.removesuffix(b"\r")) > self.limit:
+            lines.append(self._rest)
+        if lines and max(map(len, lines)) > self.limit:
+            return self._cut(lines)
+        return lines
+
+    def _cut(self, lines: list[bytes]) -> list[bytes]:
+        """The lines up to the first that is too long, and that one cut."""
+        self._over, self._rest = True, b""
+        first = next(i for i, line in enumerate(lines) if len(line) > self.limit)
+        return [*lines[:first], lines[first][: self.limit + 1]]

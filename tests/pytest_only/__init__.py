@@ -1,0 +1,1 @@
+"""Tests that need fixtures of pytest, and whole programs as a user starts them."""

@@ -1,0 +1,10 @@
+"""Names of the laboratory's services; what they are is imported when one is used."""
+
+from twisted.application.service import ServiceMaker
+
+lab_server = ServiceMaker(
+    "lab server", "lab.commands.server", "The laboratory's services, for staying up.", "lab-server"
+)
+lab_client = ServiceMaker(
+    "lab client", "lab.commands.client", "Clients that keep the services busy.", "lab-client"
+)
