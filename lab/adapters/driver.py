@@ -41,6 +41,7 @@ class Driver:
     _timer: IDelayedCall | None = None
     _due: float = 0.0
     _settling: bool = False
+    _again: bool = False
     _stopped: bool = False
     _batch: Callable[[list[bytes], float], int] = field(init=False)
 
@@ -78,18 +79,20 @@ class Driver:
         """Do what the core wants done, after any call to it."""
         # Whom we tell may call the core again, and through it us: one loop does it all, so that
         # everything is written and told in order.
+        self._again = True
         if self._settling:
             return
         self._settling = True
         try:
-            while self._deliver():
-                pass
+            while self._again:
+                self._again = False
+                self._deliver()
         finally:
             self._settling = False
         self._arm()
 
-    def _deliver(self) -> bool:
-        """Write and tell once; returns whether there was anything."""
+    def _deliver(self) -> None:
+        """Write and tell once."""
         out, events = self.core.outgoing(), self.core.events()
         if out:
             self.write(out)
@@ -98,7 +101,6 @@ class Driver:
                 self.finish(event.reason)
             else:
                 self.tell(event)
-        return bool(out or events)
 
     def _arm(self) -> None:
         """Be called at the deadline, or before: a timer that comes too early is set again."""

@@ -3,48 +3,25 @@
 import json
 import re
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from attrs import define, evolve
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
-from lab import units
 from lab.arithmetic import wire
 from lab.arithmetic.asking import Asking
 from lab.arithmetic.numbers import OPERATORS
 from lab.arithmetic.settings import ClientSettings
 from lab.commands.asking import make_client, make_settings
 from lab.commands.running import FAILED, OK, code_of, complain, run
+from lab.commands.types import COUNT, SECONDS, SHARE
 from lab.errors import LabError, LocalError
 
 DEFAULT = "tcp:localhost:50000"
 # Requests under way at most, when many are given at once.
 _AT_ONCE = 100
-
-Value = TypeVar("Value")
-
-
-class Typed(click.ParamType[Value]):
-    """A click type from one of the readers of `lab.units`."""
-
-    def __init__(self, read: Callable[[str, str], Value], name: str) -> None:
-        self._read = read
-        self.name = name
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Value:
-        """Read, or end with the one line that says what is allowed."""
-        try:
-            return self._read(str(value), param.opts[-1].lstrip("-"))
-        except LocalError as error:
-            raise click.UsageError(str(error), ctx) from error
-
-
-SECONDS = Typed(units.positive_seconds, "seconds")
-COUNT = Typed(units.count, "count")
-SHARE = Typed(units.probability, "0..1")
 
 
 class _Requests(click.Command):

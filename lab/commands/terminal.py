@@ -125,7 +125,8 @@ def converse(
     With a terminal on both sides a line is edited, ``help``, ``quit`` and ``exit`` are words of
     ours (with a blank before them they are requests), and errors don't change the exit code.
     Otherwise every line that is not blank is a request, up to `IN_FLIGHT` of them are under
-    way, answers are printed in the order of the lines, and errors go to stderr.
+    way, answers are printed in the order of the lines, and errors, with the number of the line,
+    go to stderr.
 
     Args:
         reactor: Of its interfaces `IReactorFDSet`, `IReactorTime` and `IReactorCore` are used.
@@ -843,7 +844,7 @@ class RawMode:
         """Change the terminal, and see to it that it is put back when the program ends."""
         self._before = termios.tcgetattr(self._fd)
         raw = termios.tcgetattr(self._fd)
-        raw[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON | termios.ISTRIP)
+        raw[0] &= ~termios.IXON
         raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
         raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
         atexit.register(self.restore)

@@ -1,0 +1,179 @@
+"""``lab demo``: the laboratory once, on this machine, and what happened there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from attrs import define, field
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.python.failure import Failure
+
+from lab import units
+from lab.arithmetic.asking import Answer
+from lab.arithmetic.client import Traffic
+from lab.arithmetic.numbers import OPERATORS, evaluate
+from lab.arithmetic.settings import ClientSettings
+from lab.arithmetic.wire import Request
+from lab.backoff import Backoff
+from lab.commands.asking import make_client
+from lab.commands.processes import TwistdProcess
+from lab.commands.running import FAILED, OK, run
+from lab.commands.types import COUNT, SEED
+from lab.errors import LabError
+from lab.rng import Random, stream
+from lab.statistics import Histogram
+
+DROP_RATE = 0.3
+# Twelve attempts: of a thousand requests, one in two thousand runs of the demo loses one.
+_PATIENT = Backoff(first=0.02, cap=60.0)
+_AT_ONCE = 20
+
+
+@define
+class Leg:
+    """
+    One part of the demo, and what was seen in it.
+
+    Args:
+        name: What is shown of it.
+        endpoint: Where the server listens, as a client's endpoint string.
+    """
+
+    name: str
+    endpoint: str
+    requests: int = 0
+    right: int = 0
+    wrong: int = 0
+    dropped: int = 0
+    error: str = ""
+    traffic: Traffic = field(factory=Traffic)
+    latency: Histogram = field(factory=Histogram)
+
+    def answered(self, answer: Answer, request: Request) -> None:
+        """There is an answer; look whether it is right."""
+        if answer.reply.value == evaluate(request.operator, request.left, request.right):
+            self.right += 1
+            self.latency.add(answer.waited)
+        else:
+            self.wrong += 1
+            self.error = f"{request.encode().decode()} is not {answer.reply.value}"
+
+    def failed(self, failure: Failure) -> None:
+        """There is none."""
+        failure.trap(LabError)
+        self.error = str(failure.value)
+
+
+def questions(random: Random, count: int) -> list[Request]:
+    """That many requests, of all operators, each with a right answer."""
+    names = sorted(OPERATORS)
+    return [
+        Request(random.choice(names), random.randint(1, 99), random.randint(1, 9))
+        for _ in range(count)
+    ]
+
+
+async def ask(
+    reactor: Any, leg: Leg, requests: list[Request], seed: int, step: Callable[[], object]
+) -> None:
+    """Ask all requests of a leg, a few at a time."""
+    leg.requests = len(requests)
+    client = make_client(reactor, leg.endpoint, ClientSettings(_PATIENT), seed)
+    room = DeferredSemaphore(_AT_ONCE)
+
+    def one(request: Request) -> Deferred[object]:
+        asked = client.request(request.encode())
+        asked.addCallbacks(leg.answered, leg.failed, callbackArgs=(request,))
+        ended: Deferred[object] = asked.addBoth(lambda _: step())
+        return ended
+
+    try:
+        await gatherResults([room.run(one, request) for request in requests])
+    finally:
+        leg.traffic = client.traffic
+        await client.close()
+
+
+def table(legs: list[Leg]) -> Table:
+    """What happened, a row for each leg."""
+    title = "What was asked, what the network did, what came back"
+    rows = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    rows.add_column("arithmetic", no_wrap=True)
+    for name in ("requests", "resent", "dropped", "right", "p50", "p99", "max"):
+        rows.add_column(name, justify="right", no_wrap=True)
+    for leg in legs:
+        times = (leg.latency.percentile(50), leg.latency.percentile(99), leg.latency.most)
+        again = leg.traffic.sent - leg.traffic.requests
+        counts = (leg.requests, again, leg.dropped, leg.right)
+        rows.add_row(leg.name, *(f"{n:,}" for n in counts), *map(units.show_seconds, times))
+    return rows
+
+
+async def _main(reactor: Any, count: int, seed: int) -> int:
+    """Start the server, ask it, end it, and judge."""
+    console = Console()
+    legs: list[Leg] = []
+
+    def event(entry: dict[str, Any]) -> None:
+        if legs and "dropped: " in entry["message"]:
+            legs[-1].dropped += 1
+
+    server = TwistdProcess(event)
+    arguments = ["lab-server", "--drop-rate", str(DROP_RATE), "--seed", str(seed)]
+    for kind in ("tcp", "udp"):
+        arguments += ["--arithmetic", f"{kind}:0:interface=127.0.0.1"]
+    console.print("twistd -n " + " ".join(arguments), highlight=False)
+    starting = server.start(reactor, arguments, places=2)
+    try:
+        tcp, udp = await starting
+        legs += [Leg("tcp", tcp), Leg(f"udp, {DROP_RATE:.0%} loss", udp)]
+        await _ask_all(reactor, console, legs, count, seed)
+    finally:
+        await server.stop()
+    console.print(table(legs))
+    for leg in legs:
+        if leg.right != leg.requests:
+            console.print(f"{leg.name}: {leg.requests - leg.right} without a right answer")
+            console.print(f"  {leg.error}", highlight=False)
+    right = all(leg.right == leg.requests == count for leg in legs)
+    console.print("Every answer was right." if right else "Not every answer was right.")
+    console.print(
+        "Go on with: twistd -n lab-server, and in another terminal: lab arithmetic --help"
+    )
+    return OK if right else FAILED
+
+
+async def _ask_all(reactor: Any, console: Console, legs: list[Leg], count: int, seed: int) -> None:
+    """Ask on each leg in turn, with a bar on a terminal and a line elsewhere."""
+    columns = (TextColumn("{task.description:30}"), BarColumn(), MofNCompleteColumn())
+    bars = Progress(*columns, console=console, auto_refresh=False, disable=not console.is_terminal)
+    with bars:
+        for leg in legs:
+            bar = bars.add_task(leg.name, total=count)
+
+            def step(bar: Any = bar) -> None:
+                bars.advance(bar)
+                bars.refresh()
+
+            requests = questions(stream(seed, "demo", leg.name), count)
+            await ask(reactor, leg, requests, seed, step)
+            if not console.is_terminal:
+                console.print(f"arithmetic, {leg.name}: {leg.right} of {count} right", highlight=False)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--requests", type=COUNT, default="200", show_default=True, help="On each leg.")
+@click.option("--seed", type=SEED, default="7", show_default=True, help="Draws all that is drawn.")
+def command(requests: int, seed: int) -> None:
+    """
+    Run the laboratory once, on this machine, and show what happened.
+
+    It starts a real `twistd -n lab-server` in a process of its own on free ports of 127.0.0.1,
+    asks it over TCP, and over UDP while the server drops 30 % of what comes in, and prints a
+    table. It ends after a few seconds; exit code 0 only if every answer was right.
+    """
+    run(lambda reactor: _main(reactor, requests, seed))

@@ -1,0 +1,103 @@
+"""Processes of ours: a real ``twistd`` that is started, listened to, and always ended."""
+
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from lab.errors import LabError
+from lab.wire.lines import LineReader
+
+# Bytes of a line of the log; a longer one is not read.
+_LINE = 65536
+
+
+class ServerError(LabError):
+    """A process of ours did not start, or ended by itself."""
+
+
+class TwistdProcess(ProcessProtocol):
+    """
+    ``twistd -n`` in a process of its own, whose log is read as it is written.
+
+    Args:
+        event: Called with each event of the log, a dict.
+    """
+
+    transport: Any
+
+    def __init__(self, event: Callable[[dict[str, Any]], None]) -> None:
+        self._event = event
+        self._reader = LineReader(_LINE)
+        self._last: deque[str] = deque(maxlen=20)
+        self._ended: Deferred[None] = Deferred()
+        self._places: list[str] = []
+        self._wanted = 0
+        self._ready: Deferred[list[str]] | None = None
+
+    def start(self, reactor: Any, arguments: list[str], places: int) -> Deferred[list[str]]:
+        """
+        Start it.
+
+        Args:
+            reactor: Spawns the process.
+            arguments: Of twistd, from the name of the service on.
+            places: How many endpoints it will listen on.
+
+        Returns:
+            Fires with those endpoints, in the order of listening; fails with `ServerError`.
+        """
+        self._wanted = places
+        ready: Deferred[list[str]] = Deferred()
+        self._ready = ready
+        twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+        words = [*twistd, "-n", "--pidfile=", *arguments, "--log-format", "json"]
+        reactor.spawnProcess(self, sys.executable, words, env=os.environ)
+        return ready
+
+    def stop(self) -> Deferred[None]:
+        """End it; fires when it has ended."""
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess(signal.SIGTERM)
+        return self._ended
+
+    def outReceived(self, data: bytes) -> None:
+        """Some of its log."""
+        for line in self._reader.feed(data):
+            try:
+                event = json.loads(line)
+            except ValueError:
+                self._last.append(line.decode(errors="replace"))
+                continue
+            self._last.append(event["message"])
+            self._event(event)
+            if "listens on" in event["message"]:
+                self._listens(event["endpoint"])
+
+    def errReceived(self, data: bytes) -> None:
+        """What it says when it fails."""
+        self._last += data.decode(errors="replace").splitlines()
+
+    def processEnded(self, reason: Failure) -> None:
+        """It has ended."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            said = self._last[-1] if self._last else reason.getErrorMessage()
+            ready.errback(ServerError(f"the server did not start: {said}"))
+        self._ended.callback(None)
+
+    def _listens(self, endpoint: str) -> None:
+        """It listens at one more endpoint."""
+        self._places.append(endpoint)
+        if len(self._places) == self._wanted and self._ready is not None:
+            ready, self._ready = self._ready, None
+            ready.callback(self._places)
