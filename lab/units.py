@@ -116,4 +116,4 @@ def show_seconds(value: float) -> str:
     for scale, unit in ((1e-6, "us"), (1e-3, "ms")):
         if value < scale * 999.5:
             return f"{value / scale:.3g} {unit}"
-    return f"{value:.4g} s"
+    return f"{value:.3g} s" if value < 999.5 else f"{value:,.0f} s"

@@ -94,7 +94,7 @@ class LineCoreProtocol(Protocol):
         if self._finished:
             self.transport.loseConnection()
         elif not self._lines:
-            self._finish("the peer has ended")
+            self._end()
 
     def writeConnectionLost(self) -> None:
         """We have closed our half; nothing is to be done."""
@@ -135,7 +135,7 @@ class LineCoreProtocol(Protocol):
             self._read(wanted=False)
             self._turn = self._driver.clock.callLater(0, self._work)
         elif self._peer_ended:
-            self._finish("the peer has ended")
+            self._end()
         else:
             self._read(wanted=True)
 
@@ -153,10 +153,14 @@ class LineCoreProtocol(Protocol):
         self.transport.write(b"\n".join(messages) + b"\n")
 
     def _finish(self, reason: str) -> None:
+        """The core wants the connection to end."""
+        if not self._finished:
+            peer = self.transport.getPeer()
+            self._log.info("{peer} is let go: {reason}", peer=peer, reason=reason)
+            self._end()
+
+    def _end(self) -> None:
         """End the connection when all that was written has gone out."""
-        if self._finished:
-            return
-        self._log.debug("{peer} is let go: {reason}", peer=self.transport.getPeer(), reason=reason)
         self._finished = True
         self._lines.clear()
         # A transport that has a producer and is full would wait for more before it closes.

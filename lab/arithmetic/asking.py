@@ -64,7 +64,7 @@ class Way:
 
     core: ArithmeticClientCore
     driver: Driver
-    _error: Unreachable = field(factory=Unreachable)
+    _error: NoAnswer | Unreachable = field(factory=Unreachable)
     _asked: dict[int, Deferred[Answer]] = field(factory=dict)
 
     @classmethod
@@ -106,7 +106,7 @@ class Way:
         self.core.close(self.driver.clock.seconds())
         self.driver.settle()
 
-    def fail(self, error: Unreachable) -> None:
+    def fail(self, error: NoAnswer | Unreachable) -> None:
         """There will be no transport: all requests fail with this error."""
         self._error = error
         self.core.fail(self.driver.clock.seconds())
@@ -132,8 +132,12 @@ def _no_answer(event: GaveUp) -> str:
     """What happened, for people."""
     if not event.attempts:
         return f"no connection within {show_seconds(event.waited)}"
-    attempts = f"{event.attempts} attempt{'' if event.attempts == 1 else 's'}"
-    return f"no answer within {show_seconds(event.waited)} after {attempts}"
+    return f"no answer within {show_seconds(event.waited)} after {show_attempts(event.attempts)}"
+
+
+def show_attempts(count: int) -> str:
+    """A number of attempts, for people."""
+    return f"{count} attempt{'' if count == 1 else 's'}"
 
 
 class Route(Interface):

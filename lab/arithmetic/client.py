@@ -6,6 +6,7 @@ has an id of its own, and an answer whose id is not waited for is counted and dr
 """
 
 import heapq
+import math
 from collections.abc import Iterator
 
 from attrs import define, field, frozen
@@ -19,6 +20,8 @@ from lab.wire.ids import encode_id
 
 #: Most times a server may ask for one more proof of our address before it is not believed.
 CHALLENGES = 3
+#: Part of its wait by which an attempt may be late and still keep the schedule.
+TOLERANCE = 0.1
 
 
 @frozen
@@ -100,7 +103,7 @@ class _Call:
     waits: Iterator[float]
     asked: float
     last: float
-    due: float = 0.0
+    due: float = math.inf
     attempts: int = 0
     token: bytes = b""
     challenges: int = 0
@@ -111,8 +114,9 @@ class ArithmeticClientCore:
     """
     Keeps any number of requests in flight to one server.
 
-    It begins without a way to the server: nothing is sent until `open`, but timeouts and
-    deadlines count from `ask`, for that is when somebody began to wait.
+    It begins without a way to the server: until `open` requests wait, and nothing but their
+    deadlines counts. The timeout of an attempt counts from when it is sent, so that the shortest
+    timeout still sends something.
 
     Args:
         settings: Timeouts, backoff and deadline.
@@ -156,11 +160,14 @@ class ArithmeticClientCore:
             most = LIMIT - len(encode_id(id))
             raise LocalError(f"request has {len(body):,} bytes; give at most {most:,}")
         self._numbers = number
-        last = now + self._settings.deadline if self._settings.deadline else float("inf")
+        last = now + self._settings.deadline if self._settings.deadline else math.inf
         call = _Call(number, message, self._settings.retry.waits(self._random), now, last)
         self._calls[id] = call
         self.traffic.requests += 1
-        self._attempt(id, now)
+        if self._way:
+            self._attempt(id, now)
+        else:
+            self._wait(id, last)
         return number
 
     def cancel(self, number: int) -> None:
@@ -168,11 +175,16 @@ class ArithmeticClientCore:
         self._calls.pop(b"%s-%d" % (self._name.encode(), number), None)
 
     def open(self, now: float) -> None:
-        """There is a (new) way to the server: send all that is in flight, on its old timeouts."""
+        """
+        There is a (new) way to the server: send all that waits for it, and again, on its old
+        timeouts, what was in flight on the way before.
+        """
         self._way = True
-        for call in self._calls.values():
-            call.attempts = max(1, call.attempts)
-            self._send(call)
+        for id, call in list(self._calls.items()):
+            if call.attempts:
+                self._send(call)
+            else:
+                self._attempt(id, now)
 
     @property
     def waiting(self) -> int:
@@ -253,11 +265,21 @@ class ArithmeticClientCore:
             self.traffic.gave_up += 1
             self._events.append(GaveUp(call.number, call.attempts, now - call.asked))
             return
-        call.due = min(now + wait, call.last)
-        heapq.heappush(self._timers, (call.due, call.number, id))
+        # A timer that comes a little late must not move the whole schedule. If all stood still
+        # for longer, attempts have to wait again, or they would be made all at once.
+        late = now - call.due
+        begun = call.due if 0 <= late < wait * TOLERANCE else now
+        self._wait(id, min(begun + wait, call.last))
         if self._way:
             call.attempts += 1
             self._send(call)
+
+    def _wait(self, id: bytes, due: float) -> None:
+        """Come back to this call at that time, if it has not ended by then."""
+        call = self._calls[id]
+        call.due = due
+        if due < math.inf:
+            heapq.heappush(self._timers, (due, call.number, id))
 
     def _prove(self, call: _Call, token: bytes) -> None:
         """Ask again at once, with the token; it stays for the retransmissions."""

@@ -7,10 +7,14 @@ with ``await ArithmeticClient(reactor, endpoint).ask("+", 1, 1)``.
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import TimeoutError as DeferTimeout
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.error import ConnectionRefusedError as TwistedRefused
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -22,12 +26,12 @@ from twisted.python.failure import Failure
 
 from lab.adapters.driver import Driver
 from lab.adapters.stream import LineCoreProtocol
-from lab.arithmetic.asking import Asking, Way
+from lab.arithmetic.asking import Asking, Way, show_attempts
 from lab.arithmetic.server import ArithmeticServerCore, Counters
 from lab.arithmetic.settings import ClientSettings, ServerSettings
 from lab.arithmetic.wire import LIMIT, REPLY_LIMIT
 from lab.backoff import Backoff
-from lab.errors import ConnectionRefused, Unreachable
+from lab.errors import ConnectionRefused, NoAnswer, Unreachable
 from lab.rng import Random, stream
 
 
@@ -129,7 +133,7 @@ class _Connection:
     _endpoint: IStreamClientEndpoint
     _retry: Backoff
     _random: Random
-    _connecting: Deferred[None] | None = None
+    _connecting: Deferred[Any] | None = None
     _timer: IDelayedCall | None = None
     _protocol: LineCoreProtocol | None = None
     _gone: Deferred[None] | None = field(default=None)
@@ -154,7 +158,7 @@ class _Connection:
         return self._gone
 
     def _connect(self, wait: float, waits: Iterator[float], attempt: int) -> None:
-        """Try once; a failure is tried again when its wait is over."""
+        """Try once, for as long as the wait; a failure is tried again when the wait is over."""
         self._timer = None
         clock = self.way.driver.clock
         again = clock.seconds() + wait
@@ -168,10 +172,10 @@ class _Connection:
             rest = max(0, again - clock.seconds())
             self._timer = clock.callLater(rest, self._connect, wait, waits, attempt + 1)
 
-        factory = _ClientFactory(self._build)
-        connecting = self._endpoint.connect(factory).addCallbacks(self._connected)
+        connecting = self._endpoint.connect(_ClientFactory(self._build))
+        connecting.addTimeout(wait, clock)
         self._connecting = connecting
-        connecting.addErrback(failed)
+        connecting.addCallbacks(self._connected, failed)
 
     def _build(self) -> LineCoreProtocol:
         """The protocol of a connection."""
@@ -192,10 +196,11 @@ class _Connection:
             self.need()
 
 
-def _unreachable(reason: Failure, attempts: int) -> Unreachable:
+def _unreachable(reason: Failure, attempts: int) -> NoAnswer | Unreachable:
     """Why there was no connection, for people."""
+    if reason.check(DeferTimeout, ConnectTimeout, ConnectingCancelledError):
+        return NoAnswer(f"no connection in time after {show_attempts(attempts)}")
     kind = ConnectionRefused if reason.check(TwistedRefused) else Unreachable
-    tries = f" ({attempts} attempts)" if attempts > 1 else ""
     number = getattr(reason.value, "osError", None)
     why = os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()
-    return kind(f"no connection{tries}: {why}")
+    return kind(f"no connection after {show_attempts(attempts)}: {why}")

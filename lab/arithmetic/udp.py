@@ -6,6 +6,8 @@ An application embeds the server with
 with ``await ArithmeticClient(reactor, DatagramClientEndpoint(reactor, HOST, 50000)).ask(...)``.
 """
 
+from typing import Any
+
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -22,6 +24,9 @@ from lab.core import Core
 from lab.errors import ConnectionRefused, Unreachable
 from lab.rng import Random, secret, stream
 from lab.wire.tokens import ProvedCore, Tokens
+
+#: A name whose addresses are not known after so long has none, in seconds.
+RESOLVING = 10.0
 
 
 class ArithmeticDatagramProtocol(PeersProtocol):
@@ -127,7 +132,7 @@ class _Port:
 
     way: Way
     _endpoint: DatagramClientEndpoint
-    _resolving: Deferred[None] | None = None
+    _resolving: Deferred[Any] | None = None
     _protocol: PeerProtocol | None = None
     _addresses: list[Address] = field(factory=list)
 
@@ -135,9 +140,9 @@ class _Port:
         """There is a request: open the port, unless that is done or under way."""
         if self._protocol or self._resolving:
             return
-        resolving = self._endpoint.addresses().addCallbacks(self._resolved, self._failed)
-        if not resolving.called:
-            self._resolving = resolving
+        resolving = self._endpoint.addresses().addTimeout(RESOLVING, self.way.driver.clock)
+        self._resolving = resolving
+        resolving.addCallbacks(self._resolved, self._failed)
 
     def close(self) -> Deferred[None]:
         """Let the port go."""

@@ -162,7 +162,9 @@ async def _ask_all(reactor: Any, console: Console, legs: list[Leg], count: int, 
             requests = questions(stream(seed, "demo", leg.name), count)
             await ask(reactor, leg, requests, seed, step)
             if not console.is_terminal:
-                console.print(f"arithmetic, {leg.name}: {leg.right} of {count} right", highlight=False)
+                console.print(
+                    f"arithmetic, {leg.name}: {leg.right} of {count} right", highlight=False
+                )
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
