@@ -75,8 +75,13 @@ class LabOptions(usage.Options):
             pairs, arguments = getopt.gnu_getopt(words, self.shortOpt, self.longOpt)
         except getopt.GetoptError as error:
             raise LocalError(f"{error}; see --help") from error
-        self.given = {self.synonyms[name.lstrip("-")].replace("_", "-") for name, _ in pairs}
-        options = [word for name, value in pairs for word in ((name, value) if value else (name,))]
+        synonyms = {name: long.replace("_", "-") for name, long in self.synonyms.items()}
+        named = [(synonyms[name.lstrip("-")], value) for name, value in pairs]
+        self.given = {name for name, _ in named}
+        options = [
+            f"--{name}={value}" if f"{name}=" in self.longOpt else f"--{name}"
+            for name, value in named
+        ]
         return [*options, "--", *arguments] if arguments else options
 
     def _read(self, path: Path) -> dict[str, str]:
@@ -97,7 +102,7 @@ class LabOptions(usage.Options):
         from_file.parent = self.parent
         words = [word for name, value in section.items() for word in self._words(name, value)]
         from_file.parseOptions(words)
-        for name in sorted(from_file.given):
+        for name in section:  # a flag may be there to be switched off
             if name in self.given and self[name] != from_file[name]:
                 _log.warn(
                     "{option}: {given} of the command line is overridden by {value} of {file}",
@@ -110,10 +115,14 @@ class LabOptions(usage.Options):
 
     def _words(self, name: str, value: str) -> list[str]:
         """One setting of the file as words of a command line."""
-        if name == "config" or name not in {long.rstrip("=") for long in self.longOpt}:
-            known = sorted(long.rstrip("=") for long in self.longOpt)
-            known = [long for long in known if long not in ("config", "help", "version")]
-            raise LocalError(f"config has {name!r}; allowed are {', '.join(known)}")
+        known = {long.rstrip("=") for long in self.longOpt} - {"config", "help", "version"}
+        if name not in known:
+            raise LocalError(f"config has {name!r}; allowed are {', '.join(sorted(known))}")
+        if f"{name}=" not in self.longOpt:
+            states = configparser.ConfigParser.BOOLEAN_STATES
+            if value.lower() not in states:
+                raise LocalError(f"config has {name} = {value!r}; give yes or no")
+            return [f"--{name}"] if states[value.lower()] else []
         values = value.split("\n") if name in self.repeatable else [value]
         return [f"--{name}={one.strip()}" for one in values if one.strip() or len(values) == 1]
 

@@ -21,7 +21,10 @@ from lab.rng import fresh_seed, stream
 
 #: Where the services listen without any option.
 DEFAULTS = {
-    "arithmetic": ["tcp:50000:interface=127.0.0.1", "udp:50000:interface=127.0.0.1"],
+    "arithmetic": [
+        "tcp:50000:backlog=1024:interface=127.0.0.1",
+        "udp:50000:interface=127.0.0.1",
+    ],
 }
 
 
