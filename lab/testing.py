@@ -144,7 +144,7 @@ class Pair:
         Go on until nothing is due any more, or until a time.
 
         Args:
-            until: In seconds; the clock stands there afterwards, unless it is infinite.
+            until: In seconds; the clock stands there afterwards, unless it is infinite or past.
         """
         self._settle()
         while (when := self._next()) <= until and when < math.inf:
@@ -158,7 +158,7 @@ class Pair:
                 if deadline is not None and deadline <= self.now:
                     core.tick(self.now)
                     self._settle()
-        self.now = until if until < math.inf else self.now
+        self.now = max(self.now, until) if until < math.inf else self.now
 
     def _next(self) -> float:
         """When the next thing is due."""

@@ -73,9 +73,10 @@ def count(text: str, name: str = "count", least: int = 1, most: int = 10**9) -> 
     >>> count("12")
     12
     """
-    if not re.fullmatch(r"[0-9]{1,20}", text.strip()) or not least <= int(text) <= most:
+    digits = text.strip()  # by itself, int() strips fewer characters
+    if not re.fullmatch(r"[0-9]{1,20}", digits) or not least <= int(digits) <= most:
         raise LocalError(f"{name} is {text!r}; give a whole number from {least:,} to {most:,}")
-    return int(text)
+    return int(digits)
 
 
 def seed(text: str, name: str = "seed") -> int:

@@ -28,6 +28,7 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
+    IHandshakeListener,
     IPushProducer,
     ISSLTransport,
 )
@@ -45,7 +46,7 @@ LINGER = 2.0
 DRAIN = 60.0
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class LineCoreProtocol(Protocol):
     """
     Runs a core whose messages are lines.
@@ -68,6 +69,7 @@ class LineCoreProtocol(Protocol):
         self._lost = lost
         self._lines: list[bytes] = []
         self._peer_ended = self._paused = self._stopped = self._finished = False
+        self._handshaking = False
         self._turn: IDelayedCall | None = None
         self._lingering: IDelayedCall | None = None
 
@@ -75,11 +77,16 @@ class LineCoreProtocol(Protocol):
         """The core has a transport from now on."""
         self._driver.write = self._write
         self._driver.finish = self._finish
+        self._handshaking = ISSLTransport.providedBy(self.transport)
         if isinstance(self.transport.getPeer(), IPv4Address | IPv6Address):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, streaming=True)
         self._driver.settle()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is ready to write."""
+        self._handshaking = False
 
     def dataReceived(self, data: bytes) -> None:
         """Some bytes of the peer's."""
@@ -94,7 +101,7 @@ class LineCoreProtocol(Protocol):
         if self._finished:
             self.transport.loseConnection()
         elif not self._lines:
-            self._end()
+            self._end(DRAIN)
 
     def writeConnectionLost(self) -> None:
         """We have closed our half; nothing is to be done."""
@@ -112,7 +119,9 @@ class LineCoreProtocol(Protocol):
     def pauseProducing(self) -> None:
         """The peer does not take what we write: read no more."""
         self._paused = True
-        self._read(wanted=False)
+        # In a handshake nothing can be written because something has to be read.
+        if not self._handshaking:
+            self._read(wanted=False)
 
     def resumeProducing(self) -> None:
         """It does again."""
@@ -135,7 +144,7 @@ class LineCoreProtocol(Protocol):
             self._read(wanted=False)
             self._turn = self._driver.clock.callLater(0, self._work)
         elif self._peer_ended:
-            self._end()
+            self._end(DRAIN)
         else:
             self._read(wanted=True)
 
@@ -157,21 +166,25 @@ class LineCoreProtocol(Protocol):
         if not self._finished:
             peer = self.transport.getPeer()
             self._log.info("{peer} is let go: {reason}", peer=peer, reason=reason)
-            self._end()
+            self._end(LINGER, reading=_can_half_close(self.transport))
 
-    def _end(self) -> None:
-        """End the connection when all that was written has gone out."""
+    def end(self) -> None:
+        """Let the connection go as soon as all that was written has gone out."""
+        if not self._finished:
+            self._end(LINGER)
+
+    def _end(self, patience: float, *, reading: bool = False) -> None:
+        """Write what is left, and close; with `reading`, when the peer has closed as well."""
         self._finished = True
         self._lines.clear()
         # A transport that has a producer and is full would wait for more before it closes.
         self.transport.unregisterProducer()
-        patience = DRAIN if self._peer_ended else LINGER
         self._lingering = self._driver.clock.callLater(patience, self.transport.abortConnection)
-        if self._peer_ended or not _can_half_close(self.transport):
-            self.transport.loseConnection()
-        else:
+        if reading:
             self.transport.loseWriteConnection()
             self._read(wanted=True)
+        else:
+            self.transport.loseConnection()
 
 
 def _can_half_close(transport: object) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol as Interface
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
 from lab.adapters.driver import Driver
@@ -232,7 +232,8 @@ class Asking:
         for route in self._routes:
             route.way.fail(Unreachable("the client was closed"))
             route.way.driver.stop()
-        return gatherResults([route.close() for route in self._routes]).addCallback(_nothing)
+        closing = DeferredList([route.close() for route in self._routes], consumeErrors=True)
+        return closing.addCallback(_nothing)
 
 
 def _waiting(route: Route) -> int:

@@ -154,7 +154,7 @@ class _Connection:
         if not self._protocol:
             return succeed(None)
         self._gone = Deferred()
-        self._protocol.transport.loseConnection()
+        self._protocol.end()
         return self._gone
 
     def _connect(self, wait: float, waits: Iterator[float], attempt: int) -> None:
