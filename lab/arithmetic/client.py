@@ -224,7 +224,8 @@ class ArithmeticClientCore:
             self.fail(now)
 
     def fail(self, now: float) -> None:
-        """There will be no way: all that is in flight is lost."""
+        """There is no way, and will be none: all that is in flight is lost."""
+        self._way = False
         self.traffic.lost += len(self._calls)
         self._events += [Lost(call.number) for call in self._calls.values()]
         self._calls.clear()

@@ -22,8 +22,8 @@ REPLY_LIMIT = 4400
 OK, WRONG, TOKEN = 200, 300, 401
 
 _ID = rb"#([A-Za-z0-9-]{1,20}) "
-_INTEGER = rb"[+-]?[0-9]+"
-_NUMBER = rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+# `++` and `*+` never give back a digit: a request that is wrong at its end costs no search.
+_NUMBER = rb"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
 _OPERATOR = rb"\*\*?|//?|[-+%]"
 _REQUEST = re.compile(rb"(?:%s)?(%s),(%s),(%s)" % (_ID, _OPERATOR, _NUMBER, _NUMBER))
 _REPLY = re.compile(rb"(?:%s)?(?:(200),(%s)|(300),-1|(401) ([A-Za-z0-9_-]{22}))" % (_ID, _NUMBER))

@@ -129,7 +129,7 @@ async def _main(
         if requests:
             await _ask_all(questions, requests)
             return questions.code
-        from lab.commands.terminal import converse
+        from lab.commands.conversation.converse import converse
 
         code = await converse(
             reactor, questions, help=_HELP, code_of=lambda failure: code_of(failure.value)

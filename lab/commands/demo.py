@@ -126,8 +126,8 @@ async def _main(reactor: Any, count: int, seed: int) -> int:
     arguments = ["lab-server", "--drop-rate", str(DROP_RATE), "--seed", str(seed)]
     for kind in ("tcp", "udp"):
         arguments += ["--arithmetic", f"{kind}:0:interface=127.0.0.1"]
-    console.print("twistd -n " + " ".join(arguments), highlight=False)
     starting = server.start(reactor, arguments, places=2)
+    console.print("twistd -n " + " ".join(arguments), highlight=False)
     try:
         tcp, udp = await starting
         legs += [Leg("tcp", tcp), Leg(f"udp, {DROP_RATE:.0%} loss", udp)]

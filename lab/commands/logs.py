@@ -19,8 +19,7 @@ def format_json(event: LogEvent) -> str:
     One log event as one line: time, level, namespace, message, and the event's own plain values.
 
     >>> format_json({"log_time": 0.0, "log_format": "{n} came", "n": 2, "log_namespace": "lab"})
-    '{"time": "1970-01-01T00:00:00+00:00", "level": "info", "namespace": "lab", \
-"message": "2 came", "n": 2}\n'
+    '{"time": "1970-01-01T00:00:00+00:00", ..., "message": "2 came", "n": 2}\n'
     """
     line: dict[str, Any] = {
         "time": datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(),

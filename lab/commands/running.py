@@ -54,15 +54,18 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
     stopped_by: list[int] = []
 
     def begin() -> None:
-        working = Deferred.fromCoroutine(main(reactor))
+        def cancel() -> None:
+            working.cancel()
 
         def interrupt(number: int, _: object) -> None:
             # A second Ctrl-C does not wait for the cleaning.
-            reactor.callFromThread(reactor.stop if stopped_by else working.cancel)
+            reactor.callFromThread(reactor.stop if stopped_by else cancel)
             stopped_by.append(number)
 
+        # Before anything is begun that would have to be cleaned.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, interrupt)
+        working = Deferred.fromCoroutine(main(reactor))
         working.addCallbacks(codes.append, lambda failure: codes.append(_ended(failure)))
         working.addBoth(lambda _: reactor.stop())
 

@@ -1,0 +1,1 @@
+"""The talk between a person, or a script, and a command: lines in, answers out. POSIX only."""

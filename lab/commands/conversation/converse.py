@@ -1,0 +1,68 @@
+"""The one way into a conversation: a dialogue on a terminal, and plain lines everywhere else."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lab.commands.conversation.descriptors import Input, Output
+from lab.commands.conversation.pipe import Lines
+from lab.commands.conversation.session import Session
+from lab.commands.conversation.terminal import talk
+
+
+def converse(
+    reactor: Any,
+    session: Session,
+    *,
+    help: str,
+    code_of: Callable[[Failure], int] = lambda failure: 1,
+    history: Path | None = None,
+    files: tuple[int, int, int] = (0, 1, 2),
+) -> Deferred[int]:
+    """
+    Carry out what is typed, or what comes on a pipe, until it ends.
+
+    With a terminal on both sides a line is edited, ``help``, ``quit`` and ``exit`` are words of
+    ours (with a blank before them they are requests), and errors don't change the exit code.
+    Otherwise every line that is not blank is a request, up to `IN_FLIGHT` of them are under
+    way, answers are printed in the order of the lines, and errors, with the number of the line,
+    go to stderr.
+
+    Args:
+        reactor: Of its interfaces `IReactorFDSet` and `IReactorTime` are used.
+        session: Carries out the lines.
+        help: What ``help`` prints.
+        code_of: The exit code of a `LabError`, 1 to 255; asked on a pipe only.
+        history: A file that keeps the last `HISTORY_LIMIT` lines that were typed.
+        files: The descriptors of stdin, stdout and stderr; they are left open and as they were.
+
+    Returns:
+        Fires with the exit code: 0 after ``quit``, Ctrl-D and the end of input, `INTERRUPTED`
+        after Ctrl-C with nothing under way, `OUTPUT_CLOSED` when nobody reads the answers; on a
+        pipe the highest code of the errors. Fails with
+        `LocalError` when stdin can't be read or stdout not written, and with whatever a
+        session raises that is no `LabError`. Cancel it to end the talk.
+    """
+    stdin, stdout, stderr = files
+    given, shown = Input(reactor, stdin), Output(reactor, stdout)
+    if on_terminal(stdin, stdout):
+        return Deferred.fromCoroutine(talk(session, help, history, given, shown))
+    errors = shown if _same(stdout, stderr) else Output(reactor, stderr)
+    return Deferred.fromCoroutine(Lines(session, code_of, given, shown, errors).run())
+
+
+def on_terminal(stdin: int, stdout: int) -> bool:
+    """Whether there is a person to talk to, on a terminal that can move its cursor."""
+    return os.isatty(stdin) and os.isatty(stdout) and os.environ.get("TERM") != "dumb"
+
+
+def _same(one: int, other: int) -> bool:
+    """Whether two descriptors are one file, so that what is written must keep its order."""
+    try:
+        return os.path.sameopenfile(one, other)
+    except OSError:  # one of them is closed
+        return False

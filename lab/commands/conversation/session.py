@@ -1,0 +1,66 @@
+"""
+What a command gives to a conversation, and how both kinds of conversation treat it.
+
+Knows neither terminal nor pipe.
+"""
+
+from collections.abc import Awaitable
+from typing import Protocol, cast
+
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from lab.errors import LabError
+
+#: Most characters of a line; a longer one is refused on a pipe, and not typed on a terminal.
+LINE_LIMIT = 10_000
+
+
+class Session(Protocol):
+    """
+    What a command gives.
+
+    Attributes:
+        prompt: Plain text shown before the line that is typed; read anew for each line.
+    """
+
+    prompt: str
+
+    def line(self, text: str) -> Awaitable[str | None]:
+        """
+        Carry out one line.
+
+        Args:
+            text: 1 to `LINE_LIMIT` characters, not all blank, without a line ending.
+
+        Returns:
+            A Deferred or a coroutine with the text to print, of any number of lines; None or
+            an empty text prints nothing. It is cancelled at Ctrl-C.
+
+        Raises:
+            LabError: Its text is printed as one line, and the talk goes on. Any other
+                exception is a bug and ends the talk.
+        """
+
+    def complete(self, text: str) -> list[str]:
+        """
+        What could stand in the place of ``text``, which is all that stands before the cursor.
+
+        Each completion is a whole replacement and begins with ``text``, as ``get readme.txt``
+        does with ``get re``; nothing is put behind it.
+        """
+
+
+def begin(session: Session, text: str) -> Deferred[str | None]:
+    """Start to carry out a line."""
+    return cast("Deferred[str | None]", maybeDeferred(session.line, text))
+
+
+def encode(text: str) -> bytes:
+    """The text with a line ending behind it."""
+    return (text.removesuffix("\n") + "\n").encode("utf-8", "backslashreplace")
+
+
+def one_line(error: LabError) -> str:
+    """The text of an error, of which a peer may have written a part, without control codes."""
+    text = str(error) or type(error).__name__
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

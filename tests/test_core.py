@@ -1,0 +1,64 @@
+"""The verbs of a core, and the cores that have them."""
+
+from attrs.exceptions import FrozenInstanceError
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.arithmetic.client import ArithmeticClientCore
+from lab.arithmetic.server import ArithmeticServerCore
+from lab.arithmetic.settings import ClientSettings, ServerSettings
+from lab.core import BatchCore, Core, Finished
+from lab.rng import stream
+from lab.wire.tokens import ProvedCore, Tokens
+
+
+def cores() -> list[Core]:
+    """One of each, with a way to its peer."""
+    client = ArithmeticClientCore(ClientSettings(), "a", stream(7))
+    client.open(0.0)
+    client.ask(b"+,1,1", 0.0)
+    server = ArithmeticServerCore(ServerSettings(), 0.0)
+    behind = ArithmeticServerCore(ServerSettings(), 0.0)
+    return [client, server, ProvedCore(behind, "peer", Tokens(b"k" * 16))]
+
+
+class VerbTests(SynchronousTestCase):
+    """What holds for every core."""
+
+    def test_given_once(self) -> None:
+        """Messages and events are given once, and what is given is the caller's to keep."""
+        for core in cores():
+            core.message(b"*" * 5000, 1.0)
+            out, events = core.outgoing(), core.events()
+            self.assertTrue(out, core)
+            self.assertTrue(events, core)
+            kept = list(out), list(events)
+            self.assertEqual((core.outgoing(), core.events()), ([], []))
+            core.message(b"*" * 5000, 1.0)
+            self.assertEqual((out, events), kept)
+
+    def test_tick_before_the_deadline(self) -> None:
+        """A tick leaves a deadline that lies ahead, or none."""
+        for core in cores():
+            deadline = core.deadline()
+            self.assertIsNotNone(deadline)
+            core.tick(deadline)
+            later = core.deadline()
+            self.assertTrue(later is None or later > deadline, core)
+
+    def test_batches(self) -> None:
+        """A core that takes batches can be told from one that doesn't."""
+        client, server, proved = cores()
+        self.assertIsInstance(server, BatchCore)
+        self.assertNotIsInstance(client, BatchCore)
+        self.assertNotIsInstance(proved, BatchCore)
+
+
+class FinishedTests(SynchronousTestCase):
+    """The event that ends a connection."""
+
+    def test_value(self) -> None:
+        """It is a value: equal to its like, and not to be changed."""
+        self.assertEqual(Finished("idle"), Finished("idle"))
+        self.assertNotEqual(Finished("idle"), Finished("too long"))
+        with self.assertRaises(FrozenInstanceError):
+            Finished("idle").reason = "other"  # type: ignore[misc]
