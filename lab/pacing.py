@@ -37,10 +37,16 @@ class Schedule:
         if self.count is not None and self.count < 1:
             raise LocalError(f"count is {self.count}; give 1 or more")
 
-    def due(self, now: float) -> list[float]:
-        """The planned times that have come and were not given before, oldest first."""
-        times = []
-        while (planned := self.next()) is not None and planned <= now:
+    def due(self, now: float, most: int | None = None) -> list[float]:
+        """
+        The planned times that have come and were not given before, oldest first.
+
+        Args:
+            now: In seconds.
+            most: How many are given at most; the others are given next time.
+        """
+        times: list[float] = []
+        while len(times) != most and (planned := self.next()) is not None and planned <= now:
             times.append(planned)
             self.done += 1
         return times

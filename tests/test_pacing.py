@@ -23,6 +23,12 @@ class ScheduleTests(SynchronousTestCase):
         self.assertEqual(schedule.due(9.0), [5.1, 5.2])
         self.assertEqual((schedule.next(), schedule.due(99.0)), (None, []))
 
+    def test_most(self) -> None:
+        """No more than was asked for is given, and the rest the next time."""
+        schedule = Schedule(rate=10, start=5.0, count=3)
+        self.assertEqual(schedule.due(9.0, most=2), [5.0, 5.1])
+        self.assertEqual(schedule.due(9.0, most=2), [5.2])
+
     def test_endless(self) -> None:
         """Without a count there is always a next one."""
         schedule = Schedule(rate=2, start=0.0)

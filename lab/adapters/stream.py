@@ -31,6 +31,7 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IPushProducer,
     ISSLTransport,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -78,7 +79,7 @@ class LineCoreProtocol(Protocol):
         self._driver.write = self._write
         self._driver.finish = self._finish
         self._handshaking = ISSLTransport.providedBy(self.transport)
-        if isinstance(self.transport.getPeer(), IPv4Address | IPv6Address):
+        if _is_tcp(self.transport):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, streaming=True)
@@ -185,6 +186,12 @@ class LineCoreProtocol(Protocol):
             self._read(wanted=True)
         else:
             self.transport.loseConnection()
+
+
+def _is_tcp(transport: Any) -> bool:
+    """Whether there is TCP below; Twisted's Unix sockets say of themselves that they are TCP."""
+    peer = transport.getPeer()
+    return ITCPTransport.providedBy(transport) and isinstance(peer, IPv4Address | IPv6Address)
 
 
 def _can_half_close(transport: object) -> bool:

@@ -21,6 +21,10 @@ from lab.pacing import Schedule
 from lab.rng import Random
 from lab.statistics import Histogram
 
+#: Requests that are sent in one turn of the reactor, however many are due: whoever asks for more
+#: than this machine can do gets what it can do, in bounded memory.
+TURN = 1000
+
 
 @define
 class Outcome:
@@ -79,7 +83,7 @@ class Load:
     def start(self) -> None:
         """Ask what is due, and come again when the next is."""
         self._timer = None
-        for planned in self._schedule.due(self._clock.seconds()):
+        for planned in self._schedule.due(self._clock.seconds(), TURN):
             self._ask(planned)
         due = self._schedule.next()
         if due is not None and not self._stopped:

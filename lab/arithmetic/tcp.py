@@ -160,6 +160,8 @@ class _Connection:
     def _connect(self, wait: float, waits: Iterator[float], attempt: int) -> None:
         """Try once, for as long as the wait; a failure is tried again when the wait is over."""
         self._timer = None
+        if not self.way.core.waiting:
+            return
         clock = self.way.driver.clock
         again = clock.seconds() + wait
 

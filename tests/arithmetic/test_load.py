@@ -1,0 +1,169 @@
+"""Requests that leave when they were planned."""
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.arithmetic.asking import Answer
+from lab.arithmetic.load import TURN, Load, Outcome
+from lab.arithmetic.numbers import evaluate
+from lab.arithmetic.wire import Reply, read_request
+from lab.errors import NoAnswer, Unreachable
+from lab.pacing import Schedule
+from lab.rng import stream
+
+
+class StandIn:
+    """A client that notes what it is asked, and answers when the test says so."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.asked: list[tuple[float, bytes, Deferred[Answer]]] = []
+
+    def request(self, body: bytes) -> Deferred[Answer]:
+        """Note it."""
+        answer: Deferred[Answer] = Deferred()
+        self.asked.append((self.clock.seconds(), body, answer))
+        return answer
+
+    def answer(self, index: int, off_by: int = 0) -> None:
+        """Answer one of the requests."""
+        _, operator, left, right = read_request(self.asked[index][1])
+        value = evaluate(operator, left, right)
+        self.asked[index][2].callback(Answer(Reply(200, value + off_by), 1, 0.0))
+
+    def fail(self, index: int, error: Exception) -> None:
+        """Let one of the requests fail."""
+        self.asked[index][2].errback(error)
+
+
+class LoadTests(SynchronousTestCase):
+    """What is asked, when, and what is counted."""
+
+    def make(
+        self, count: int | None, rate: float = 10, client: Callable[[Clock], StandIn] = StandIn
+    ) -> Load:
+        """A load that has begun, on a stand-in."""
+        self.clock = Clock()
+        self.client = client(self.clock)
+        schedule = Schedule(rate, 0.0, count)
+        load = Load(self.clock, self.client, schedule, stream(7, "load"))  # type: ignore[arg-type]
+        load.start()
+        return load
+
+    def test_at_their_times(self) -> None:
+        """Each leaves at its time, though none is answered."""
+        self.make(4)
+        self.clock.pump([0.05] * 20)
+        times = [round(time, 9) for time, _, _ in self.client.asked]
+        self.assertEqual(times, [0, 0.1, 0.2, 0.3])
+
+    def test_same_seed_same_requests(self) -> None:
+        """The requests come from the random stream alone."""
+        bodies = []
+        for _ in range(2):
+            self.make(5)
+            self.clock.pump([0.1] * 5)
+            bodies.append([body for _, body, _ in self.client.asked])
+        self.assertEqual(*bodies)
+        self.assertEqual(len(set(bodies[0])), 5)
+
+    def test_latency_from_the_planned_time(self) -> None:
+        """If all stood still, the time that a request waited to be sent is part of its latency."""
+        load = self.make(11)
+        self.clock.advance(1.0)
+        self.assertEqual([time for time, _, _ in self.client.asked], [0.0] + [1.0] * 10)
+        for index in range(11):
+            self.client.answer(index)
+        latency = self.successResultOf(load.finished).latency
+        self.assertEqual((latency.count, latency.least, latency.most), (11, 0.0, 1.0))
+        self.assertApproximates(latency.percentile(50), 0.5, 0.005)
+
+    def test_outcome(self) -> None:
+        """Right, wrong, unanswered and lost are told apart."""
+        load = self.make(4, rate=1e6)
+        self.clock.advance(1)
+        self.client.answer(0)
+        self.client.answer(1, off_by=1)
+        self.assertTrue(load.outcome.last_error.startswith("wrong answer: 200,"))
+        self.client.fail(2, NoAnswer("no answer within 1 s after 1 attempt"))
+        self.assertNoResult(load.finished)
+        self.client.fail(3, Unreachable("the connection broke"))
+        outcome = self.successResultOf(load.finished)
+        counts = (outcome.asked, outcome.right, outcome.wrong, outcome.unanswered, outcome.lost)
+        self.assertEqual(counts, (4, 1, 1, 1, 1))
+        self.assertEqual(outcome.ended, 4)
+        self.assertEqual(outcome.last_error, "the connection broke")
+        self.assertEqual(outcome.latency.count, 1)
+
+    def test_bug_is_no_outcome(self) -> None:
+        """What is no error of the laboratory's is not counted away."""
+        load = self.make(1)
+        self.client.fail(0, ZeroDivisionError())
+        self.assertNoResult(load.finished)
+        self.assertEqual(load.outcome, Outcome(asked=1))
+        self.failureResultOf(self.client.asked[0][2], ZeroDivisionError)
+
+    def test_waits_for_the_last(self) -> None:
+        """It has finished when the last request has ended, in whatever order they do."""
+        load = self.make(3)
+        self.clock.pump([0.1] * 3)
+        self.client.answer(2)
+        self.client.answer(0)
+        self.assertNoResult(load.finished)
+        self.client.answer(1)
+        self.assertEqual(self.successResultOf(load.finished).right, 3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stop(self) -> None:
+        """Stopped, it asks no more, tells what it has, and leaves nothing in the reactor."""
+        load = self.make(None)
+        self.clock.advance(0.1)
+        load.stop()
+        load.stop()
+        self.assertEqual(self.successResultOf(load.finished).asked, 2)
+        self.clock.advance(5)
+        self.assertEqual((len(self.client.asked), self.clock.getDelayedCalls()), (2, []))
+
+    def test_stop_at_the_end(self) -> None:
+        """It may be stopped when all is sent and nothing answered."""
+        load = self.make(1)
+        load.stop()
+        self.assertEqual(self.successResultOf(load.finished).asked, 1)
+        self.client.answer(0)
+        self.assertEqual(load.outcome.right, 1)
+
+    def test_bounded_turns(self) -> None:
+        """Of a rate that can't be kept, one turn of the reactor sends no more than `TURN`."""
+        load = self.make(10 * TURN, rate=1e6)
+        self.clock.getDelayedCalls()[0].cancel()
+        self.clock.rightNow = 1.0
+        load.start()
+        self.assertEqual(len(self.client.asked), 1 + TURN)
+        (timer,) = self.clock.getDelayedCalls()
+        self.assertEqual(timer.getTime(), 1.0)
+
+    def test_stopped_by_an_answer(self) -> None:
+        """A client that answers at once may stop the load while it sends."""
+
+        class AtOnce(StandIn):
+            """It fails each request at once."""
+
+            def request(self, body: bytes) -> Deferred[Answer]:
+                """Fail, and stop."""
+                super().request(body)
+                load = loads[0] if loads else None
+                if load:
+                    load.stop()
+                answer: Deferred[Answer] = Deferred()
+                answer.errback(Failure(Unreachable("closed")))
+                return answer
+
+        loads: list[Load] = []
+        loads.append(self.make(None, client=AtOnce))
+        self.clock.advance(0.1)
+        self.assertEqual(self.successResultOf(loads[0].finished).lost, 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
