@@ -26,7 +26,7 @@ class ListeningService(Service):
 
     Args:
         label: What it is called in the log.
-        kind: First word of the endpoint string: ``tcp``, ``udp``, ``ssl``, ...
+        place: The endpoint string that ``endpoint`` was made from, for the log and for errors.
         endpoint: Where to listen.
         listener: What listens: a factory, or at a `DatagramServerEndpoint` a datagram protocol.
         report: Gives the line that is logged when the service ends.
@@ -40,13 +40,13 @@ class ListeningService(Service):
     def __init__(
         self,
         label: str,
-        kind: str,
+        place: str,
         endpoint: IStreamServerEndpoint | DatagramServerEndpoint,
         listener: Factory | DatagramProtocol,
         report: Callable[[], str],
     ) -> None:
         self._label = label
-        self._kind = kind
+        self._place = place
         self._endpoint = endpoint
         self._listener = listener
         self._report = report
@@ -87,7 +87,8 @@ class ListeningService(Service):
         listening: Deferred[IListeningPort] = maybeDeferred(listen, self._listener)
         listening.addCallbacks(self._listening, failures.append)
         for failure in failures:
-            raise LocalError(f"{self._label} can't listen: {_why(failure.value)}")
+            why = _why(failure.value)
+            raise LocalError(f"{self._label} can't listen on {self._place}: {why}")
 
     def _listening(self, port: IListeningPort) -> None:
         """The port is open."""
@@ -95,7 +96,7 @@ class ListeningService(Service):
         self._log.info(
             "{name} listens on {endpoint}",
             name=self._label,
-            endpoint=show_address(self._kind, port.getHost()),
+            endpoint=show_address(self._place.partition(":")[0], port.getHost()),
         )
 
 
@@ -115,7 +116,5 @@ def show_address(kind: str, address: IAddress) -> str:
 
 def _why(error: BaseException | None) -> str:
     """Why a port could not be opened, for people."""
-    if isinstance(error, CannotListenError):
-        place = f"{error.interface or '*'}:{error.port}" if error.port else str(error.interface)
-        return f"{place}: {getattr(error.socketError, 'strerror', None) or error.socketError}"
-    return str(error)
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    return getattr(cause, "strerror", None) or str(cause)

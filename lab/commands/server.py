@@ -108,8 +108,7 @@ def makeService(options: Options) -> IService:
     services = options.services()
     for name, text, endpoint in options.endpoints:
         listener, report = _arithmetic(reactor, options, text, endpoint)
-        kind = text.partition(":")[0]
-        ListeningService(name, kind, endpoint, listener, report).setServiceParent(services)
+        ListeningService(name, text, endpoint, listener, report).setServiceParent(services)
     return services
 
 

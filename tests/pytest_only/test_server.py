@@ -69,7 +69,7 @@ def test_default_endpoints() -> None:
         try:
             places = [process.event("listens on")["endpoint"] for _ in DEFAULTS["arithmetic"]]
         except AssertionError:  # somebody else on this machine has one of them
-            assert "127.0.0.1:50000: Address already in use" in process.wait().err
+            assert ":50000:interface=127.0.0.1: Address already in use" in process.wait().err
             return
         assert places == ["tcp:127.0.0.1:50000", "udp:127.0.0.1:50000"]
         assert ask_tcp(address(places[0])) == b"200,2\n"
@@ -98,17 +98,19 @@ def test_port_in_use(kind: str) -> None:
     """A port that is taken is one clear line, and exit code 1."""
     with serving(places=[f"{kind}:0:interface=127.0.0.1"]) as server:
         port = server.address(kind)[1]
-        ended = twistd("--arithmetic", f"{kind}:{port}:interface=127.0.0.1")
+        place = f"{kind}:{port}:interface=127.0.0.1"
+        ended = twistd("--arithmetic", place)
     assert ended.code == 1
-    assert ended.err == f"arithmetic can't listen: 127.0.0.1:{port}: Address already in use\n"
+    assert ended.err == f"arithmetic can't listen on {place}: Address already in use\n"
     assert "Traceback" not in ended.out
 
 
 def test_interface_of_another_machine() -> None:
     """An address that isn't ours (RFC 5737) is one clear line, too."""
-    ended = twistd("--arithmetic", "tcp:0:interface=203.0.113.9")
+    place = "tcp:0:interface=203.0.113.9"
+    ended = twistd("--arithmetic", place)
     assert ended.code == 1
-    assert ended.err == ("arithmetic can't listen: 203.0.113.9: Cannot assign requested address\n")
+    assert ended.err == f"arithmetic can't listen on {place}: Cannot assign requested address\n"
 
 
 MISTAKES = {
