@@ -127,7 +127,7 @@ async def _main(reactor: Any, count: int, seed: int) -> int:
     for kind in ("tcp", "udp"):
         arguments += ["--arithmetic", f"{kind}:0:interface=127.0.0.1"]
     starting = server.start(reactor, arguments, places=2)
-    console.print("twistd -n " + " ".join(arguments), highlight=False)
+    console.print("twistd -n " + " ".join(arguments), highlight=False, soft_wrap=True)
     try:
         tcp, udp = await starting
         legs += [Leg("tcp", tcp), Leg(f"udp, {DROP_RATE:.0%} loss", udp)]

@@ -1,7 +1,8 @@
 """``twistd lab-server``: the services, for staying up."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from twisted.application.service import IService
@@ -40,7 +41,7 @@ class Options(LabOptions):
         "An ENDPOINT is udp:PORT:interface=ADDRESS or any endpoint string of Twisted's: "
         "tcp:50000, ssl:50000:privateKey=key.pem:certKey=cert.pem, unix:/tmp/arithmetic. "
         "Example: twistd -n lab-server --arithmetic udp:50000:interface=127.0.0.1 "
-        "--drop-rate 0.3 --seed 7"
+        "--drop-rate 0.3 --seed 8"
     )
     optParameters = [  # noqa: RUF012 - Twisted's own form
         ["drop-rate", None, "0", "Drop an incoming datagram with this probability, 0 to 1."],
@@ -106,20 +107,22 @@ def makeService(options: Options) -> IService:
             "drop rate {rate:g}, seed {seed}", rate=options.settings.drop_rate, seed=options.seed
         )
     services = options.services()
+    ports = count(1)
     for name, text, endpoint in options.endpoints:
-        listener, report = _arithmetic(reactor, options, text, endpoint)
+        listener, report = _arithmetic(reactor, options, endpoint, ports)
         ListeningService(name, text, endpoint, listener, report).setServiceParent(services)
     return services
 
 
 def _arithmetic(
-    reactor: Any, options: Options, text: str, endpoint: object
+    reactor: Any, options: Options, endpoint: object, ports: Iterator[int]
 ) -> tuple[Factory | DatagramProtocol, Callable[[], str]]:
     """What listens at this endpoint, and what reports what it did."""
     if not isinstance(endpoint, DatagramServerEndpoint):
         factory = ArithmeticFactory(reactor, options.settings)
         return factory, lambda: _report(factory.counters)
-    drops = stream(options.seed, "drop", text)
+    # Not by its address: one seed drops the same datagrams on whatever port is free.
+    drops = stream(options.seed, "drop", "arithmetic", next(ports))
     protocol = ArithmeticDatagramProtocol(reactor, options.settings, drops)
     return (
         protocol,

@@ -1,0 +1,78 @@
+"""What the README shows is what happens to a person who types it."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.pytest_only.processes import BIN, Server, run, serving
+
+README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language."""
+    found = re.findall(rf"^\.\. code-block:: {language}\n\n((?: .*\n|\n)+)", README, re.MULTILINE)
+    return [dedent(block).strip("\n") + "\n" for block in found]
+
+
+def asked() -> Iterator[tuple[str, str]]:
+    """Each command that asks, and the output that is shown for it."""
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            if "lab arithmetic" in command:
+                yield command, output
+
+
+ASKED = list(asked())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server."""
+    with serving() as server:
+        yield server
+
+
+def shell(command: str) -> str:
+    """The standard output of a command, as a person with our environment would see it."""
+    return run("bash", "-c", f"PATH={shlex.quote(str(BIN))}:$PATH; {command}").out
+
+
+@pytest.mark.parametrize(("command", "output"), [c for c in ASKED if "--json" not in c[0]])
+def test_console(server: Server, command: str, output: str) -> None:
+    """Every command prints what is shown below it."""
+    command = re.sub(r"(tcp|udp):localhost:50000", lambda m: server.place(m[1]), command)
+    assert "50000" not in command
+    assert shell(command) == output
+
+
+def test_loss() -> None:
+    """With the drop rate and the seed that are named, the answer comes after as many attempts."""
+    ((command, output),) = [c for c in ASKED if "--json" in c[0]]
+    (options,) = re.findall(r"``twistd -n lab-server (--drop-rate[^`]+)``", README)
+    shown = re.sub(r'"seconds": .*', "", output)
+    with serving(*options.split()) as server:
+        command = command.replace("udp:localhost:50000", server.place("udp"))
+        assert re.sub(r'"seconds": .*', "", shell(command)) == shown
+
+
+def test_program(tmp_path: Path) -> None:
+    """The program that embeds server and client runs, and prints what is said."""
+    (program,) = blocks("python")
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    ended = run(sys.executable, str(script), cwd=tmp_path)
+    (said,) = re.findall(r"^It prints ``(.*?)``", README, re.MULTILINE)
+    assert (ended.code, ended.out, ended.err) == (0, f"{said}\n", "")
+
+
+def test_both_commands() -> None:
+    """The two commands that set everything up are there, each on one line."""
+    lines = [line.strip() for line in README.splitlines() if "python3 -m venv" in line]
+    assert [re.search(r"\S+$", line)[0] for line in lines] == ["demo", ".venv/bin/pytest"]
