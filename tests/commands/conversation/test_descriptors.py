@@ -85,6 +85,12 @@ class InputTests(BoundedTestCase):
         self.assertEqual(self.successResultOf(asked), b"")
         self.assertEqual(self.successResultOf(source.read()), b"")
 
+    def test_close_when_nobody_asks(self) -> None:
+        """Closed between two reads, the next one is told that it is the end."""
+        source = self.open(os.devnull)
+        source.close()
+        self.assertEqual(self.successResultOf(source.read()), b"")
+
     def test_cancelled_leaves_nothing(self) -> None:
         """Who gives up is not watched for any more, on a pipe and on a file."""
         source, writer = self.pipe()
