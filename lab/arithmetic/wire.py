@@ -2,7 +2,8 @@
 The bytes of the arithmetic service, and the one room that knows them.
 
 A request is ``OPERATOR,LEFT,RIGHT``, a reply ``200,VALUE`` or ``300,-1``; before either may
-stand ``#ID`` and a space. What they mean is no matter here. See ``doc/reference/arithmetic``.
+stand ``#ID`` and a space. What they mean is no matter here. See
+``doc/reference/wire-arithmetic.rst``.
 """
 
 import math

@@ -160,6 +160,13 @@ class RepeatedTests(SynchronousTestCase):
         Playbook(self.make()).receives(b"+,1,1", b"+,1,1").sends(b"200,2").sends(b"200,2").end()
         self.assertEqual((self.counters.executed, len(self.replies)), (2, 0))
 
+    def test_too_long(self) -> None:
+        """What is too long for a request takes no room either, whatever id it begins with."""
+        message = b"#1 +,1," + b"1" * 60_000
+        play = Playbook(self.make()).receives(message).sends(b"300,-1")
+        play.tells(Finished("a line of more than 1,024 bytes")).end()
+        self.assertEqual(len(self.replies), 0)
+
     def test_same_id_other_request(self) -> None:
         """An id that is used again for another question gets no old answer."""
         play = Playbook(self.make())
