@@ -36,7 +36,7 @@ def check(module: Path) -> str:
         options = ("-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests))
         ran = run("run", "--branch", "--source=lab", data, *options)
         if ran.returncode:
-            return f"{module}: {tests} fails\n{ran.stdout}"
+            return f"{module}: {tests} fails\n{ran.stdout[-2000:]}"
         said = run("report", data, f"--include={module}", "--show-missing", "--fail-under=100")
     if said.returncode:
         line = next(row for row in said.stdout.splitlines() if row.startswith(str(module)))

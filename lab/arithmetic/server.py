@@ -60,12 +60,13 @@ class ArithmeticServerCore:
     _replies: ReplyCache | None = None
     _outgoing: list[bytes] = field(factory=list)
     _events: list[object] = field(factory=list)
+    _finished: bool = False
 
     def message(self, data: bytes, now: float) -> None:
         """Answer one request; one that is too long is the last."""
         self._now = now
         if len(data) > LIMIT:
-            self._events.append(Finished(f"a line of more than {LIMIT:,} bytes"))
+            self._finish(f"a line of more than {LIMIT:,} bytes")
         self._outgoing.append(self._answer(data))
 
     def messages(self, batch: Sequence[bytes], now: float) -> int:
@@ -86,8 +87,7 @@ class ArithmeticServerCore:
 
     def tick(self, now: float) -> None:
         """The peer was idle for too long."""
-        self._now = now
-        self._events.append(Finished(f"no request for {self._settings.idle:g} s"))
+        self._finish(f"no request for {self._settings.idle:g} s")
 
     def close(self, now: float) -> None:
         """The peer is gone; there is nothing to keep."""
@@ -104,7 +104,14 @@ class ArithmeticServerCore:
 
     def deadline(self) -> float | None:
         """When the peer will have been idle for too long."""
-        return None if self._settings.idle == math.inf else self._now + self._settings.idle
+        if self._finished or self._settings.idle == math.inf:
+            return None
+        return self._now + self._settings.idle
+
+    def _finish(self, reason: str) -> None:
+        """The connection has to end; nothing more is waited for."""
+        self._finished = True
+        self._events.append(Finished(reason))
 
     def _answer(self, data: bytes) -> bytes:
         """The answer, from the cache if the peer asked the same with the same id before."""

@@ -118,6 +118,12 @@ class IdleTests(SynchronousTestCase):
         play = Playbook(make_core(idle=30.0)).wait(29.9).silent()
         play.wait(1).tells(Finished("no request for 30 s"), 30.0).end()
 
+    def test_only_once(self) -> None:
+        """Who has been told once is not told again: there is nothing more to wait for."""
+        core = make_core(idle=30.0)
+        Playbook(core).wait(30.0).tells(Finished("no request for 30 s")).wait(999).end()
+        self.assertIsNone(core.deadline())
+
     def test_every_request_counts(self) -> None:
         """Every request gives the peer the whole time again, a wrong one and a batch too."""
         core = make_core(idle=30.0)

@@ -1,0 +1,291 @@
+"""The loop that runs a core, on a clock."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.adapters.driver import Driver
+from lab.core import Finished
+
+
+class FakeCore:
+    """A core that notes its calls, and sends and tells what it is given."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.out: list[bytes] = []
+        self.told: list[object] = []
+        self.due: float | None = None
+        #: When it wants to be called after the next tick.
+        self.later: list[float] = []
+
+    def message(self, data: bytes, now: float) -> None:
+        """Note it."""
+        self.calls.append(("message", data, now))
+
+    def tick(self, now: float) -> None:
+        """Note it, and be due again."""
+        self.calls.append(("tick", now))
+        self.due = self.later.pop(0) if self.later else None
+
+    def close(self, now: float) -> None:
+        """Note it."""
+        self.calls.append(("close", now))
+
+    def outgoing(self) -> list[bytes]:
+        """What it was given to send."""
+        out, self.out = self.out, []
+        return out
+
+    def events(self) -> list[object]:
+        """What it was given to tell."""
+        told, self.told = self.told, []
+        return told
+
+    def deadline(self) -> float | None:
+        """When it was told to be due."""
+        return self.due
+
+
+class FakeBatchCore(FakeCore):
+    """One that takes two lines of a batch."""
+
+    def messages(self, batch: list[bytes], now: float) -> int:
+        """Note it."""
+        self.calls.append(("messages", tuple(batch), now))
+        return 2
+
+
+class DriverCase(SynchronousTestCase):
+    """A test case with a driver, and notes of what it did."""
+
+    def make(self, core: FakeCore | None = None) -> None:
+        """A driver whose transport and listener take notes."""
+        self.core, self.clock = core or FakeCore(), Clock()
+        self.driver = Driver(self.core, self.clock)
+        self.did: list[tuple[str, Any]] = []
+        self.driver.write = self.note("write")
+        self.driver.tell = self.note("tell")
+        self.driver.finish = self.note("finish")
+
+    def note(self, kind: str) -> Callable[[Any], None]:
+        """A function that notes what it gets."""
+        return lambda what: self.did.append((kind, what))
+
+    def timers(self) -> list[float]:
+        """When the clock will call."""
+        return [call.getTime() for call in self.clock.getDelayedCalls()]
+
+
+class FeedingTests(DriverCase):
+    """What goes into a core."""
+
+    def test_message(self) -> None:
+        """A message comes with the time."""
+        self.make()
+        self.clock.advance(3)
+        self.driver.message(b"a")
+        self.assertEqual(self.core.calls, [("message", b"a", 3.0)])
+
+    def test_batch_of_a_plain_core(self) -> None:
+        """A core that takes one message at a time gets each of a batch, and all are taken."""
+        self.make()
+        self.assertEqual(self.driver.messages([b"a", b"b", b"c"]), 3)
+        self.assertEqual(self.core.calls, [("message", data, 0.0) for data in (b"a", b"b", b"c")])
+
+    def test_batch_of_a_batch_core(self) -> None:
+        """A core that takes batches gets it whole, and says how many it took."""
+        self.make(FakeBatchCore())
+        self.clock.advance(3)
+        self.assertEqual(self.driver.messages([b"a", b"b", b"c"]), 2)
+        self.assertEqual(self.core.calls, [("messages", (b"a", b"b", b"c"), 3.0)])
+
+    def test_close(self) -> None:
+        """The core is told that the peer is gone, its last words are delivered, the timer ends."""
+        self.make()
+        self.core.due, self.core.told = 5.0, ["bye"]
+        self.clock.advance(1)
+        self.driver.close()
+        self.assertEqual(self.core.calls, [("close", 1.0)])
+        self.assertEqual(self.did, [("tell", "bye")])
+        self.assertEqual(self.timers(), [])
+
+
+class DeliveryTests(DriverCase):
+    """What comes out of a core."""
+
+    def test_write_then_tell(self) -> None:
+        """What is sent goes out in one piece, before any event is told."""
+        self.make()
+        self.core.out, self.core.told = [b"a", b"b"], ["one", Finished("enough"), "two"]
+        self.driver.message(b"x")
+        self.assertEqual(
+            self.did,
+            [("write", [b"a", b"b"]), ("tell", "one"), ("finish", "enough"), ("tell", "two")],
+        )
+
+    def test_nothing(self) -> None:
+        """Without anything to send, nothing is written."""
+        self.make()
+        for act in (lambda: self.driver.message(b"x"), lambda: self.driver.messages([b"x"])):
+            act()
+            self.assertEqual(self.did, [])
+
+    def test_batch_is_delivered(self) -> None:
+        """What a batch makes the core send and tell goes out too."""
+        self.make(FakeBatchCore())
+        self.core.out, self.core.told = [b"a"], ["one"]
+        self.driver.messages([b"x", b"y"])
+        self.assertEqual(self.did, [("write", [b"a"]), ("tell", "one")])
+
+    def test_nobody_takes_it(self) -> None:
+        """A driver without transport and listener drops what its core sends and tells."""
+        core = FakeCore()
+        core.out, core.told = [b"a"], ["one", Finished("enough")]
+        Driver(core, Clock()).settle()
+        self.assertEqual((core.out, core.told), ([], []))
+
+    def test_unplug(self) -> None:
+        """Unplugged, it neither writes nor ends a connection, but still tells."""
+        self.make()
+        self.driver.unplug()
+        self.core.out, self.core.told = [b"a"], ["one", Finished("enough")]
+        self.driver.settle()
+        self.assertEqual(self.did, [("tell", "one")])
+
+    def test_told_may_call(self) -> None:
+        """Who is told may call the core: everything is delivered, in order, by one loop."""
+        self.make()
+
+        def tell(event: object) -> None:
+            self.did.append(("tell", event))
+            if event == "one":
+                self.core.out, self.core.told = [b"b"], ["three"]
+                self.driver.message(b"y")
+
+        self.driver.tell = tell
+        self.core.out, self.core.told = [b"a"], ["one", "two"]
+        self.driver.message(b"x")
+        self.assertEqual(
+            self.did,
+            [
+                ("write", [b"a"]),
+                ("tell", "one"),
+                ("tell", "two"),
+                ("write", [b"b"]),
+                ("tell", "three"),
+            ],
+        )
+
+    def test_error(self) -> None:
+        """After an error of a listener's the driver works on."""
+        self.make()
+
+        def tell(event: object) -> None:
+            raise ZeroDivisionError
+
+        self.driver.tell = tell
+        self.core.told = ["one"]
+        self.assertRaises(ZeroDivisionError, self.driver.message, b"x")
+        self.core.out = [b"a"]
+        self.driver.message(b"y")
+        self.assertEqual(self.did, [("write", [b"a"])])
+
+
+class TimerTests(DriverCase):
+    """The one timer."""
+
+    def test_tick(self) -> None:
+        """The core is called at its deadline, again at the next, and what it sends goes out."""
+        self.make()
+        self.core.due, self.core.later = 1.0, [2.5]
+        self.driver.settle()
+        self.assertEqual(self.timers(), [1.0])
+        self.clock.advance(1.0)
+        self.assertEqual(self.timers(), [2.5])
+        self.core.out = [b"a"]
+        self.clock.advance(1.5)
+        self.assertEqual(self.core.calls, [("tick", 1.0), ("tick", 2.5)])
+        self.assertEqual(self.did, [("write", [b"a"])])
+        self.assertEqual(self.timers(), [])
+
+    def test_no_deadline(self) -> None:
+        """A core that waits for nothing has no timer."""
+        self.make()
+        self.driver.message(b"x")
+        self.assertEqual(self.timers(), [])
+
+    def test_earlier(self) -> None:
+        """A deadline that is earlier than the timer moves it."""
+        self.make()
+        for self.core.due in (5.0, 2.0):
+            self.driver.settle()
+            self.assertEqual(self.timers(), [self.core.due])
+
+    def test_later(self) -> None:
+        """One that is later leaves it; it comes, sees that nothing is due, and is set again."""
+        self.make()
+        for self.core.due in (2.0, 5.0):
+            self.driver.settle()
+        self.assertEqual(self.timers(), [2.0])
+        self.clock.advance(2.0)
+        self.assertEqual((self.core.calls, self.timers()), ([], [5.0]))
+        self.clock.advance(3.0)
+        self.assertEqual(self.core.calls, [("tick", 5.0)])
+
+    def test_no_deadline_any_more(self) -> None:
+        """A timer for a deadline that was taken back comes to nothing."""
+        self.make()
+        self.core.due = 2.0
+        self.driver.settle()
+        self.core.due = None
+        self.driver.settle()
+        self.clock.advance(2.0)
+        self.assertEqual((self.core.calls, self.timers()), ([], []))
+
+    def test_past(self) -> None:
+        """A deadline that is over is due at once, and not before now."""
+        self.make()
+        self.clock.advance(10.0)
+        self.core.due = 2.0
+        self.driver.settle()
+        self.assertEqual(self.timers(), [10.0])
+        self.clock.advance(0)
+        self.assertEqual(self.core.calls, [("tick", 10.0)])
+
+    def test_clock_that_is_a_hair_early(self) -> None:
+        """A timer that comes a hair before its time ticks, and tells the core the time it set."""
+        self.make()
+        self.core.due = 1.0
+        self.driver.settle()
+        (timer,) = self.clock.getDelayedCalls()
+        self.clock.calls.remove(timer)
+        self.clock.rightNow = 1.0 - 1e-9
+        timer.func()
+        self.assertEqual((self.core.calls, self.timers()), ([("tick", 1.0)], []))
+
+    def test_stop(self) -> None:
+        """Stopped, it has no timer and sets none."""
+        self.make()
+        self.core.due = 1.0
+        self.driver.settle()
+        self.driver.stop()
+        self.assertEqual(self.timers(), [])
+        self.driver.settle()
+        self.assertEqual(self.timers(), [])
+        self.driver.stop()
+
+    @given(st.lists(st.floats(0, 100), min_size=1, max_size=10))
+    def test_one_timer(self, deadlines: list[float]) -> None:
+        """Whatever deadlines come, there is one timer, never later than the last of them."""
+        self.make()
+        for self.core.due in deadlines:
+            self.driver.settle()
+            (at,) = self.timers()
+            self.assertLessEqual(at, self.core.due)
+        self.clock.pump([101, 0])
+        self.assertEqual(self.core.calls, [("tick", 101.0)])

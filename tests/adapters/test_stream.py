@@ -1,0 +1,708 @@
+"""Lines on a stream: bounds, turns and ends, mostly on a stand-in for a connection."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+from OpenSSL import SSL
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IOpenSSLContextFactory,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.test.iosim import FakeTransport, connect
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import alsoProvides, implementer
+
+from lab.adapters.driver import Driver
+from lab.adapters.stream import DRAIN, LINGER, LineCoreProtocol
+from lab.core import Finished
+from lab.testing import chunkings
+
+LIMIT = 1024
+PEER = IPv4Address("TCP", "127.0.0.1", 49152)
+
+
+class EchoCore:
+    """
+    Sends each line back; ``bye`` ends the connection, and so does a line that is too long.
+
+    Args:
+        share: Most lines of a batch that it takes.
+        journal: Where each line is noted, of several cores perhaps.
+        size: Bytes that each answer is filled up to.
+    """
+
+    def __init__(
+        self, share: int = 1000, journal: list[bytes] | None = None, size: int = 0
+    ) -> None:
+        self.share = share
+        self.journal = [] if journal is None else journal
+        self.size = size
+        self.out: list[bytes] = []
+        self.told: list[object] = []
+
+    def message(self, data: bytes, now: float) -> None:
+        """Send it back."""
+        self.journal.append(data)
+        self.out.append(b"too long" if len(data) > LIMIT else data.ljust(self.size, b"."))
+        if data == b"bye" or len(data) > LIMIT:
+            self.told.append(Finished("enough"))
+
+    def messages(self, batch: Sequence[bytes], now: float) -> int:
+        """Send back so many."""
+        for data in batch[: self.share]:
+            self.message(data, now)
+        return min(self.share, len(batch))
+
+    def tick(self, now: float) -> None:
+        """Never."""
+
+    def close(self, now: float) -> None:
+        """Nothing to do."""
+
+    def outgoing(self) -> list[bytes]:
+        """What goes back."""
+        out, self.out = self.out, []
+        return out
+
+    def events(self) -> list[object]:
+        """The end perhaps."""
+        told, self.told = self.told, []
+        return told
+
+    def deadline(self) -> float | None:
+        """Never."""
+        return None
+
+
+@implementer(ITCPTransport, IHalfCloseableDescriptor)
+class Transport(StringTransport):
+    """A TCP connection whose peer takes what is written when `take` is called."""
+
+    def __init__(self, room: int = 1_000_000) -> None:
+        super().__init__(peerAddress=PEER, lenient=True)
+        #: Bytes that are held before the producer is told to pause.
+        self.room = room
+        self.no_delay = self.half_closed = self.aborted = self.full = False
+        #: Sizes of the writes.
+        self.writes: list[int] = []
+
+    @property
+    def reads(self) -> bool:
+        """Whether bytes of the peer's are taken from the system."""
+        return self.producerState == "producing"
+
+    @property
+    def closes(self) -> bool:
+        """Whether it will close as soon as all has been taken, as Twisted's does."""
+        return self.disconnecting and self.producer is None
+
+    def setTcpNoDelay(self, enabled: object) -> None:
+        """Note it."""
+        self.no_delay = bool(enabled)
+
+    def write(self, data: bytes) -> None:
+        """Hold it, and say when it is too much."""
+        super().write(data)
+        self.writes.append(len(data))
+        if len(self.value()) > self.room and self.producer and not self.full:
+            self.full = True
+            self.producer.pauseProducing()
+
+    def take(self) -> list[bytes]:
+        """The peer takes all that is held."""
+        lines = self.value().splitlines()
+        self.clear()
+        if self.full and self.producer:
+            self.full = False
+            self.producer.resumeProducing()
+        return lines
+
+    def loseWriteConnection(self) -> None:
+        """Note it."""
+        self.half_closed = True
+
+    def abortConnection(self) -> None:
+        """Note it."""
+        self.aborted = True
+
+
+def turn(clock: Clock) -> None:
+    """Make the calls that are due, but none that they ask for: one turn of a reactor."""
+    for call in [one for one in clock.getDelayedCalls() if one.getTime() <= clock.seconds()]:
+        clock.calls.remove(call)
+        call.called = 1
+        call.func(*call.args, **call.kw)
+
+
+class StreamCase(SynchronousTestCase):
+    """A test case with connections on one clock."""
+
+    def setUp(self) -> None:
+        """A clock, and reasons of connections that are gone."""
+        self.clock = Clock()
+        self.lost: list[Failure] = []
+
+    def connect(
+        self, core: EchoCore | None = None, transport: Transport | None = None
+    ) -> tuple[LineCoreProtocol, Transport]:
+        """One more connection."""
+        transport = transport or Transport()
+        driver = Driver(core or EchoCore(), self.clock)
+        protocol = LineCoreProtocol(driver, LIMIT, self.lost.append)
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def timers(self) -> list[float]:
+        """When the clock will call."""
+        return [call.getTime() for call in self.clock.getDelayedCalls()]
+
+
+class LineTests(StreamCase):
+    """Lines in, lines out."""
+
+    def test_any_chunks(self) -> None:
+        """However a stream is cut, its lines come whole and in order, LF or CR LF."""
+        for chunks in chunkings(b"one\r\ntwo\n\nfour\n"):
+            protocol, transport = self.connect()
+            for chunk in chunks:
+                protocol.dataReceived(chunk)
+            self.assertEqual(transport.take(), [b"one", b"two", b"", b"four"])
+
+    def test_one_write_for_a_chunk(self) -> None:
+        """What came together is answered with one write."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"a\n" * 500)
+        self.assertEqual(transport.writes, [1000])
+
+    def test_speaks_first(self) -> None:
+        """What a core has to send before it has heard anything goes out at once."""
+        core = EchoCore()
+        core.out = [b"hello", b"there"]
+        _, transport = self.connect(core)
+        self.assertEqual(transport.value(), b"hello\nthere\n")
+
+    def test_no_delay(self) -> None:
+        """Nagle's algorithm is off on TCP, of either family."""
+        for address in (PEER, IPv6Address("TCP", "::1", 49152)):
+            transport = Transport()
+            transport.peerAddr = address
+            self.connect(transport=transport)
+            self.assertTrue(transport.no_delay)
+
+    def test_no_delay_elsewhere(self) -> None:
+        """A Unix socket, or what is no TCP at all, is not asked for TCP's options."""
+        unix = Transport()
+        unix.peerAddr = UNIXAddress(b"/tmp/lab")
+        self.connect(transport=unix)
+        self.assertFalse(unix.no_delay)
+        other: Any = StringTransport()
+        protocol, _ = self.connect(transport=other)
+        protocol.dataReceived(b"a\n")
+        self.assertEqual(other.value(), b"a\n")
+
+    def test_lost(self) -> None:
+        """The reason of the end is told, nothing is left in the reactor, nothing more written."""
+        core = EchoCore(share=1)
+        protocol, transport = self.connect(core)
+        protocol.dataReceived(b"a\nb\nc\n")
+        reason = Failure(ConnectionDone())
+        protocol.connectionLost(reason)
+        self.assertEqual((self.lost, self.timers()), ([reason], []))
+        transport.clear()
+        protocol._driver.message(b"d")
+        protocol.dataReceived(b"e\n")
+        self.assertEqual((transport.value(), core.journal), (b"", [b"a", b"d"]))
+
+    def test_nothing_after_the_end(self) -> None:
+        """A connection that is gone is not answered, and can't be ended again."""
+        core = EchoCore()
+        protocol, transport = self.connect(core)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        protocol.dataReceived(b"a\n")
+        protocol.end()
+        self.assertEqual((core.journal, self.timers()), ([], []))
+        self.assertFalse(transport.disconnecting)
+
+    def test_lost_after_a_turn(self) -> None:
+        """A turn that was taken already is no trouble at the end; nor is it to tell nobody."""
+        protocol = LineCoreProtocol(Driver(EchoCore(share=1), self.clock), LIMIT)
+        protocol.makeConnection(Transport())
+        protocol.dataReceived(b"a\nb\n")
+        self.clock.advance(0)
+        protocol.end()
+        self.clock.advance(LINGER)
+        protocol.connectionLost()
+        self.assertEqual(self.timers(), [])
+
+
+class PressureTests(StreamCase):
+    """A peer that does not take its answers."""
+
+    def test_pause(self) -> None:
+        """A peer that does not read is not read from; when it reads again, it is."""
+        protocol, transport = self.connect(transport=Transport(room=100))
+        protocol.dataReceived(b"a\n" * 40)
+        self.assertTrue(transport.reads)
+        protocol.dataReceived(b"a\n" * 40)
+        self.assertFalse(transport.reads)
+        self.assertEqual(len(transport.take()), 80)
+        self.assertTrue(transport.reads)
+
+    def test_what_came_in_between(self) -> None:
+        """Lines that came all the same wait unanswered, and are answered in order after it."""
+        core = EchoCore()
+        protocol, transport = self.connect(core, Transport(room=3))
+        for chunk in (b"a\nb\n", b"c\nd\n", b"e\n"):
+            protocol.dataReceived(chunk)
+        self.assertEqual(core.journal, [b"a", b"b"])
+        self.assertEqual(transport.take(), [b"a", b"b"])
+        self.assertEqual(transport.take(), [b"c", b"d", b"e"])
+
+    def test_heavy_work_stops(self) -> None:
+        """Work that waits for its turn stops too while the peer reads nothing."""
+        core = EchoCore(share=1, size=100)
+        protocol, transport = self.connect(core, Transport(room=150))
+        protocol.dataReceived(b"a\n" * 10)
+        self.clock.advance(0)
+        self.assertEqual((len(core.journal), self.timers()), (2, []))
+        turns = 0
+        while transport.take():
+            self.clock.advance(0)
+            turns += 1
+        self.assertEqual((len(core.journal), turns), (10, 5))
+        self.assertTrue(transport.reads)
+
+    def test_pause_and_resume_before_the_turn(self) -> None:
+        """A pause that ends before the turn comes does not make it come twice, or earlier."""
+        core = EchoCore(share=1)
+        protocol, _ = self.connect(core)
+        protocol.dataReceived(b"a\nb\nc\n")
+        protocol.pauseProducing()
+        protocol.resumeProducing()
+        self.assertEqual((core.journal, len(self.timers())), ([b"a"], 1))
+        turn(self.clock)
+        self.assertEqual(core.journal, [b"a", b"b"])
+
+    def test_pause_until_after_the_turn(self) -> None:
+        """A turn that comes in a pause does nothing; the work goes on afterwards."""
+        core = EchoCore(share=1)
+        protocol, transport = self.connect(core)
+        protocol.dataReceived(b"a\nb\n")
+        protocol.pauseProducing()
+        self.clock.advance(0)
+        self.assertEqual((core.journal, transport.reads), ([b"a"], False))
+        protocol.resumeProducing()
+        self.assertEqual((core.journal, transport.reads), ([b"a", b"b"], True))
+
+    @given(st.lists(st.sampled_from(["send", "take", "turn"]), max_size=40), st.integers(1, 5))
+    def test_bounds(self, steps: list[str], share: int) -> None:
+        """Whatever comes when, answers are in order, and little is held for a peer."""
+        core = EchoCore(share)
+        protocol, transport = self.connect(core, Transport(room=50))
+        sent, got = 0, []
+        for step in [*steps, *["turn", "take"] * 100]:
+            if step == "take":
+                got += transport.take()
+            elif step == "turn":
+                turn(self.clock)
+            elif transport.reads:
+                # No TCP delivers while it is not read.
+                protocol.dataReceived(b"".join(b"%d\n" % n for n in range(sent, sent + 7)))
+                sent += 7
+            self.assertLessEqual(len(transport.value()), 50 + 7 * 4)
+            self.assertLessEqual(len(protocol._lines), 7)
+        self.assertEqual(got, [b"%d" % n for n in range(sent)])
+        self.assertTrue(transport.reads)
+
+
+class FairnessTests(StreamCase):
+    """Heavy batches give way."""
+
+    def test_turns(self) -> None:
+        """One connection's heavy work is done in turns, and others come between them."""
+        journal: list[bytes] = []
+        heavy, transport = self.connect(EchoCore(3, journal))
+        light, _ = self.connect(EchoCore(3, journal))
+        heavy.dataReceived(b"h\n" * 8)
+        light.dataReceived(b"l\n")
+        turn(self.clock)
+        light.dataReceived(b"l\n")
+        self.assertFalse(transport.reads)
+        turn(self.clock)
+        self.assertEqual(b"".join(journal), b"hhhlhhhlhh")
+        self.assertEqual((self.timers(), transport.reads), ([], True))
+
+    def test_all_heavy(self) -> None:
+        """Heavy connections take turns with each other."""
+        journal: list[bytes] = []
+        for name in (b"a\n", b"b\n", b"c\n"):
+            self.connect(EchoCore(2, journal))[0].dataReceived(name * 5)
+        for _ in range(2):
+            turn(self.clock)
+        self.assertEqual(b"".join(journal), b"aabbccaabbccabc")
+
+    def test_more_comes(self) -> None:
+        """What comes while work is waiting waits behind it, and wins no turn."""
+        core = EchoCore(share=2)
+        protocol, _ = self.connect(core)
+        protocol.dataReceived(b"1\n2\n3\n4\n")
+        protocol.dataReceived(b"5\n6\n")
+        self.assertEqual((core.journal, len(self.timers())), ([b"1", b"2"], 1))
+        self.clock.advance(0)
+        self.assertEqual(core.journal, [b"1", b"2", b"3", b"4", b"5", b"6"])
+
+
+class EndTests(StreamCase):
+    """How a connection ends, and when at the latest."""
+
+    def test_half_close(self) -> None:
+        """A peer that says that it will send no more has its answers, and then the end."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"a\nb\n")
+        self.assertFalse(transport.closes)
+        protocol.readConnectionLost()
+        self.assertTrue(transport.closes)
+        self.assertEqual(transport.take(), [b"a", b"b"])
+        self.assertFalse(transport.aborted or transport.half_closed)
+
+    def test_half_close_with_work_left(self) -> None:
+        """What was asked before it is all answered, in turns, and only then comes the end."""
+        protocol, transport = self.connect(EchoCore(share=2))
+        protocol.dataReceived(b"1\n2\n3\n4\n5\n")
+        protocol.readConnectionLost()
+        turn(self.clock)
+        self.assertFalse(transport.closes)
+        turn(self.clock)
+        self.assertTrue(transport.closes)
+        self.assertEqual(transport.take(), [b"1", b"2", b"3", b"4", b"5"])
+
+    def test_half_close_of_a_slow_reader(self) -> None:
+        """Also one that reads late: its answers are not cut."""
+        protocol, transport = self.connect(EchoCore(share=2), Transport(room=1))
+        protocol.dataReceived(b"1\n2\n3\n")
+        protocol.readConnectionLost()
+        self.clock.advance(0)
+        self.assertFalse(transport.closes)
+        self.assertEqual(transport.take() + transport.take(), [b"1", b"2", b"3"])
+        self.assertTrue(transport.closes)
+
+    def test_half_line(self) -> None:
+        """Bytes without a line ending are no line, and have no answer."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"a\nb")
+        protocol.readConnectionLost()
+        self.assertTrue(transport.closes)
+        self.assertEqual(transport.take(), [b"a"])
+
+    def test_drain(self) -> None:
+        """A peer that has ended may take its answers for `DRAIN` seconds, and no longer."""
+        protocol, transport = self.connect(transport=Transport(room=1))
+        protocol.dataReceived(b"a\nb\n")
+        protocol.readConnectionLost()
+        self.clock.advance(DRAIN - 0.001)
+        self.assertTrue(transport.closes and not transport.aborted)
+        self.clock.advance(0.001)
+        self.assertTrue(transport.aborted)
+
+    def test_finished(self) -> None:
+        """Let go by the core: the last answer, our half closed, the rest read and thrown away."""
+        core = EchoCore()
+        protocol, transport = self.connect(core)
+        protocol.dataReceived(b"a\nbye\n")
+        protocol.dataReceived(b"b\n")
+        self.assertEqual(transport.take(), [b"a", b"bye"])
+        self.assertTrue(transport.half_closed and transport.reads)
+        self.assertFalse(transport.disconnecting)
+        self.assertEqual(core.journal, [b"a", b"bye"])
+        protocol.writeConnectionLost()
+        protocol.readConnectionLost()
+        self.assertTrue(transport.closes)
+        self.assertEqual(self.timers(), [LINGER])
+        protocol.connectionLost()
+        self.assertEqual(self.timers(), [])
+
+    def test_linger(self) -> None:
+        """A peer that does not close is let go after `LINGER` seconds, and not before."""
+        protocol, transport = self.connect()
+        self.clock.advance(5)
+        protocol.dataReceived(b"bye\n")
+        for _ in range(3):
+            self.clock.advance(LINGER / 4)
+            protocol.dataReceived(b"more\n")
+        self.assertFalse(transport.aborted)
+        self.clock.advance(LINGER / 4)
+        self.assertTrue(transport.aborted)
+
+    def test_finished_once(self) -> None:
+        """A core that ends it twice ends it once."""
+        core = EchoCore()
+        protocol, _ = self.connect(core)
+        core.told = [Finished("one"), Finished("two")]
+        with capturedLogs() as events:
+            protocol._driver.settle()
+        self.assertEqual([(event["reason"], event["peer"]) for event in events], [("one", PEER)])
+        self.assertEqual(self.timers(), [LINGER])
+
+    def test_finished_in_a_pause(self) -> None:
+        """One that does not read is read again once it is let go, to throw away what it sent."""
+        protocol, transport = self.connect(transport=Transport(room=1))
+        protocol.dataReceived(b"a\n")
+        self.assertFalse(transport.reads)
+        protocol._driver.core.told = [Finished("idle")]
+        protocol._driver.settle()
+        self.assertTrue(transport.reads and transport.half_closed)
+        self.assertIsNone(transport.producer)
+
+    def test_finished_with_work_left(self) -> None:
+        """Lines after the last are not answered, and take no turn."""
+        core = EchoCore(share=2)
+        protocol, _ = self.connect(core)
+        protocol.dataReceived(b"a\nbye\nb\nc\n")
+        self.clock.advance(0)
+        self.assertEqual((core.journal, self.timers()), ([b"a", b"bye"], [LINGER]))
+
+    def test_too_long(self) -> None:
+        """One that is told off in the middle of its line is still read, not reset."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"a\n" + b"9" * (LIMIT + 1))
+        protocol.dataReceived(b"9" * 100_000 + b"\nb\n")
+        self.assertEqual(transport.take(), [b"a", b"too long"])
+        self.assertTrue(transport.half_closed and transport.reads)
+
+    def test_finished_without_half_close(self) -> None:
+        """Where no half can be closed, as with TLS or on other transports, all is."""
+        tls = Transport()
+        alsoProvides(tls, ISSLTransport)
+        for transport in (tls, StringTransport()):
+            protocol, _ = self.connect(transport=transport)
+            protocol.dataReceived(b"bye\n")
+            self.assertTrue(transport.disconnecting)
+            self.assertIsNone(transport.producer)
+        self.assertFalse(tls.half_closed)
+
+    def test_end(self) -> None:
+        """Ended by us: what was written goes out, and it closes, after `LINGER` at the latest."""
+        protocol, transport = self.connect(transport=Transport(room=1))
+        protocol.dataReceived(b"a\n")
+        protocol.end()
+        protocol.end()
+        self.assertTrue(transport.closes)
+        self.assertEqual((transport.take(), self.timers()), ([b"a"], [LINGER]))
+        self.clock.advance(LINGER)
+        self.assertTrue(transport.aborted)
+
+    def test_end_with_a_turn_left(self) -> None:
+        """A turn that is left has nothing to do after the end."""
+        core = EchoCore(share=1)
+        protocol, _ = self.connect(core)
+        protocol.dataReceived(b"a\nb\n")
+        protocol.end()
+        self.clock.advance(0)
+        self.assertEqual(core.journal, [b"a"])
+        self.assertEqual(len(self.timers()), 1)
+
+    def test_stopped(self) -> None:
+        """Once the transport has ended, nothing is begun."""
+        core = EchoCore()
+        protocol, _ = self.connect(core)
+        protocol.stopProducing()
+        protocol.dataReceived(b"a\n")
+        protocol.end()
+        self.assertEqual((core.journal, self.timers()), ([], []))
+
+
+class PausableTransport(FakeTransport):
+    """One end of a link in memory that holds back what comes while it is not read."""
+
+    def __init__(self, protocol: Any, *, is_server: bool) -> None:
+        super().__init__(protocol, is_server, PEER, PEER)
+        self.held: list[bytes] | None = None
+        #: Whether it was ever not read.
+        self.paused = False
+
+    def pauseProducing(self) -> None:
+        """Hold."""
+        self.held, self.paused = self.held or [], True
+
+    def resumeProducing(self) -> None:
+        """Give what was held."""
+        held, self.held = self.held, None
+        for data in held or ():
+            self.bufferReceived(data)
+
+    def bufferReceived(self, buf: bytes) -> None:
+        """Give, or hold."""
+        if self.held is None:
+            super().bufferReceived(buf)
+        else:
+            self.held.append(buf)
+
+
+@implementer(IOpenSSLContextFactory)
+class Context:
+    """Gives a context of pyOpenSSL to Twisted."""
+
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context
+
+    def getContext(self) -> SSL.Context:
+        """Always this one."""
+        return self._context
+
+
+class TLSTests(StreamCase):
+    """Over TLS, in memory."""
+
+    def side(self, core: EchoCore, context: Any, *, is_client: bool) -> PausableTransport:
+        """One end."""
+        inner = LineCoreProtocol(Driver(core, self.clock), LIMIT, self.lost.append)
+        wrapped = Factory.forProtocol(lambda: inner)
+        factory = TLSMemoryBIOFactory(Context(context), is_client, wrapped, self.clock)
+        return PausableTransport(factory.buildProtocol(PEER), is_server=not is_client)
+
+    def talk(self, client: EchoCore, server: EchoCore) -> tuple[PausableTransport, Any]:
+        """Let these two talk until nothing moves; the client's end and what pumps."""
+        ours, theirs = SSL.Context(SSL.TLS_METHOD), SSL.Context(SSL.TLS_METHOD)
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(ours)
+        ends = (
+            self.side(server, ours, is_client=False),
+            self.side(client, theirs, is_client=True),
+        )
+        pump = connect(
+            ends[0].protocol, ends[0], ends[1].protocol, ends[1], clock=self.clock, greet=False
+        )
+        self.assertFalse(any(end.paused for end in ends))
+        pump.flush()
+        return ends[1], pump
+
+    def test_speaks_in_the_handshake(self) -> None:
+        """What is sent before TLS is ready does not stop the reading, and arrives."""
+        client, server = EchoCore(), EchoCore()
+        client.out, server.out = [b"from the client"], [b"from the server"]
+        client.message = lambda data, now: client.journal.append(data)
+        end, _ = self.talk(client, server)
+        self.assertEqual(server.journal, [b"from the client"])
+        self.assertEqual(client.journal, [b"from the server", b"from the client"])
+        self.assertFalse(end.paused)
+
+    def test_finished(self) -> None:
+        """The last answer arrives before the end, which comes at once."""
+        client, server = EchoCore(), EchoCore()
+        client.out = [b"bye"]
+        client.message = lambda data, now: client.journal.append(data)
+        self.talk(client, server)
+        self.assertEqual(client.journal, [b"bye"])
+        self.assertEqual(len(self.lost), 2)
+        self.assertEqual(self.timers(), [])
+
+    def test_pause_after_the_handshake(self) -> None:
+        """Before the handshake is done a pause leaves the reading alone, afterwards it stops it."""
+        transport = Transport()
+        alsoProvides(transport, ISSLTransport)
+        protocol, _ = self.connect(transport=transport)
+        protocol.pauseProducing()
+        self.assertTrue(transport.reads)
+        protocol.handshakeCompleted()
+        protocol.resumeProducing()
+        self.assertTrue(transport.reads)
+        protocol.pauseProducing()
+        self.assertFalse(transport.reads)
+
+
+class Peer(Protocol):
+    """A peer on a real socket that notes what it gets, and why it ended."""
+
+    def __init__(self) -> None:
+        self.got = bytearray()
+        self.ended: Deferred[Failure] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Note it."""
+        self.got += data
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """It is over."""
+        self.ended.callback(reason.type)
+
+
+class WatchedProtocol(LineCoreProtocol):
+    """Says when it is told to stop reading, and when it is gone."""
+
+    def __init__(self, core: EchoCore) -> None:
+        self.paused: Deferred[None] = Deferred()
+        self.gone: Deferred[None] = Deferred()
+        super().__init__(Driver(core, reactor), LIMIT, lambda _: self.gone.callback(None))
+
+    def pauseProducing(self) -> None:
+        """Say so, the first time."""
+        super().pauseProducing()
+        if not self.paused.called:
+            self.paused.callback(None)
+
+
+class LoopbackTests(TestCase):
+    """Over real sockets, whose kernels have buffers and resets of their own."""
+
+    timeout = 10
+
+    async def begin(self, core: EchoCore) -> Peer:
+        """A server of one connection, and a peer of it."""
+        self.server = WatchedProtocol(core)
+        build: Callable[[], Protocol] = lambda: self.server  # noqa: E731
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
+            Factory.forProtocol(build)
+        )
+        self.addCleanup(port.stopListening)
+        place = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        return await place.connect(Factory.forProtocol(Peer))
+
+    async def test_peer_that_does_not_read(self) -> None:
+        """It is read from no more; when it reads, each line has its answer, and then the end."""
+        core = EchoCore(size=500)
+        peer = await self.begin(core)
+        peer.transport.pauseProducing()
+        peer.transport.write(b"".join(b"%d\n" % n for n in range(20_000)))
+        peer.transport.loseWriteConnection()
+        await self.server.paused
+        self.assertLess(len(core.journal), 20_000)
+        self.assertNotIn(self.server.transport, reactor.getReaders())
+        peer.transport.resumeProducing()
+        self.assertIs(await peer.ended, ConnectionDone)
+        await self.server.gone
+        lines = peer.got.split()
+        self.assertEqual([int(line.rstrip(b".")) for line in lines], list(range(20_000)))
+
+    async def test_half_close(self) -> None:
+        """Heavy work that was asked for before the FIN is answered after it."""
+        peer = await self.begin(EchoCore(share=1))
+        peer.transport.write(b"a\n" * 200)
+        peer.transport.loseWriteConnection()
+        self.assertIs(await peer.ended, ConnectionDone)
+        await self.server.gone
+        self.assertEqual(peer.got, b"a\n" * 200)
+
+    async def test_told_off(self) -> None:
+        """One that sends megabytes in a line gets the error message, and no reset."""
+        peer = await self.begin(EchoCore())
+        peer.transport.write(b"9" * 4_000_000)
+        peer.transport.loseWriteConnection()
+        self.assertIs(await peer.ended, ConnectionDone)
+        await self.server.gone
+        self.assertEqual(peer.got, b"too long\n")
