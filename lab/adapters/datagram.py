@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -41,7 +42,7 @@ class _Sender(DatagramProtocol):
                 return  # closed by what an earlier message brought to light
             try:
                 self.transport.write(message, address)
-            except OSError as error:
+            except (OSError, MessageLengthError) as error:
                 self.unsent += 1
                 self._log.debug("datagram to {to} not sent: {error}", to=address, error=error)
 

@@ -37,6 +37,9 @@ LARGEST = 65535
 #: Bytes of datagrams that a port reads in one turn of the reactor.
 TURN = 16384
 
+# What Twisted's parsers of endpoint strings raise at a wrong one; nothing says that they would.
+_WRONG = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, crypto.Error)
+
 
 @frozen
 class DatagramServerEndpoint:
@@ -195,5 +198,6 @@ def _as_local(text: str, example: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise LocalError(f"endpoint is {text!r}; {error}") from error
-    except (ValueError, TypeError, LookupError, crypto.Error) as error:
-        raise LocalError(f"endpoint is {text!r}; give one like {example} ({error})") from error
+    except _WRONG as error:
+        why = " ".join(str(error).split())
+        raise LocalError(f"endpoint is {text!r}; give one like {example} ({why})") from error

@@ -174,7 +174,7 @@ class Asking:
         route: Callable[[Way], Route],
     ) -> None:
         self.traffic = Traffic()
-        self._closed = False
+        self._closing: Deferred[None] | None = None
         self._routes = [
             route(Way.make(clock, settings, random, self.traffic))
             for _ in range(settings.connections)
@@ -209,7 +209,7 @@ class Asking:
         Raises:
             LocalError: It is no line, or too long, or the client is closed.
         """
-        if self._closed:
+        if self._closing is not None:
             raise LocalError("the client is closed; make a new one")
         route = min(self._routes, key=_waiting)
         result = route.way.ask(body)
@@ -223,12 +223,20 @@ class Asking:
 
     def close(self) -> Deferred[None]:
         """
-        End all connections; what is in flight fails.
+        End all connections; what is in flight fails. May be called again.
 
         Returns:
             Fires when nothing is left in the reactor.
         """
-        self._closed = True
+        if self._closing is None:
+            self._closing = Deferred()  # whoever is told of a failure may close the client, too
+            self._close().chainDeferred(self._closing)
+        ended: Deferred[None] = Deferred()
+        self._closing.addCallback(ended.callback)
+        return ended
+
+    def _close(self) -> Deferred[None]:
+        """Fires when nothing is left in the reactor."""
         for route in self._routes:
             route.way.fail(Unreachable("the client was closed"))
             route.way.driver.stop()

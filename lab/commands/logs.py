@@ -24,7 +24,7 @@ def format_json(event: LogEvent) -> str:
     line: dict[str, Any] = {
         "time": datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(),
         "level": getattr(event.get("log_level"), "name", "info"),
-        "namespace": event.get("log_namespace", ""),
+        "namespace": str(event.get("log_namespace", "")),
         "message": formatEvent(event),
     }
     if (failure := event.get("log_failure")) is not None:

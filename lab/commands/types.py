@@ -21,7 +21,7 @@ class Typed(click.ParamType[Value]):
     def convert(self, value: Any, param: Any, ctx: Any) -> Value:
         """Read, or end with the one line that says what is allowed."""
         try:
-            return self._read(str(value), param.opts[-1].lstrip("-"))
+            return self._read(str(value), max(param.opts, key=len).lstrip("-"))
         except LocalError as error:
             raise click.UsageError(str(error), ctx) from error
 

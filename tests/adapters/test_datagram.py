@@ -300,6 +300,20 @@ class PeerTests(SynchronousTestCase):
         self.assertEqual((port.peer, port.sent, self.port.sent), (OTHER, [(b"1 a", None)], []))
 
 
+class WatchedProtocol(PeerProtocol):
+    """Says when it is refused, and when its port is closed, by whomever."""
+
+    def __init__(self, core: CountingCore, peer: Address) -> None:
+        self.refused: Deferred[None] = Deferred()
+        self.closed: Deferred[None] = Deferred()
+        super().__init__(Driver(core, Clock()), peer, lambda: self.refused.callback(None))
+
+    def stopProtocol(self) -> None:
+        """Say so."""
+        super().stopProtocol()
+        self.closed.callback(None)
+
+
 class Listener(DatagramProtocol):
     """A peer on a real socket that gives each datagram to a Deferred."""
 
@@ -327,15 +341,12 @@ class LoopbackTests(TestCase):
         self.addCleanup(port.stopListening)
         return port
 
-    def ask(self, host: Any, core: CountingCore) -> tuple[PeerProtocol, Deferred[None]]:
-        """A port that asks there, and what fires when nobody listens."""
-        refused: Deferred[None] = Deferred()
-        protocol = PeerProtocol(
-            Driver(core, Clock()), (host.host, host.port), lambda: refused.callback(None)
-        )
+    def ask(self, host: Any, core: CountingCore) -> WatchedProtocol:
+        """A port that asks there, and ends with the test unless it is refused."""
+        protocol = WatchedProtocol(core, (host.host, host.port))
         DatagramClientEndpoint(reactor, host.host, host.port).listen(protocol)
-        self.addCleanup(lambda: protocol.transport and protocol.end())
-        return protocol, refused
+        self.addCleanup(lambda: None if protocol.refused.called else protocol.end())
+        return protocol
 
     async def test_two_peers(self) -> None:
         """Two sockets of one host are two peers."""
@@ -355,15 +366,16 @@ class LoopbackTests(TestCase):
         nowhere = gone.getHost()
         await gone.stopListening()
         core = CountingCore()
-        protocol, refused = self.ask(nowhere, core)
+        protocol = self.ask(nowhere, core)
         core.out = [b"anybody?"]
         protocol._driver.settle()
-        await refused
+        await protocol.refused
+        await protocol.closed
         self.assertIsNone(protocol.transport)
         listener = Listener()
         core.out, heard = [b"anybody?"], listener.next()
         place = self.listen(listener)
-        self.ask(place.getHost(), core)[0]._driver.settle()
+        self.ask(place.getHost(), core)._driver.settle()
         self.assertEqual((await heard)[0], b"anybody?")
 
     async def test_largest(self) -> None:
@@ -373,7 +385,7 @@ class LoopbackTests(TestCase):
         heard: Deferred[bytes] = Deferred()
         core.message = lambda data, now: heard.callback(data)
         server = PeersProtocol(Clock(), CountingCore)
-        protocol, _ = self.ask(self.listen(server).getHost(), core)
+        protocol = self.ask(self.listen(server).getHost(), core)
         core.out = [b"x" * (largest - 2)]
         protocol._driver.settle()
         self.assertEqual(await heard, b"1 " + b"x" * (largest - 2))
@@ -385,14 +397,12 @@ class LoopbackTests(TestCase):
         heard: Deferred[bytes] = Deferred()
         core.message = lambda data, now: heard.callback(data)
         server = PeersProtocol(Clock(), CountingCore)
-        protocol, _ = self.ask(self.listen(server).getHost(), core)
+        protocol = self.ask(self.listen(server).getHost(), core)
         core.out = [b"x" * 65_508, b"x" * 65_507, b"after"]
         protocol._driver.settle()
         # The second fits, but not with the two bytes that are put before it.
         self.assertEqual(await heard, b"2 after")
         self.assertEqual((protocol.unsent, server.unsent), (1, 1))
-
-    test_too_large.todo = "MessageLengthError is no OSError"  # type: ignore[attr-defined]
 
     async def test_others_are_not_heard(self) -> None:
         """A client's port takes datagrams of its peer only."""
@@ -400,7 +410,7 @@ class LoopbackTests(TestCase):
         asked = listener.next()
         core = CountingCore()
         place = self.listen(listener)
-        protocol, _ = self.ask(place.getHost(), core)
+        protocol = self.ask(place.getHost(), core)
         core.out = [b"hello"]
         protocol._driver.settle()
         _, addr = await asked

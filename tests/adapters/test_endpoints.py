@@ -176,20 +176,14 @@ class WrongStreamTests(EndpointCase, TestCase):
         for read in (serverFromString, clientFromString):
             self.assertWrong(read, "tcp:50000\\")
 
-    test_last_backslash.todo = "RuntimeError"  # type: ignore[attr-defined]
-
     def test_unknown_method(self) -> None:
         """A method that OpenSSL does not have is wrong."""
         self.assertWrong(serverFromString, "ssl:1:sslmethod=x")
-
-    test_unknown_method.todo = "AttributeError"  # type: ignore[attr-defined]
 
     def test_newline(self) -> None:
         """A line ending in a string makes no second line of the error."""
         for read in (serverFromString, clientFromString):
             self.assertWrong(read, "nope\nnope:1", "tcp:1:a\nb=1")
-
-    test_newline.todo = "two lines"  # type: ignore[attr-defined]
 
 
 class ClientStringTests(EndpointCase):

@@ -224,6 +224,20 @@ class ConnectionsTests(AskingCase):
         error = self.assertRaises(LocalError, client.ask, "+", 1, 1)
         self.assertEqual(str(error), "the client is closed; make a new one")
 
+    def test_close_twice(self) -> None:
+        """Whoever closes a client that is closed, or closing, is told when it is."""
+        client = self.make()
+        gone: Deferred[None] = Deferred()
+        self.routes[0].close = lambda: gone  # type: ignore[method-assign]
+        asked, again = client.ask("+", 1, 1), []
+        asked.addErrback(lambda _: again.append(client.close()))
+        first, second = client.close(), client.close()
+        for one in (first, second, *again):
+            self.assertNoResult(one)
+        gone.callback(None)
+        for one in (first, second, *again, client.close()):
+            self.assertIsNone(self.successResultOf(one))
+
     def test_answer_is_plain(self) -> None:
         """Answers compare by what they hold."""
         self.assertEqual(Answer(Reply(200, 2), 1, 0.5), Answer(Reply(200, 2), 1, 0.5))

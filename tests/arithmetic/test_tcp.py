@@ -29,6 +29,7 @@ from lab.backoff import Backoff
 from lab.errors import ConnectionRefused, NoAnswer, Unreachable
 from lab.rng import stream
 from lab.testing import chunkings
+from tests.helpers import folder
 
 PEER = IPv4Address("TCP", "127.0.0.1", 49152)
 SCHEDULE = Backoff(first=0.1, cap=2.0)
@@ -417,7 +418,7 @@ class LoopbackTests(TestCase):
 
     async def test_unix(self) -> None:
         """Over a Unix socket."""
-        path = self.mktemp()
+        path = folder(self) / "socket"
         await self.serve(f"unix:{path}")
         self.assertEqual(await self.client(f"unix:{path}").ask("+", 1, 1), 2)
 

@@ -26,7 +26,7 @@ from tests.commands.conversation.helpers import (
     now,
     take,
 )
-from tests.commands.helpers import folder
+from tests.helpers import folder
 
 #: A program that answers in capitals.
 TALKER = [sys.executable, str(Path(__file__).with_name("talker.py"))]

@@ -94,6 +94,14 @@ class EditorTests(BoundedTestCase):
         press(editor, *("\u65e5" * 5), "[HOME]")
         self.assertEqual(editor.view(5), ("\u65e5\u65e5", 0))
 
+    def test_window_follows_the_cursor(self) -> None:
+        """Of a line longer than the row, the part around the cursor is shown."""
+        editor = Editor()
+        press(editor, *"abcdefghijkl")
+        self.assertEqual(editor.view(6), ("ijkl", 4))
+        press(editor, "[HOME]")
+        self.assertEqual(editor.view(6), ("abcdef", 0))
+
     @settings(deadline=None)
     @given(
         st.lists(st.sampled_from([*"abc \u65e5\u0301", "[HOME]", "[LEFT_ARROW]", "\x7f", "\x17"])),

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.commands.conversation.editor import HISTORY_LIMIT
 from lab.commands.conversation.history import load, save
 from lab.commands.conversation.session import LINE_LIMIT
-from tests.commands.helpers import folder
+from tests.helpers import folder
 
 
 class HistoryTests(SynchronousTestCase):

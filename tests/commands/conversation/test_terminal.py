@@ -17,7 +17,7 @@ from tests.commands.conversation.helpers import (
     FakeReactor,
     FakeSession,
 )
-from tests.commands.helpers import folder
+from tests.helpers import folder
 
 
 class TalkTests(BoundedTestCase):

@@ -1,4 +1,4 @@
-"""What tests of several commands need."""
+"""What several tests need."""
 
 import tempfile
 from pathlib import Path

@@ -1,0 +1,113 @@
+"""Logs as JSON lines."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.application.service import Application, IService, MultiService
+from twisted.logger import ILogObserver, LogLevel
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.commands.logs import JsonLog, format_json
+from tests.helpers import folder
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+EVENTS = st.dictionaries(
+    st.sampled_from(["log_time", "n", "time", "message", "_hidden", "\n"]) | st.text(),
+    PLAIN | st.binary() | st.lists(st.integers()),
+).map(lambda event: event | {"log_time": 1.5, "log_format": "{n} came\r\nand {went}"})
+
+
+class FormatTests(SynchronousTestCase):
+    """One event, one line."""
+
+    def test_values(self) -> None:
+        """Time, level, namespace and message, and the plain values of the event."""
+        event: dict[str, Any] = {
+            "log_time": 1.5, "log_level": LogLevel.warn, "log_namespace": "lab.x",
+            "log_format": "{n} came", "n": 2, "who": object(), "_secret": 3, "log_source": "y",
+        }  # fmt: skip
+        self.assertEqual(
+            json.loads(format_json(event)),
+            {
+                "time": "1970-01-01T00:00:01.500000+00:00",
+                "level": "warn",
+                "namespace": "lab.x",
+                "message": "2 came",
+                "n": 2,
+            },
+        )
+
+    def test_own_words_win(self) -> None:
+        """A value of the event can't pretend to be the message."""
+        event = {"log_time": 0.0, "log_format": "{message}!", "message": "fire", "level": "none"}
+        found = json.loads(format_json(event))
+        self.assertEqual((found["message"], found["level"]), ("fire!", "info"))
+
+    def test_failure(self) -> None:
+        """A failure has its traceback, in the same line."""
+        line = format_json({"log_format": "oops", "log_failure": Failure(ValueError("no\nway"))})
+        self.assertEqual(line.count("\n"), 1)
+        self.assertIn("ValueError: no\nway", json.loads(line)["failure"])
+
+    @given(EVENTS)
+    def test_any_event(self, event: dict[str, Any]) -> None:
+        """Whatever an event holds, it is one line of JSON."""
+        line = format_json(event)
+        self.assertEqual((line[-1], line.count("\n"), line.count("\r")), ("\n", 1, 0))
+        self.assertIsInstance(json.loads(line), dict)
+
+
+class JsonLogTests(SynchronousTestCase):
+    """Where the lines go."""
+
+    def observe(self, **twistd: object) -> Any:
+        """The observer that an application gets with these options of twistd."""
+        application = Application("test")
+        JsonLog(twistd).setServiceParent(application)
+        self.assertEqual(len(list(IService(application))), 1)
+        return ILogObserver(application)
+
+    def test_standard_output(self) -> None:
+        """In the foreground, and when ``-`` is named, to standard output."""
+        for twistd in ({"nodaemon": True}, {"logfile": "-"}):
+            self.patch(sys, "stdout", io.StringIO())
+            self.observe(**twistd)({"log_format": "hello"})
+            self.assertEqual(json.loads(sys.stdout.getvalue())["message"], "hello")
+
+    def test_file(self) -> None:
+        """To the file that is named, in the foreground too."""
+        file = folder(self) / "lab.log"
+        observer = self.observe(logfile=str(file), nodaemon=True)
+        observer({"log_format": "hello"})
+        observer._outFile.close()
+        self.assertEqual(json.loads(file.read_text())["message"], "hello")
+
+    def test_usual_file(self) -> None:
+        """In the background, to twistd.log where it was started."""
+        names: list[str] = []
+
+        class StandIn:
+            """Notes the name instead of opening it."""
+
+            @staticmethod
+            def fromFullPath(name: str) -> io.StringIO:
+                """Note it."""
+                names.append(name)
+                return io.StringIO()
+
+        self.patch(sys.modules["lab.commands.logs"], "LogFile", StandIn)
+        self.observe()
+        self.assertEqual(names, ["twistd.log"])
+
+    def test_inside_another_service(self) -> None:
+        """A parent that is no application keeps the log it has."""
+        parent = MultiService()
+        log = JsonLog({"logfile": str(Path("nowhere") / "lab.log")})
+        log.setServiceParent(parent)
+        self.assertEqual(list(parent), [log])

@@ -1,0 +1,280 @@
+"""``twistd lab-server``: what its options say, and the services they make, on a fake reactor."""
+
+import io
+import sys
+from importlib import import_module
+from typing import Any
+
+from twisted import internet
+from twisted.application.service import Application, IService, MultiService
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import ILogObserver, capturedLogs, formatEvent
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.adapters.endpoints import DatagramServerEndpoint
+from lab.arithmetic.settings import ServerSettings
+from lab.commands.options import one_line
+from lab.commands.server import Options, makeService
+from tests.helpers import folder
+
+TCP, UDP = "tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"
+CLIENT = ("127.0.0.1", 5000)
+
+
+class Datagrams:
+    """A UDP port that notes what is sent, and is its transport."""
+
+    def __init__(self, port: int, protocol: DatagramProtocol, interface: str) -> None:
+        self.port, self.protocol, self.interface = port, protocol, interface
+        self.sent: list[bytes] = []
+        self.open = True
+
+    def write(self, data: bytes, address: object = None) -> None:
+        """Note it."""
+        self.sent.append(data)
+
+    def getHost(self) -> IPv4Address:
+        """Where it is."""
+        return IPv4Address("UDP", self.interface, self.port or 4002)
+
+    def stopListening(self) -> None:
+        """Note it."""
+        self.open = False
+        self.protocol.doStop()
+
+    def receive(self, datagram: bytes) -> list[bytes]:
+        """What is sent back for a datagram."""
+        self.sent.clear()
+        self.protocol.datagramReceived(datagram, CLIENT)
+        return self.sent
+
+
+class FakeReactor(MemoryReactorClock):
+    """A reactor that listens for datagrams, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.udp: list[Datagrams] = []
+
+    def listenUDP(
+        self, port: int, protocol: DatagramProtocol, interface: str, maxPacketSize: int
+    ) -> Datagrams:
+        """Note it."""
+        self.udp.append(Datagrams(port, protocol, interface))
+        protocol.makeConnection(self.udp[-1])  # type: ignore[arg-type]
+        return self.udp[-1]
+
+
+class ServerTestCase(SynchronousTestCase):
+    """Parses options and makes services of them, on a fake reactor."""
+
+    def setUp(self) -> None:
+        """Put the fake in the reactor's place, and keep the hook for exceptions."""
+        self.reactor = FakeReactor()
+        import_module("twisted.internet.reactor")  # there has to be one in this place
+        self.patch(internet, "reactor", self.reactor)
+        self.patch(sys, "excepthook", sys.excepthook)
+
+    def options(self, *words: str) -> Options:
+        """These options, parsed."""
+        options = Options()
+        options.parseOptions(list(words))
+        return options
+
+    def mistake(self, *words: str) -> str:
+        """The one line that these options are refused with."""
+        said = io.StringIO()
+        self.patch(sys, "stderr", said)
+        ended = self.assertRaises(SystemExit, self.options, *words)
+        self.assertEqual(ended.code, 2)
+        self.assertEqual(said.getvalue().count("\n"), 1)
+        return said.getvalue().removesuffix("\n")
+
+    def start(self, *words: str) -> IService:
+        """The services of these options, started; and what they log at their start."""
+        with capturedLogs() as events:
+            service = makeService(self.options(*words))
+            service.privilegedStartService()
+            service.startService()
+        self.logged = [formatEvent(event) for event in events]
+        return service
+
+    def stop(self, service: IService) -> list[str]:
+        """Stop them; what they log at their end."""
+        with capturedLogs() as events:
+            self.successResultOf(service.stopService())
+        return [formatEvent(event) for event in events]
+
+
+class OptionsTests(ServerTestCase):
+    """What the options say."""
+
+    def places(self, *words: str) -> list[tuple[str, str]]:
+        """The services and endpoints that these options name."""
+        return [(name, text) for name, text, _ in self.options(*words).endpoints]
+
+    def test_defaults(self) -> None:
+        """Without options all services are at their usual ports of 127.0.0.1."""
+        options = self.options()
+        self.assertEqual(options.settings, ServerSettings())
+        (_, tcp, _), (_, udp, endpoint) = options.endpoints
+        self.assertEqual(tcp, "tcp:50000:backlog=1024:interface=127.0.0.1")
+        self.assertEqual(udp, "udp:50000:interface=127.0.0.1")
+        at: Any = self.reactor
+        self.assertEqual(endpoint, DatagramServerEndpoint(at, 50000, "127.0.0.1"))
+        self.assertEqual({name for name, _, _ in options.endpoints}, {"arithmetic"})
+
+    def test_named(self) -> None:
+        """As soon as an endpoint is named only the named ones are there, in their order."""
+        self.assertEqual(self.places("--arithmetic", UDP), [("arithmetic", UDP)])
+        words = [word for place in (TCP, UDP, TCP) for word in ("--arithmetic", place)]
+        self.assertEqual(self.places(*words), [("arithmetic", text) for text in (TCP, UDP, TCP)])
+
+    def test_settings(self) -> None:
+        """Each limit is an option, in the units that people type."""
+        words = ("--idle", "5m", "--cache-entries", "0", "--cache-size", "64K", "--drop-rate", ".3")
+        expected = ServerSettings(idle=300.0, drop_rate=0.3, cache_entries=0, cache_size=65536)
+        self.assertEqual(self.options(*words).settings, expected)
+
+    def test_success(self) -> None:
+        """The drop rate may be said the other way round, but not both ways."""
+        self.assertEqual(self.options("--success", "0.75").settings.drop_rate, 0.25)
+        self.assertEqual(self.options("--success", "1").settings.drop_rate, 0)
+        self.assertEqual(
+            self.mistake("--success", "1", "--drop-rate", "0"),
+            "lab-server: drop-rate and success say the same thing; give one of them",
+        )
+
+    def test_seed(self) -> None:
+        """A seed is taken as it is given, and 0 is one; otherwise each run has its own."""
+        self.assertEqual([self.options("--seed", text).seed for text in ("0", "8")], [0, 8])
+        self.assertEqual(len({self.options().seed for _ in range(5)}), 5)
+
+    def test_mistakes(self) -> None:
+        """A value that can't be is one line with what is allowed, and exit code 2."""
+        mistakes = {
+            "--drop-rate 1.1": "drop-rate is '1.1'; give a probability from 0 to 1",
+            "--success -1": "success is '-1'; give a probability from 0 to 1",
+            "--seed -1": "seed is '-1'; give a whole number from 0",
+            "--idle 0": "idle is '0'; give more than 0",
+            "--cache-entries -1": "cache-entries is '-1'; give a whole number from 0",
+            "--cache-size 1.5K": "cache-size is '1.5K'; give bytes",
+            "--arithmetic udp:x": "endpoint is 'udp:x'; give a port from 0 to 65535",
+            "--arithmetic tcp:x": "endpoint is 'tcp:x'; give one like tcp:50000:interface",
+            "--log-format xml": "log-format is 'xml'; give text or json",
+            "argument": "Wrong number of arguments.",
+        }
+        for words, line in mistakes.items():
+            self.assertIn(f"lab-server: {line}", self.mistake(*words.split()), words)
+
+    def test_file(self) -> None:
+        """A file may name endpoint and limits, and overrides the command line."""
+        path = folder(self) / "lab.ini"
+        path.write_text(f"[lab-server]\narithmetic = {UDP}\nidle = 2m\n")
+        options = self.options("--idle", "1s", "--arithmetic", TCP, "-c", str(path))
+        self.assertEqual(options.settings.idle, 120.0)
+        self.assertEqual([text for _, text, _ in options.endpoints], [UDP])
+
+
+class ServiceTests(ServerTestCase):
+    """The services that the options make."""
+
+    def test_stream(self) -> None:
+        """At a stream endpoint lines are answered, with the limits of the options."""
+        service = self.start("--arithmetic", TCP, "--idle", "7")
+        ((port, factory, _, interface),) = self.reactor.tcpServers
+        self.assertEqual((port, interface, self.reactor.udp), (0, "127.0.0.1", []))
+        self.assertIn("arithmetic listens on tcp:", self.logged[-1])
+        protocol: Any = factory.buildProtocol(IPv4Address("TCP", *CLIENT))
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"+,1,1\n/,1,0\n")
+        self.assertEqual(transport.value(), b"200,2\n300,-1\n")
+        self.reactor.advance(6.9)
+        self.assertFalse(transport.disconnecting)
+        self.reactor.advance(0.2)
+        self.assertTrue(transport.disconnecting)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertIn("arithmetic ends: 1 executed, 1 refused", self.stop(service))
+
+    def test_datagrams(self) -> None:
+        """At a UDP endpoint datagrams are answered, once, and all is counted."""
+        service = self.start("--arithmetic", UDP)
+        (port,) = self.reactor.udp
+        self.assertEqual(self.logged[-1], "arithmetic listens on udp:127.0.0.1:4002")
+        self.assertEqual(port.receive(b"#a-1 +,1,1"), [b"#a-1 200,2"])
+        self.assertEqual(port.receive(b"#a-1 +,1,1"), [b"#a-1 200,2"])
+        self.assertEqual(port.receive(b"/,1,0"), [b"300,-1"])
+        self.assertIn(
+            "arithmetic ends: 3 datagrams, 0 dropped, 1 executed, 1 refused, 1 repeated, "
+            "0 evicted, 0 not sent",
+            self.stop(service),
+        )
+        self.assertFalse(port.open)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_limits_of_the_cache(self) -> None:
+        """The caches of answers are as large as the options say."""
+        self.start("--arithmetic", UDP, "--cache-entries", "1")
+        (port,) = self.reactor.udp
+        for number in b"123":
+            port.receive(b"#a-%c +,1,1" % number)
+        self.assertEqual(port.protocol.replies.evicted, 2)  # type: ignore[attr-defined]
+
+    def dropped(self, *words: str) -> list[list[bool]]:
+        """Which of 50 datagrams are dropped, at each UDP endpoint."""
+        self.reactor.udp.clear()
+        self.start(*words)
+        return [[not port.receive(b"+,1,1") for _ in range(50)] for port in self.reactor.udp]
+
+    def test_drops(self) -> None:
+        """A seed decides what is dropped, whatever the port; each endpoint has its own row."""
+        words = ("--drop-rate", "0.5", "--seed")
+        two = ("--arithmetic", UDP, "--arithmetic", UDP)
+        first, second = self.dropped(*words, "8", *two)
+        self.assertNotEqual(first, second)
+        self.assertEqual(self.dropped(*words, "8", "--arithmetic", "udp:7"), [first])
+        self.assertNotEqual(self.dropped(*words, "9", "--arithmetic", UDP), [first])
+
+    def test_streams_between_change_no_drops(self) -> None:
+        """A stream endpoint before a UDP endpoint does not change what that drops."""
+        words = ("--drop-rate", "0.5", "--seed", "8", "--arithmetic", UDP)
+        self.assertEqual(self.dropped("--arithmetic", TCP, *words), self.dropped(*words))
+
+    def test_seed_is_logged(self) -> None:
+        """A server that drops says its rate and seed, so that the run can be repeated."""
+        self.start("--arithmetic", UDP, "--drop-rate", ".25", "--seed", "8")
+        self.assertEqual(self.logged[0], "drop rate 0.25, seed 8")
+        self.start("--arithmetic", UDP, "--seed", "8")
+        self.assertFalse([line for line in self.logged if "seed" in line])
+
+    def test_defaults(self) -> None:
+        """Without options it listens for both, on the usual ports."""
+        service: Any = self.start()
+        ((port, _, backlog, interface),) = self.reactor.tcpServers
+        self.assertEqual((port, backlog, interface), (50000, 1024, "127.0.0.1"))
+        (udp,) = self.reactor.udp
+        self.assertEqual((udp.port, udp.interface), (50000, "127.0.0.1"))
+        self.assertEqual(len(list(service)), 2)
+
+    def test_mistakes_are_one_line(self) -> None:
+        """What can't be listened at will be one line: the hook for exceptions is ours."""
+        makeService(self.options())
+        self.assertIs(sys.excepthook, one_line)
+
+    def test_log_format(self) -> None:
+        """With --log-format json the application gets an observer of ours, otherwise not."""
+        for words, ours in (((), False), (("--log-format", "json"), True)):
+            options = self.options(*words)
+            options.parent = {"nodaemon": True}  # type: ignore[assignment]
+            application = Application("lab-server")
+            makeService(options).setServiceParent(application)
+            self.assertEqual(application.getComponent(ILogObserver) is not None, ours)
+
+    def test_one_service_for_all(self) -> None:
+        """What twistd is given is one service with all others in it."""
+        self.assertIsInstance(makeService(self.options()), MultiService)
