@@ -1,9 +1,12 @@
 """The reference of options names each option there is, and no other."""
 
 import re
+import tempfile
 from collections.abc import Iterator
+from configparser import ConfigParser
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 
 import click
 from attrs import field, frozen
@@ -12,8 +15,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands import client, server
 from lab.commands.main import COMMANDS, main
+from lab.commands.options import LabOptions
 
-PAGE = Path(__file__).parents[1] / "doc" / "reference" / "options.rst"
+DOC = Path(__file__).parents[1] / "doc"
+PAGE = DOC / "reference" / "options.rst"
+#: What a file need not set: it can't, or says what another option says.
+NOT_IN_FILE = {"config", "help", "version", "success"}
 #: What lab-server listens on is no default of the option: it is what is done without it.
 COMPUTED = {("lab-server", "--arithmetic")}
 
@@ -161,3 +168,49 @@ class OptionsPageTests(SynchronousTestCase):
         ]:
             self.assertEqual(self.text.count(old), 1, old)
             self.assertIn(seen, " ".join(differences(self.text.replace(old, new))))
+
+
+class FilesTests(SynchronousTestCase):
+    """The INI files that the documentation shows."""
+
+    kinds = (server.Options, client.ArithmeticOptions)
+
+    def shown(self, page: Path) -> list[str]:
+        """Those of a page that are ours; systemd has such files as well."""
+        text = page.read_text(encoding="utf-8")
+        found = re.findall(r"^\.\. code-block:: ini\n\n((?: .*\n|\n)+)", text, re.MULTILINE)
+        return [dedent(block) for block in found if "[lab-" in block]
+
+    def sections(self, text: str) -> dict[str, list[str]]:
+        """What such a file sets."""
+        parser = ConfigParser(interpolation=None)
+        parser.read_string(text)
+        return {name: list(parser[name]) for name in parser.sections()}
+
+    def read(self, kind: type[LabOptions], text: str) -> LabOptions:
+        """The options that a command has from such a file."""
+        options = kind()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "lab.ini"
+            path.write_text(text)
+            options.parseOptions(["-c", str(path)])
+        return options
+
+    def test_each_is_read(self) -> None:
+        """Each file on any page is one that the commands take."""
+        texts = [text for page in sorted(DOC.rglob("*.rst")) for text in self.shown(page)]
+        self.assertGreaterEqual(len(texts), 3)
+        for text in texts:
+            sections = self.sections(text)
+            kinds = [kind for kind in self.kinds if kind.section in sections]
+            self.assertEqual({kind.section for kind in kinds}, set(sections))
+            for kind in kinds:
+                self.read(kind, text)
+
+    def test_sample_has_all(self) -> None:
+        """The sample sets each option that a file can set."""
+        sample = self.shown(DOC / "howto" / "run-as-a-service.rst")[0]
+        sections = self.sections(sample)
+        for kind in self.kinds:
+            known = {long.rstrip("=") for long in kind().longOpt} - NOT_IN_FILE
+            self.assertEqual(set(sections[kind.section]), known)

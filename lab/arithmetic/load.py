@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from lab.arithmetic.asking import Answer, Asking
 from lab.arithmetic.numbers import Number, evaluate
-from lab.arithmetic.wire import Request
+from lab.arithmetic.wire import OK, Request
 from lab.errors import LabError, NoAnswer
 from lab.pacing import Schedule
 from lab.rng import Random
@@ -112,7 +112,7 @@ class Load:
 
     def _answered(self, answer: Answer, planned: float, right: Number) -> None:
         """There is an answer; look whether it is right."""
-        if answer.reply.value == right:
+        if (answer.reply.code, answer.reply.value) == (OK, right):
             self.outcome.right += 1
             self.outcome.latency.add(self._clock.seconds() - planned)
         else:

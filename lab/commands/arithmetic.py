@@ -104,11 +104,19 @@ async def _ask_all(questions: Questions, requests: tuple[str, ...]) -> None:
     """Ask what stands on the command line, many at once; print in its order."""
     room = DeferredSemaphore(_AT_ONCE)
     asked = [room.run(Deferred.fromCoroutine, questions.line(one)) for one in requests]
-    for answer in asked:
-        try:
-            click.echo(await answer)
-        except LabError:
-            complain(Failure())
+    try:
+        for answer in asked:
+            try:
+                click.echo(await answer)
+            except LabError:
+                complain(Failure())
+    finally:
+        for answer in asked:  # at Ctrl-C nobody waits for the others any more
+            answer.addErrback(_ignore)
+
+
+def _ignore(_: Failure) -> None:
+    """What nobody waits for any more may fail."""
 
 
 def _split(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

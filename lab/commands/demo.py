@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.python.failure import Failure
 
 from lab import units
+from lab.arithmetic import wire
 from lab.arithmetic.asking import Answer
 from lab.arithmetic.client import Traffic
 from lab.arithmetic.numbers import OPERATORS, evaluate
@@ -55,12 +56,14 @@ class Leg:
 
     def answered(self, answer: Answer, request: Request) -> None:
         """There is an answer; look whether it is right."""
-        if answer.reply.value == evaluate(request.operator, request.left, request.right):
+        value = evaluate(request.operator, request.left, request.right)
+        if (answer.reply.code, answer.reply.value) == (wire.OK, value):
             self.right += 1
             self.latency.add(answer.waited)
         else:
             self.wrong += 1
-            self.error = f"{request.encode().decode()} is not {answer.reply.value}"
+            reply = answer.reply.encode().decode()
+            self.error = f"the answer to {request.encode().decode()} is not {reply}"
 
     def failed(self, failure: Failure) -> None:
         """There is none."""
@@ -88,11 +91,12 @@ async def ask(
     def one(request: Request) -> Deferred[object]:
         asked = client.request(request.encode())
         asked.addCallbacks(leg.answered, leg.failed, callbackArgs=(request,))
-        ended: Deferred[object] = asked.addBoth(lambda _: step())
+        ended: Deferred[object] = asked.addBoth(lambda result: (step(), result)[1])
         return ended
 
     try:
-        await gatherResults([room.run(one, request) for request in requests])
+        asked = [room.run(one, request) for request in requests]
+        await gatherResults(asked, consumeErrors=True)
     finally:
         leg.traffic = client.traffic
         await client.close()

@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 from lab.errors import LabError
 from lab.wire.lines import LineReader
 
-# Bytes of a line of the log; a longer one is not read.
-_LINE = 65536
+# Bytes of a line of the log; a longer one, which our servers don't write, would be the last read.
+_LINE = 2**20
 
 
 class ServerError(LabError):
@@ -73,14 +73,13 @@ class TwistdProcess(ProcessProtocol):
     def outReceived(self, data: bytes) -> None:
         """Some of its log."""
         for line in self._reader.feed(data):
-            try:
-                event = json.loads(line)
-            except ValueError:
+            event = _read_event(line)
+            if event is None:
                 self._last.append(line.decode(errors="replace"))
                 continue
-            self._last.append(event["message"])
+            self._last += event["message"].splitlines()
             self._event(event)
-            if "listens on" in event["message"]:
+            if "endpoint" in event and "listens on" in event["message"]:
                 self._listens(event["endpoint"])
 
     def errReceived(self, data: bytes) -> None:
@@ -101,3 +100,13 @@ class TwistdProcess(ProcessProtocol):
         if len(self._places) == self._wanted and self._ready is not None:
             ready, self._ready = self._ready, None
             ready.callback(self._places)
+
+
+def _read_event(line: bytes) -> dict[str, Any] | None:
+    """A line of a JSON log, or None if it is anything else that a process may write."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    known = isinstance(event, dict) and isinstance(event.get("message"), str)
+    return event if known else None

@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.arithmetic import load as load_room
 from lab.arithmetic.asking import Answer
 from lab.arithmetic.load import TURN, Load, Outcome
 from lab.arithmetic.numbers import evaluate
@@ -98,6 +99,13 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(outcome.ended, 4)
         self.assertEqual(outcome.last_error, "the connection broke")
         self.assertEqual(outcome.latency.count, 1)
+
+    def test_refusal_is_wrong(self) -> None:
+        """A refusal is no right answer, also not to a request whose answer is -1."""
+        self.patch(load_room, "evaluate", lambda *of: -1)
+        load = self.make(1)
+        self.client.asked[0][2].callback(Answer(Reply(300), 1, 0.0))
+        self.assertEqual((load.outcome.wrong, load.outcome.last_error), (1, "wrong answer: 300,-1"))
 
     def test_bug_is_no_outcome(self) -> None:
         """What is no error of the laboratory's is not counted away."""

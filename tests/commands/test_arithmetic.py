@@ -1,5 +1,6 @@
 """``lab arithmetic``: its words and options, and what it makes of answers."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Coroutine
@@ -20,7 +21,7 @@ from lab.commands import arithmetic
 from lab.commands.arithmetic import DEFAULT, Questions, command
 from lab.commands.conversation import converse
 from lab.commands.main import main
-from lab.errors import ConnectionRefused, LocalError, NoAnswer, RemoteError
+from lab.errors import ConnectionRefused, LocalError, NoAnswer, RemoteError, Unreachable
 
 REFUSAL = Answer(Reply(300), 1, 0.0)
 
@@ -233,6 +234,17 @@ class OnceTests(CommandTestCase):
         self.ended.addErrback(lambda failure: None)
         self.ended.cancel()
         self.assertEqual(self.client.closed, 1)
+
+    def test_interrupted_with_several(self) -> None:
+        """What nobody waits for any more fails in silence."""
+        self.call("a", "b", "c")
+        self.ended.addErrback(lambda failure: None)
+        self.ended.cancel()
+        for waiting in self.client.waiting[1:]:
+            waiting.errback(Unreachable("the client was closed"))
+        self.client.waiting.clear()
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class ConversationTests(CommandTestCase):

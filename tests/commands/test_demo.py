@@ -239,7 +239,7 @@ class RunTests(DemoTestCase):
             lines = result.stdout.splitlines()
             self.assertIn(f"arithmetic, {name}: 8 of 9 right", lines)
             start = lines.index(f"{name}: 1 without a right answer")
-            self.assertRegex(lines[start + 1], r"^  \S+,\d+,\d is not [0-9.]+$")
+            self.assertRegex(lines[start + 1], r"^  the answer to \S+,\d+,\d is not 200,[0-9.]+$")
             self.assertEqual(lines[start + 2], "Not every answer was right.")
             self.assertNotIn("Every answer was right.", lines)
             right = {row[0]: row[4] for row in self.cells(result)[1:]}
@@ -337,8 +337,9 @@ class PartsTests(SynchronousTestCase):
         leg = Leg("tcp", PLACES["tcp"])
         leg.answered(Answer(Reply(200, 3.5), 1, 0.25), Request("/", 7, 2))
         leg.answered(Answer(Reply(200, 3), 1, 9.0), Request("/", 7, 2))
-        leg.answered(Answer(Reply(300), 1, 9.0), Request("+", 1, 1))
-        self.assertEqual((leg.right, leg.wrong, leg.error), (1, 2, "+,1,1 is not -1"))
+        leg.answered(Answer(Reply(300), 1, 9.0), Request("-", 1, 2))
+        error = "the answer to -,1,2 is not 300,-1"
+        self.assertEqual((leg.right, leg.wrong, leg.error), (1, 2, error))
         self.assertEqual((leg.latency.count, leg.latency.most), (1, 0.25))
 
     def test_bug_is_no_missing_answer(self) -> None:

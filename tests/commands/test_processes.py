@@ -124,8 +124,9 @@ class TwistdProcessTests(SynchronousTestCase):
             "on standard error": lambda: self.process.errReceived(b"warning\nno such option\n"),
             "in its log": lambda: self.process.outReceived(entry("Loading") + entry("it failed")),
             "as text": lambda: self.process.outReceived(entry("Loading") + b"bad \xff byte\n"),
+            "as a traceback": lambda: self.process.outReceived(entry("Traceback:\n  x\nOops: no")),
         }
-        ends = ("no such option", "it failed", "bad \ufffd byte")
+        ends = ("no such option", "it failed", "bad \ufffd byte", "Oops: no")
         for (where, tell), end in zip(said.items(), ends, strict=True):
             self.tell = tell  # type: ignore[method-assign]
             self.assertEqual(self.why(), f"the server did not start: {end}", where)
@@ -134,6 +135,13 @@ class TwistdProcessTests(SynchronousTestCase):
         """One that ends before it listens everywhere did not start."""
         self.tell = lambda: self.process.outReceived(listens(PLACES[0]))  # type: ignore[method-assign]
         self.assertIn("listens on", self.why())
+
+    def test_json_that_is_no_event(self) -> None:
+        """What is JSON, but nothing of a log, is a line like any other."""
+        self.start()
+        for line in (b"5", b"null", b"{}", b'{"message": 5}', b'{"message": "it listens on x"}'):
+            self.process.outReceived(line + b"\n")
+        self.assertEqual(self.events, [{"message": "it listens on x"}])
 
     def test_memory_is_bounded(self) -> None:
         """Of a long complaint only the end is kept."""
