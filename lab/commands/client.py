@@ -94,6 +94,8 @@ class Options(usage.Options):
         ["arithmetic", None, ArithmeticOptions, "Keep an arithmetic server busy."],
     ]
 
+    opt_version = LabOptions.opt_version
+
     def parseOptions(self, options: list[str] | None = None) -> None:
         """Parse, with the name of the service put in where it is left out."""
         words = list(sys.argv[1:] if options is None else options)

@@ -43,6 +43,7 @@ class LabOptions(usage.Options):
 
     def parseOptions(self, options: list[str] | None = None) -> None:
         """Parse; a mistake ends the program."""
+        _forget_pid_file(self.parent)
         try:
             super().parseOptions(self._sort(sys.argv[1:] if options is None else options))
         except (usage.UsageError, LabError) as error:
@@ -125,6 +126,18 @@ class LabOptions(usage.Options):
             return [f"--{name}"] if states[value.lower()] else []
         values = value.split("\n") if name in self.repeatable else [value]
         return [f"--{name}={one.strip()}" for one in values if one.strip() or len(values) == 1]
+
+
+def _forget_pid_file(parent: usage.Options | None) -> None:
+    """
+    Have twistd write no file with its process id in the foreground, unless one was named.
+
+    Nobody needs it there, and it would not let server and client run in one folder.
+    """
+    while parent is not None:
+        if parent.get("nodaemon") and parent.get("pidfile") == "twistd.pid":
+            parent["pidfile"] = ""
+        parent = parent.parent
 
 
 def one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:

@@ -132,6 +132,13 @@ class OptionsTests(ClientTestCase):
         self.assertEqual((options.rate, options.count), (10, None))
         self.assertEqual(options.settings, ClientSettings(Backoff.fixed(1.0, 1)))
 
+    def test_version(self) -> None:
+        """The version is ours, whether a service is named or not."""
+        for words in (["--version"], ["arithmetic", "--version"]):
+            self.patch(sys, "stdout", io.StringIO())
+            self.assertRaises(SystemExit, Options().parseOptions, words)
+            self.assertTrue(sys.stdout.getvalue().startswith("txlab "))
+
     def test_name_may_be_left_out(self) -> None:
         """The service is arithmetic whether it is named or not."""
         for words in ([], ["arithmetic"]):

@@ -118,6 +118,19 @@ class CommandLineTests(OptionsCase):
         self.assertEqual(done.code, 0)
         self.assertRegex(sys.stdout.getvalue(), r"^txlab \S+ on Twisted \d+\.\d+\.\d+\n$")
 
+    def test_pid_file(self) -> None:
+        """In the foreground twistd writes none, unless one is named; in the background it does."""
+        for twistd, expected in (
+            ({"nodaemon": 1, "pidfile": "twistd.pid"}, ""),
+            ({"nodaemon": 1, "pidfile": "x.pid"}, "x.pid"),
+            ({"nodaemon": 0, "pidfile": "twistd.pid"}, "twistd.pid"),
+        ):
+            options, between, outer = Options(), usage.Options(), usage.Options()
+            outer.update(twistd)
+            options.parent, between.parent = between, outer
+            options.parseOptions([])
+            self.assertEqual(outer["pidfile"], expected)
+
     def test_nothing_to_settle(self) -> None:
         """A service without values of its own need not check any."""
         self.assertIsNone(LabOptions().settle())

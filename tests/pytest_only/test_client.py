@@ -157,3 +157,12 @@ def test_help_lists_every_option() -> None:
     assert (ended.code, ended.err) == (0, "")
     for option in ArithmeticOptions().longOpt:
         assert f"--{option}" in ended.out
+
+
+def test_beside_a_server(tmp_path: Path) -> None:
+    """Server and client run in one folder without any option of twistd's but -n."""
+    with serving(twistd=[TWISTD, "-n"], cwd=tmp_path) as server:
+        words = (TWISTD, "-n", "lab-client", server.place("tcp"), "--count", "1")
+        ended = run(*words, cwd=tmp_path)
+        assert (ended.code, ended.err) == (0, "")
+        assert list(tmp_path.iterdir()) == []
