@@ -89,6 +89,7 @@ async def ask(
     room = DeferredSemaphore(_AT_ONCE)
 
     def one(request: Request) -> Deferred[object]:
+        """Ask one of them."""
         asked = client.request(request.encode())
         asked.addCallbacks(leg.answered, leg.failed, callbackArgs=(request,))
         ended: Deferred[object] = asked.addBoth(lambda result: (step(), result)[1])
@@ -123,6 +124,7 @@ async def _main(reactor: Any, count: int, seed: int) -> int:
     legs: list[Leg] = []
 
     def event(entry: dict[str, Any]) -> None:
+        """Count what the server drops while it is asked on a leg."""
         if legs and "dropped: " in entry["message"]:
             legs[-1].dropped += 1
 
@@ -160,6 +162,7 @@ async def _ask_all(reactor: Any, console: Console, legs: list[Leg], count: int, 
             bar = bars.add_task(leg.name, total=count)
 
             def step(bar: Any = bar) -> None:
+                """One request has ended."""
                 bars.advance(bar)
                 bars.refresh()
 

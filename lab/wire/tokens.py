@@ -47,6 +47,7 @@ class Tokens:
         return any(hmac.compare_digest(token, self._sign(peer, s)) for s in (slot, slot - 1))
 
     def _sign(self, peer: str, slot: int) -> bytes:
+        """The token of an address in a slot of time."""
         digest = hmac.digest(self._key, f"{slot} {peer}".encode(), hashlib.sha256)[:16]
         return urlsafe_b64encode(digest).rstrip(b"=")
 
