@@ -1,6 +1,7 @@
 """Logs as JSON lines, for programs; text logs are Twisted's own."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,9 +10,17 @@ from typing import Any, TextIO
 from twisted.application.service import MultiService
 from twisted.logger import FileLogObserver, ILogObserver, LogEvent, formatEvent
 from twisted.python.components import Componentized
+from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
-_PLAIN = (str, int, float, bool, type(None))
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON has such a value, and every reader of JSON can read it."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return value is None or isinstance(value, str)
 
 
 def format_json(event: LogEvent) -> str:
@@ -27,10 +36,10 @@ def format_json(event: LogEvent) -> str:
         "namespace": str(event.get("log_namespace", "")),
         "message": formatEvent(event),
     }
-    if (failure := event.get("log_failure")) is not None:
+    if isinstance(failure := event.get("log_failure"), Failure):
         line["failure"] = failure.getTraceback()
     for key, value in event.items():
-        if isinstance(value, _PLAIN) and not key.startswith(("log_", "_")):
+        if _is_plain(value) and not key.startswith(("log_", "_")):
             line.setdefault(key, value)
     return json.dumps(line) + "\n"
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.application.service import MultiService
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -80,6 +80,11 @@ class CommandLineTests(OptionsCase):
         self.assertEqual((options["rate"], options["again"], options["place"]), ("5", 1, ["a"]))
         self.assertEqual(options.words, ("one", "two", "--place=b"))
         self.assertEqual(options.given, {"rate", "again", "place"})
+
+    def test_repeated(self) -> None:
+        """An option that may be repeated keeps all its values in order, another one its last."""
+        options = self.parse("--place", "b", "-r1", "--place", "a", "--rate=2", "--place=b")
+        self.assertEqual((options["place"], options["rate"]), (["b", "a", "b"], "2"))
 
     def test_empty_value(self) -> None:
         """An empty value is a value."""
@@ -156,6 +161,23 @@ class FileTests(OptionsCase):
             [event[name] for name in ("option", "given", "value", "file")],
             ["--rate", "5", "20", path],
         )
+        text = f"--rate: 5 of the command line is overridden by 20 of {path}"
+        self.assertEqual(formatEvent(event), text)
+
+    def test_overrides_all_values(self) -> None:
+        """The values of an option that may be repeated are replaced, not added to."""
+        path = self.file("[lab-x]\nplace =\n  c\n\n  d\n")
+        with capturedLogs() as events:
+            options = self.parse("--place=a", "--place=b", "-c", path)
+        self.assertEqual(options["place"], ["c", "d"])
+        self.assertEqual([event["given"] for event in events], [["a", "b"]])
+
+    def test_says_nothing_of_the_same(self) -> None:
+        """Where file and command line agree, or one says nothing, there is nothing to log."""
+        path = self.file("[lab-x]\nrate = 5\nplace = a\n")
+        with capturedLogs() as events:
+            self.parse("--rate", "5", "--again", "-c", path)
+        self.assertEqual(events, [])
 
     def test_other_sections(self) -> None:
         """What stands in other sections is somebody else's; what is not said stays."""
@@ -167,7 +189,9 @@ class FileTests(OptionsCase):
         """A flag is switched on or off, in all words that INI files have for it."""
         for word, state in {"yes": 1, "On": 1, "1": 1, "no": 0, "false": 0}.items():
             path = self.file(f"[lab-x]\nagain = {word}\n")
-            self.assertEqual(self.parse("--again", "-c", path)["again"], state)
+            with capturedLogs() as events:
+                self.assertEqual(self.parse("--again", "-c", path)["again"], state)
+            self.assertEqual(len(events), 1 - state)
 
     def test_mistakes(self) -> None:
         """Each mistake is one line that names the file or the name, and what is allowed."""
@@ -182,6 +206,12 @@ class FileTests(OptionsCase):
             "[lab-x]\nrate = 5\nrate = 6\n": "already exists",
         }.items():
             self.assertRefused(expected, "-c", self.file(text))
+
+    def test_mistakes_name_the_file(self) -> None:
+        """A file without our section, or that is none of INI, is named."""
+        for text in ("", "[lab-y]\n", "rate = 5\n"):
+            path = self.file(text)
+            self.assertRefused(f"config is {path!r}; ", "-c", path)
 
     def test_no_file(self) -> None:
         """A file that is not there, or that is no text, is a mistake like any other."""

@@ -5,11 +5,14 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest import mock
 
+import twisted.internet
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab import errors
 from lab.commands import running
 from lab.errors import (
     ConnectionRefused,
@@ -62,6 +65,10 @@ class CodeTests(SynchronousTestCase):
         }  # fmt: skip
         for kind, code in codes.items():
             self.assertEqual(running.code_of(kind("no way")), code)
+        self.assertEqual(
+            {kind for kind in vars(errors).values() if isinstance(kind, type)},
+            {kind for kind in codes if issubclass(kind, LabError)},
+        )
         self.assertEqual(running.code_of(None), 1)
 
 
@@ -71,13 +78,12 @@ class RunTests(SynchronousTestCase):
     def run_main(self, main: Main, *signals: int) -> tuple[object, str]:
         """The exit code, and what was said on standard error."""
         self.reactor = StandIn(*signals)
-        import twisted.internet
-
-        self.patch(twisted.internet, "reactor", self.reactor)
         self.patch(sys, "stderr", io.StringIO())
         kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            done = self.assertRaises(SystemExit, running.run, main)
+            # Where all tests of a run are synchronous, trial installs no reactor.
+            with mock.patch.object(twisted.internet, "reactor", self.reactor, create=True):
+                done = self.assertRaises(SystemExit, running.run, main)
         finally:
             for number, handler in kept.items():
                 signal.signal(number, handler)
@@ -99,6 +105,15 @@ class RunTests(SynchronousTestCase):
             raise NoAnswer("no answer within 3.1 s after 5 attempts")
 
         self.assertEqual(self.run_main(main), (5, "no answer within 3.1 s after 5 attempts\n"))
+
+    def test_each_error(self) -> None:
+        """The program ends with the code of the error, whatever its kind."""
+        for kind, code in ((LocalError, 2), (ConnectionRefused, 3), (RemoteError, 1)):
+
+            async def main(reactor: Any, kind: type[LabError] = kind) -> int:
+                raise kind("no way")
+
+            self.assertEqual(self.run_main(main), (code, "no way\n"))
 
     def test_bug(self) -> None:
         """Anything else is a bug: a traceback, and 1."""
@@ -157,7 +172,8 @@ class RunTests(SynchronousTestCase):
 
         said = self.run_main(main, signal.SIGINT, signal.SIGINT)
         self.assertEqual(said, (130, "interrupted\n"))
-        kept[0].addErrback(lambda _: None)
+        self.assertFalse(kept[0].called)
+        kept[0].callback(0)
 
     def test_complain(self) -> None:
         """An error of ours is one line, a bug a traceback."""
