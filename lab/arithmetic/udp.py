@@ -22,6 +22,7 @@ from lab.arithmetic.server import ArithmeticServerCore, Counters
 from lab.arithmetic.settings import ClientSettings, ServerSettings
 from lab.core import Core
 from lab.errors import ConnectionRefused, Unreachable
+from lab.faults.datagrams import Judge, Loss
 from lab.rng import Random, secret, stream
 from lab.wire.tokens import ProvedCore, Tokens
 
@@ -40,8 +41,8 @@ class ArithmeticDatagramProtocol(PeersProtocol):
     Args:
         clock: The reactor, or another `IReactorTime`.
         settings: Limits and drop rate; those of `ServerSettings` by default.
-        drops: Where it is drawn which datagrams are dropped, one number for each that comes in;
-            by default a stream from the system's seed.
+        drops: Judges what comes in: what it drops is lost. By default `lab.faults.datagrams.Loss`
+            at the drop rate, on a stream from the system's seed.
         key: Makes the tokens; 16 random bytes by default.
 
     Attributes:
@@ -57,12 +58,12 @@ class ArithmeticDatagramProtocol(PeersProtocol):
         self,
         clock: IReactorTime,
         settings: ServerSettings | None = None,
-        drops: Random | None = None,
+        drops: Judge | None = None,
         key: bytes | None = None,
     ) -> None:
         super().__init__(clock, self._core)
         self._settings = settings or ServerSettings()
-        self._drops = drops or stream(None)
+        self._drops = drops or Loss(self._settings.drop_rate).begin(stream(None))
         self._tokens = Tokens(key or secret())
         self.counters = Counters()
         self.replies = ReplyCache(self._settings.cache_entries, self._settings.cache_size)
@@ -71,8 +72,8 @@ class ArithmeticDatagramProtocol(PeersProtocol):
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """Drop it or answer it; one line ending at its end is no part of the request."""
         self.received += 1
-        rate = self._settings.drop_rate
-        if rate and self._drops.random() < rate:
+        verdict = self._drops.judge(len(datagram), self._clock.seconds())
+        if not verdict.delays:
             self.dropped += 1
             self._log.info(
                 "datagram {number} from {host}:{port} dropped: {size} bytes, drop rate {rate:g}",
@@ -80,7 +81,8 @@ class ArithmeticDatagramProtocol(PeersProtocol):
                 host=addr[0],
                 port=addr[1],
                 size=len(datagram),
-                rate=rate,
+                rate=self._settings.drop_rate,
+                draw=verdict.draw,
             )
             return
         super().datagramReceived(datagram.removesuffix(b"\n").removesuffix(b"\r"), addr)

@@ -18,7 +18,10 @@ from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
 from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
-from lab.rng import fresh_seed, stream
+from lab.faults.datagrams import Loss
+from lab.faults.fault import Fault
+from lab.faults.journal import Dice, Place
+from lab.rng import fresh_seed
 
 #: Where the services listen without any option.
 DEFAULTS = {
@@ -41,7 +44,7 @@ class Options(LabOptions):
         "An ENDPOINT is udp:PORT:interface=ADDRESS or any endpoint string of Twisted's: "
         "tcp:50000, ssl:50000:privateKey=key.pem:certKey=cert.pem, unix:/tmp/arithmetic. "
         "Example: twistd -n lab-server --arithmetic udp:50000:interface=127.0.0.1 "
-        "--drop-rate 0.3 --seed 8"
+        "--drop-rate 0.3 --seed 12"
     )
     optParameters = [  # noqa: RUF012 - Twisted's own form
         ["drop-rate", None, "0", "Drop an incoming datagram with this probability, 0 to 1."],
@@ -122,7 +125,8 @@ def _arithmetic(
         factory = ArithmeticFactory(reactor, options.settings)
         return factory, lambda: _report(factory.counters)
     # Not by its address: one seed drops the same datagrams on whatever port is free.
-    drops = stream(options.seed, "drop", "arithmetic", next(ports))
+    place = Place("arithmetic", next(ports), "upstream", "loss")
+    drops = Dice(options.seed).judge(place, Fault(Loss(options.settings.drop_rate), place.fault))
     protocol = ArithmeticDatagramProtocol(reactor, options.settings, drops)
     return (
         protocol,

@@ -19,6 +19,7 @@ from lab.arithmetic.settings import ClientSettings, ServerSettings
 from lab.arithmetic.udp import RESOLVING, ArithmeticClient, ArithmeticDatagramProtocol
 from lab.backoff import Backoff
 from lab.errors import ConnectionRefused, NoAnswer, Unreachable
+from lab.faults.datagrams import Blackhole, Loss
 from lab.rng import stream
 
 ONE, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 5001)
@@ -61,7 +62,9 @@ class ServerTests(SynchronousTestCase):
     def make(self, settings: ServerSettings | None = None, seed: int = 7) -> None:
         """A server on a clock."""
         self.clock = Clock()
-        self.server = ArithmeticDatagramProtocol(self.clock, settings, stream(seed, "drops"))
+        rate = settings.drop_rate if settings else 0.0
+        drops = Loss(rate).begin(stream(seed, "drops"))
+        self.server = ArithmeticDatagramProtocol(self.clock, settings, drops)
         self.port = Port(self.server, "")
 
     def answers(self, *datagrams: bytes, peer: tuple[str, int] = ONE) -> list[bytes]:
@@ -138,6 +141,13 @@ class ServerTests(SynchronousTestCase):
             n for n in range(50) if not self.answers(data[n % 4], peer=OTHER if n % 3 else ONE)
         ]
         self.assertEqual(found, expected)
+
+    def test_any_fault_may_judge(self) -> None:
+        """What drops is one of the faults of the laboratory, whichever."""
+        self.make()
+        self.server = ArithmeticDatagramProtocol(self.clock, drops=Blackhole().begin(stream(0)))
+        self.port = Port(self.server, "")
+        self.assertEqual(self.answers(b"+,1,1"), [])
 
     def test_drops_are_logged(self) -> None:
         """Each drop is a line in the log that names the datagram."""
@@ -340,9 +350,7 @@ class LoopbackTests(TestCase):
 
     def serve(self, interface: str = "127.0.0.1", **settings: Any) -> Any:
         """A server that ends with the test."""
-        self.server = ArithmeticDatagramProtocol(
-            reactor, ServerSettings(**settings), stream(7, "drops")
-        )
+        self.server = ArithmeticDatagramProtocol(reactor, ServerSettings(**settings))
         port = DatagramServerEndpoint(reactor, 0, interface).listen(self.server)
         self.addCleanup(port.stopListening)
         return port

@@ -1,0 +1,1 @@
+"""What can go wrong on a link, as pure functions of random numbers, time and what passes."""

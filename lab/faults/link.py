@@ -1,0 +1,204 @@
+"""
+The faults of one link, one behind the other, on datagrams.
+
+**What it must do.** Take a datagram and say when which copies of it arrive, or that none does;
+write down every decision.
+
+**How it does it.** All faults judge at the time at which a datagram enters the link; their
+delays add up. What is done to a copy by one fault is what the next one sees. What is held back
+to be overtaken waits at its fault, until so many later datagrams have passed that, or `PATIENCE`.
+
+**What was refused.** To let a fault judge when its unit arrives there: then a delay with jitter
+makes later faults judge in another order than that of sending, and one decision would move
+others.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from typing import Protocol as Interface
+
+from attrs import define, field, frozen
+
+from lab.errors import LocalError
+from lab.faults.datagrams import Judge
+from lab.faults.fault import Fault
+from lab.faults.journal import Entry, Journal, Place
+from lab.faults.verdicts import DELIVER, Verdict
+
+#: A datagram that nobody overtakes is held back no longer than this, in seconds.
+PATIENCE = 1.0
+
+
+class Decisions(Interface):
+    """Where verdicts come from: `lab.faults.journal.Dice` or `lab.faults.journal.Replay`."""
+
+    def judge(self, place: Place, fault: Fault) -> Judge:
+        """What judges at this place."""
+
+    def hits(self, place: Place, fault: Fault) -> bool:
+        """Whether the fault works on this connection."""
+
+
+@frozen
+class Arrival:
+    """
+    A datagram at the other end.
+
+    Args:
+        at: When, in seconds.
+        data: Its bytes.
+        tag: What was sent with it.
+    """
+
+    at: float
+    data: bytes
+    tag: Any = None
+
+
+@frozen
+class _Unit:
+    """A copy of a datagram on its way: its delay so far, its bytes, its tag."""
+
+    delay: float
+    data: bytes
+    tag: Any
+
+
+@define
+class _Held:
+    """A copy that waits to be overtaken, by so many, or until a time."""
+
+    left: int
+    until: float
+    unit: _Unit
+
+
+@define
+class _Seat:
+    """A fault at its place on one link."""
+
+    fault: Fault
+    place: Place
+    judge: Judge
+    since: float
+    unit: int = 0
+    held: list[_Held] = field(factory=list)
+
+    def verdict(self, size: int, now: float) -> Verdict:
+        """On the next unit; what passes while the fault does not work is none of its units."""
+        if self.fault.always or self.fault.works(now - self.since):
+            self.unit += 1
+            return self.judge.judge(size, now)
+        return DELIVER
+
+
+class DatagramLink:
+    """
+    One direction of one path for datagrams.
+
+    Args:
+        faults: What is wrong with it, in this order; their names differ.
+        decisions: Where verdicts come from.
+        place: Which link, connection and direction it is.
+        journal: Takes every verdict that is not "deliver".
+        now: When the link begins, in seconds.
+
+    Raises:
+        LocalError: Two faults of one name.
+
+    >>> from lab.faults.datagrams import Duplicate, Latency
+    >>> from lab.faults.journal import Dice
+    >>> faults = [Fault(Latency(0.02), "latency"), Fault(Duplicate(1.0), "duplicate")]
+    >>> DatagramLink(faults, Dice(seed=7), Place("a-b")).send(b"hello", now=1.0)
+    [Arrival(at=1.02, data=b'hello', tag=None), Arrival(at=1.02, data=b'hello', tag=None)]
+    """
+
+    def __init__(
+        self,
+        faults: Sequence[Fault],
+        decisions: Decisions,
+        place: Place,
+        *,
+        journal: Journal | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self._journal = journal or Journal()
+        self._seats: list[_Seat] = []
+        names = set()
+        for fault in faults:
+            if fault.name in names:
+                raise LocalError(
+                    f"two faults of {place.link} are named {fault.name!r}; give two names"
+                )
+            names.add(fault.name)
+            seat = place.of(fault.name)
+            if decisions.hits(seat, fault):
+                self._seats.append(_Seat(fault, seat, decisions.judge(seat, fault), now))
+        #: What became of the last datagram, for a capture: who decided what.
+        self.touched: list[Entry] = []
+
+    def send(self, data: bytes, now: float, tag: Any = None) -> list[Arrival]:
+        """
+        Send a datagram.
+
+        Args:
+            data: Its bytes.
+            now: In seconds; never less than at the call before.
+            tag: Whatever shall be told of it where it arrives; no fault touches it.
+
+        Returns:
+            What arrives because of it, and when: copies of this one, and others that had to be
+            overtaken first.
+        """
+        arrivals: list[Arrival] = []
+        self.touched = []
+        self._pass(0, _Unit(0.0, data, tag), now, arrivals)
+        return arrivals
+
+    def tick(self, now: float) -> list[Arrival]:
+        """What arrives because it was not overtaken in time."""
+        arrivals: list[Arrival] = []
+        for index, seat in enumerate(self._seats):
+            due = [held for held in seat.held if held.until <= now]
+            for held in due:
+                seat.held.remove(held)
+                self._pass(index + 1, held.unit, now, arrivals)
+        return arrivals
+
+    def deadline(self) -> float | None:
+        """When to tick next, in seconds, or None."""
+        return min((held.until for seat in self._seats for held in seat.held), default=None)
+
+    def _pass(self, index: int, unit: _Unit, now: float, arrivals: list[Arrival]) -> None:
+        """Take a copy through the faults from this one on."""
+        if index == len(self._seats):
+            arrivals.append(Arrival(now + unit.delay, unit.data, unit.tag))
+            return
+        seat = self._seats[index]
+        verdict = seat.verdict(len(unit.data), now)
+        if verdict is not DELIVER:
+            self._note(seat, verdict, now)
+        if verdict.held:
+            seat.held.append(_Held(verdict.held, now + PATIENCE, unit))
+            return
+        for more, copy in verdict.apply(unit.data):
+            self._pass(index + 1, _Unit(unit.delay + more, copy, unit.tag), now, arrivals)
+        if seat.held:
+            self._overtake(index, now, arrivals)
+
+    def _overtake(self, index: int, now: float, arrivals: list[Arrival]) -> None:
+        """One more has passed those that are held back here."""
+        seat = self._seats[index]
+        for held in seat.held:
+            held.left -= 1
+        free = [held for held in seat.held if not held.left]
+        seat.held = [held for held in seat.held if held.left]
+        for held in free:
+            self._pass(index + 1, held.unit, now, arrivals)
+
+    def _note(self, seat: _Seat, verdict: Verdict, now: float) -> None:
+        """Write a decision down."""
+        entry = Entry(seat.place, seat.unit - 1, now, verdict)
+        self.touched.append(entry)
+        if seat.fault.settings.drawn or not verdict.delays:
+            self._journal.record(entry)

@@ -1,0 +1,311 @@
+"""
+The faults of one direction of one connection, one behind the other, on a stream of bytes.
+
+**What it must do.** Take bytes and the end, and give bytes and marks in the order in which they
+came, each at its time; write down every decision that was drawn.
+
+**How it does it.** Each fault is a stage with a queue behind it. An item is judged when it comes
+to a stage, and is in its queue until it leaves. What happens inside happens in the order of its
+times, and at equal times what is nearer to the way out goes first; so it makes no difference how
+often somebody ticks.
+
+**What was refused.** One delay for an item through all stages, as datagrams have it: a stage may
+cut items and hold them back for an unknown time, and the next must see them when they come.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import define, field
+
+from lab.errors import LocalError
+from lab.faults.datagrams import Judge
+from lab.faults.fault import Fault
+from lab.faults.journal import Entry, Journal, Place
+from lab.faults.link import Decisions
+from lab.faults.streams import (
+    CLOSE,
+    END,
+    RESET,
+    STAGES,
+    Item,
+    Schedule,
+    Stage,
+    Timed,
+    size_of,
+)
+from lab.faults.verdicts import DELIVER, Verdict
+
+
+@define
+class _Noted:
+    """A judge whose decisions are written down; it judges nothing while its fault is off."""
+
+    _judge: Judge
+    _place: Place
+    _journal: Journal
+    _schedule: Schedule
+    _unit: int = 0
+
+    def judge(self, size: int, now: float) -> Verdict:
+        """On the next unit."""
+        if not self._schedule.works(now):
+            return DELIVER
+        verdict = self._judge.judge(size, now)
+        if verdict is not DELIVER and self._schedule.fault.settings.drawn:
+            self._journal.record(Entry(self._place, self._unit, now, verdict))
+        self._unit += 1
+        return verdict
+
+
+@define
+class _Seat:
+    """A stage, and what waits behind it."""
+
+    schedule: Schedule
+    stage: Stage
+    #: What leaves, and when: times never go back.
+    waiting: deque[Timed] = field(factory=deque)
+    waiting_bytes: int = 0
+    #: It has closed or reset the connection.
+    over: bool = False
+
+    def take(self, item: Item, now: float) -> None:
+        """An item comes."""
+        if not self.over:
+            works = self.schedule.works(now)
+            self._queue(self.stage.take(item, now) if works else self.stage.spare(item, now))
+
+    def due(self) -> float:
+        """When something happens here, in seconds; infinity for never."""
+        leaves = self.waiting[0][0] if self.waiting else math.inf
+        alarm = None if self.over else self.stage.deadline()
+        return leaves if alarm is None else min(leaves, alarm)
+
+    def step(self, now: float) -> Item | None:
+        """Do what is due: an item leaves, or the stage ticks."""
+        if self.waiting and self.waiting[0][0] <= now:
+            _, item = self.waiting.popleft()
+            self.waiting_bytes -= size_of(item)
+            return item
+        found = list(self.stage.tick(now))
+        if found and found[0][1] is RESET:
+            # A reset destroys what has not arrived; it waits for nothing.
+            self.empty()
+        self._queue(found)
+        return None
+
+    def empty(self) -> list[Item]:
+        """Give everything up, in order."""
+        items = [item for _, item in self.waiting] + self.stage.flush()
+        self.waiting.clear()
+        self.waiting_bytes = 0
+        return items
+
+    def _queue(self, found: Iterable[Timed]) -> None:
+        """Put behind what waits."""
+        for at, item in found:
+            last = self.waiting[-1][0] if self.waiting else at
+            self.waiting.append((max(at, last), item))
+            self.waiting_bytes += size_of(item)
+            self.over = self.over or item is CLOSE or item is RESET
+
+
+class StreamLink:
+    """
+    One direction of one connection.
+
+    Bytes that come after the end, and all that comes after a close or a reset has gone out, are
+    passed over.
+
+    Args:
+        faults: What is wrong with it, in this order; their names differ.
+        decisions: Where verdicts come from.
+        place: Which link, connection and direction it is.
+        journal: Takes every decision that was drawn and is not "deliver".
+        now: When the connection begins, in seconds.
+
+    Raises:
+        LocalError: Two faults of one name, or one that is none of streams.
+
+    >>> from lab.faults.datagrams import Latency
+    >>> from lab.faults.journal import Dice
+    >>> link = StreamLink([Fault(Latency(0.02), "latency")], Dice(seed=7), Place("a-b"))
+    >>> link.feed(b"hello", now=1.0)
+    >>> link.outgoing(), link.buffered, link.deadline()
+    ([], 5, 1.02)
+    >>> link.tick(now=1.02)
+    >>> link.outgoing()
+    [b'hello']
+    """
+
+    def __init__(
+        self,
+        faults: Sequence[Fault],
+        decisions: Decisions,
+        place: Place,
+        *,
+        journal: Journal | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self._decisions, self._place = decisions, place
+        self._journal = journal or Journal()
+        self._now = now
+        self._out: list[Item] = []
+        #: How often each fault has been put to work.
+        self._begun: dict[str, int] = {}
+        self._ended = self._over = False
+        self._check(faults)
+        self._seats: list[_Seat] = []
+        self._begin(faults, {}, {})
+
+    def feed(self, data: bytes, now: float) -> None:
+        """
+        Bytes come in.
+
+        Args:
+            data: The bytes; one chunk, as far as faults judge chunks.
+            now: In seconds; never less than at the call before.
+        """
+        if data and not self._ended:
+            self._come(data, now)
+
+    def end(self, now: float) -> None:
+        """The sender says that no more will come."""
+        if not self._ended:
+            self._ended = True
+            self._come(END, now)
+
+    def tick(self, now: float) -> None:
+        """Time has come."""
+        self._now = max(self._now, now)
+        while (due := self._next()) is not None and due[0] <= now:
+            at, back = due
+            index = -back
+            item = self._seats[index].step(at)
+            if item is not None:
+                self._give(index + 1, item, at)
+
+    def deadline(self) -> float | None:
+        """When to tick next, in seconds, or None."""
+        due = self._next()
+        return due[0] if due else None
+
+    def outgoing(self) -> list[Item]:
+        """What goes out: bytes, `END`, `CLOSE` or `RESET`, in order; it is then forgotten here."""
+        found, self._out = self._out, []
+        return found
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are inside."""
+        inside = sum(seat.waiting_bytes + seat.stage.size for seat in self._seats)
+        return inside + sum(map(size_of, self._out))
+
+    def flush(self, now: float) -> None:
+        """Let everything that is inside go out at once, in order."""
+        self.tick(now)
+        for seat in reversed(self._seats[:]):
+            for item in seat.empty():
+                self._give(len(self._seats), item, self._now)
+
+    def update(self, faults: Sequence[Fault], now: float) -> None:
+        """
+        Have other faults from now on.
+
+        A fault that is as before goes on. What waits at one that is not goes on to the next at
+        once. One that has changed begins anew, but the count of `LimitData` goes on; a `Timeout`
+        that is gone closes the connection.
+
+        Args:
+            faults: All that there are from now on, in order; their names differ.
+            now: In seconds; times of faults that are new or have changed count from here.
+
+        Raises:
+            LocalError: Two faults of one name, or one that is none of streams.
+        """
+        self._check(faults)
+        self.tick(now)
+        before = {seat.schedule.fault.name: seat for seat in self._seats}
+        stays = self._staying(faults)
+        names = {fault.name for fault in faults}
+        for index, (name, seat) in enumerate(before.items()):
+            if name not in stays:
+                left = [] if name in names else seat.stage.leave()
+                for item in seat.empty() + left:
+                    self._give(index + 1, item, self._now)
+        if not self._over:
+            self._begin(faults, {name: before[name] for name in stays}, before)
+            self.tick(now)
+
+    def _check(self, faults: Sequence[Fault]) -> None:
+        """Refuse what can't be."""
+        names = set()
+        for fault in faults:
+            if fault.name in names:
+                raise LocalError(
+                    f"two faults of {self._place.link} are named {fault.name!r}; give two names"
+                )
+            names.add(fault.name)
+            if type(fault.settings) not in STAGES:
+                known = ", ".join(sorted(kind.__name__ for kind in STAGES))
+                raise LocalError(f"fault of a stream is {fault.settings!r}; give one of {known}")
+
+    def _staying(self, faults: Sequence[Fault]) -> list[str]:
+        """The names of those that are as before. If they have moved, none: bytes keep order."""
+        new = set(faults)
+        old = [seat.schedule.fault for seat in self._seats]
+        stay = [fault for fault in old if fault in new]
+        moved = stay != [fault for fault in faults if fault in stay]
+        return [] if moved else [fault.name for fault in stay]
+
+    def _begin(
+        self, faults: Sequence[Fault], stay: Mapping[str, _Seat], before: Mapping[str, _Seat]
+    ) -> None:
+        """Put faults to work, in order."""
+        self._seats = []
+        for fault in faults:
+            seat = stay.get(fault.name) or self._seat(fault)
+            if seat is None:
+                continue
+            if fault.name in before:
+                seat.stage.follow(before[fault.name].stage)
+            self._seats.append(seat)
+
+    def _seat(self, fault: Fault) -> _Seat | None:
+        """Put a fault to work, if it works on this connection."""
+        place = self._place.of(fault.name)
+        if not self._decisions.hits(place, fault):
+            return None
+        # What begins anew counts its units anew, and needs a name of its own in the journal.
+        times = self._begun[fault.name] = self._begun.get(fault.name, 0) + 1
+        if times > 1:
+            place = self._place.of(f"{fault.name}#{times}")
+        schedule = Schedule(fault, self._now)
+        judge = _Noted(self._decisions.judge(place, fault), place, self._journal, schedule)
+        return _Seat(schedule, STAGES[type(fault.settings)](fault.settings, judge, schedule))
+
+    def _come(self, item: Item, now: float) -> None:
+        """An item comes in, behind what was to happen until now."""
+        self.tick(now)
+        self._give(0, item, self._now)
+        self.tick(now)
+
+    def _next(self) -> tuple[float, int] | None:
+        """When something happens, and at which seat, as a number below 1."""
+        # At equal times the seat that is nearer to the way out goes first.
+        due = min(((seat.due(), -i) for i, seat in enumerate(self._seats)), default=None)
+        return due if due and due[0] < math.inf else None
+
+    def _give(self, index: int, item: Item, now: float) -> None:
+        """Give an item to a seat, or out."""
+        if self._over:
+            return
+        if index < len(self._seats):
+            self._seats[index].take(item, now)
+            return
+        self._out.append(item)
+        if item is CLOSE or item is RESET:
+            self._over = True
+            self._seats = []

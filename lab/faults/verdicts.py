@@ -1,0 +1,114 @@
+"""
+What becomes of a unit, a datagram or a chunk of a stream, and how that is done to its bytes.
+
+A verdict holds no bytes: it can be written down, and carried out again on the same unit later.
+"""
+
+from typing import Any
+
+from attrs import field, frozen
+
+from lab.errors import LocalError
+
+
+@frozen
+class Verdict:
+    """
+    What a fault does to one unit.
+
+    Args:
+        delays: One for each copy that is delivered, in seconds; none: the unit is dropped.
+        flips: Numbers of the bits that are inverted in each copy; bit 0 is the highest of the
+            first byte.
+        held: The unit waits until so many later ones have passed.
+        draw: The random number that decided, if it was one.
+    """
+
+    delays: tuple[float, ...] = (0.0,)
+    flips: tuple[int, ...] = ()
+    held: int = 0
+    draw: float | None = field(default=None, eq=False)
+
+    @property
+    def kind(self) -> str:
+        """One word: deliver, drop, hold, corrupt, duplicate or delay."""
+        if self.held:
+            return "hold"
+        if self.flips:
+            return "corrupt"
+        if len(self.delays) != 1:
+            return "duplicate" if self.delays else "drop"
+        return "delay" if self.delays[0] else "deliver"
+
+    def apply(self, data: bytes) -> list[tuple[float, bytes]]:
+        """The copies that are delivered, each with its delay in seconds."""
+        changed = flip(data, self.flips) if self.flips else data
+        return [(delay, changed) for delay in self.delays]
+
+    def as_json(self) -> dict[str, Any]:
+        """As values that JSON has; times in seconds."""
+        found: dict[str, Any] = {"verdict": self.kind}
+        if self.held:
+            found["held"] = self.held
+        if self.flips:
+            found["flips"] = list(self.flips)
+        if self.delays and self.delays != (0.0,):
+            found["delays"] = list(self.delays)
+        if self.draw is not None:
+            found["draw"] = self.draw
+        return found
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Verdict":
+        """
+        Read what `as_json` gave.
+
+        Raises:
+            LocalError: Something else.
+        """
+        try:
+            if values["verdict"] == "drop":
+                return cls((), draw=values.get("draw"))
+            delays = tuple(map(_delay, values.get("delays", (0.0,))))
+            flips = tuple(map(_count, values.get("flips", ())))
+            verdict = cls(delays, flips, _count(values.get("held", 0)), values.get("draw"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise LocalError(f"verdict is {values!r}; give one that was recorded") from error
+        if verdict.kind != values["verdict"]:
+            raise LocalError(f"verdict is {values!r}; that is no {values['verdict']}")
+        return verdict
+
+
+#: Nothing happens to the unit.
+DELIVER = Verdict()
+#: It is gone.
+DROP = Verdict(())
+
+
+def flip(data: bytes, bits: tuple[int, ...]) -> bytes:
+    r"""
+    Invert bits; numbers beyond the end are passed over.
+
+    >>> flip(b"aaa", (7, 8))
+    b'`\xe1a'
+    """
+    changed = bytearray(data)
+    for bit in bits:
+        if bit < 8 * len(changed):
+            changed[bit // 8] ^= 0x80 >> bit % 8
+    return bytes(changed)
+
+
+def _delay(value: Any) -> float:
+    """A time, in seconds."""
+    delay = float(value)
+    if not 0 <= delay < float("inf"):
+        raise ValueError(value)
+    return delay
+
+
+def _count(value: Any) -> int:
+    """A number of bits or units."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(value)
+    return value

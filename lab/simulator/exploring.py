@@ -1,0 +1,176 @@
+"""
+Many runs of one scenario: which seeds fail, and which few faults are to blame.
+
+A failing run is replayed from its journal, with fewer and fewer of its faults, as long as the
+same failure comes: delta debugging (Zeller and Hildebrandt, "Simplifying and isolating
+failure-inducing input", 2002).
+"""
+
+import gc
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from attrs import field, frozen
+
+from lab.errors import LabError
+from lab.faults.journal import Entry, Journal, Replay
+from lab.faults.link import Decisions
+from lab.simulator.network import Network, simulate
+
+#: What is run: it gets the network, and raises if something is wrong.
+Scenario = Callable[[Network], object]
+
+
+@frozen
+class Found:
+    """
+    A seed that fails.
+
+    Args:
+        seed: The seed.
+        error: What it raised.
+        journal: The faults that are enough for that failure.
+        runs: How many runs it took to find them.
+    """
+
+    seed: int
+    error: Exception = field(eq=False)
+    journal: Journal
+    runs: int
+
+    def __str__(self) -> str:
+        """For people: the seed, the failure, and the faults."""
+        lines = "\n".join(f"  {line}" for line in self.journal.lines())
+        return f"seed {self.seed} fails: {self.error!r}\n{lines or '  without any fault'}"
+
+
+class ExplorationFailed(LabError):
+    """
+    A seed failed.
+
+    Attributes:
+        found: Which, how, and because of what.
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(str(found))
+        self.found = found
+
+
+def explore(
+    scenario: Scenario, seeds: Iterable[int] = range(100), *, to: Path | None = None
+) -> int:
+    """
+    Run a scenario with many seeds.
+
+    Args:
+        scenario: Called with a network for each seed; it raises if something is wrong.
+        seeds: The seeds.
+        to: Where the journal of a failure is written, for `replay`.
+
+    Returns:
+        How many seeds there were, all of which were right.
+
+    Raises:
+        ExplorationFailed: One was not; the text has the few faults that are to blame.
+    """
+    number = 0
+    gc.freeze()  # each run looks for garbage at its end, and there is none in what was before
+    try:
+        for seed in seeds:
+            error, journal = _run(scenario, seed, None)
+            number += 1
+            if error is not None:
+                found = _shrink(scenario, seed, error, journal)
+                if to is not None:
+                    to.write_text("".join(f"{line}\n" for line in found.journal.lines()))
+                raise ExplorationFailed(found)
+    finally:
+        gc.unfreeze()
+    return number
+
+
+def replay(scenario: Scenario, journal: Journal | Path, seed: int = 0) -> None:
+    """
+    Run a scenario with the faults of a journal, and no others.
+
+    Args:
+        scenario: As for `explore`.
+        journal: The faults, or the file that has them.
+        seed: Of all that is drawn besides faults.
+
+    Raises:
+        Exception: Whatever the scenario raises.
+    """
+    if isinstance(journal, Path):
+        journal = Journal.read(journal.read_text().splitlines())
+    error, _ = _run(scenario, seed, Replay.of(journal))
+    if error is not None:
+        raise error
+
+
+def _run(
+    scenario: Scenario, seed: int, decisions: Decisions | None
+) -> tuple[Exception | None, Journal]:
+    """One run: what it raised, if anything, and what its faults decided."""
+    journal = Journal()
+    try:
+        with simulate(seed, decisions) as net:
+            journal = net.journal
+            scenario(net)
+    except Exception as error:  # noqa: BLE001 - a scenario may raise anything
+        return error, journal
+    return None, journal
+
+
+def _shrink(scenario: Scenario, seed: int, error: Exception, journal: Journal) -> Found:
+    """Find few entries of the journal with which the same failure comes."""
+    runs = 0
+
+    def fails(entries: list[Entry]) -> bool:
+        """Whether it comes with these."""
+        nonlocal runs
+        runs += 1
+        again, _ = _run(scenario, seed, Replay.of(Journal(entries)))
+        return again is not None and _alike(again, error)
+
+    entries = journal.entries
+    if fails(entries):  # else it takes more than the faults, and all of them are told
+        entries = ddmin(entries, fails)
+    return Found(seed, error, Journal(entries), runs)
+
+
+def _alike(one: Exception, other: Exception) -> bool:
+    """Whether two failures are the same, but for times and numbers in their texts."""
+
+    def words(error: Exception) -> str:
+        """The text without digits."""
+        return "".join(c for c in str(error) if not (c.isdigit() or c in ".-+e"))
+
+    return type(one) is type(other) and words(one) == words(other)
+
+
+def ddmin(entries: list[Entry], fails: Callable[[list[Entry]], bool]) -> list[Entry]:
+    """
+    Leave out what is not needed for a failure.
+
+    Args:
+        entries: With all of them it fails.
+        fails: Whether it does with some of them.
+
+    Returns:
+        A list of which no entry can be left out.
+    """
+    parts = 2
+    while len(entries) >= 1:
+        size = max(1, -(-len(entries) // parts))
+        for start in range(0, len(entries), size):
+            fewer = entries[:start] + entries[start + size :]
+            if fails(fewer):
+                entries, parts = fewer, max(2, parts - 1)
+                break
+        else:
+            if size == 1:
+                break
+            parts = min(len(entries), 2 * parts)
+    return entries

@@ -1,0 +1,109 @@
+"""
+The clock of a simulation, and what is due on it. Knows neither hosts nor packets.
+
+**What it must do.** Call things in the order of their times, those of one time in the order in
+which they were asked for, millions of them, and let some be withdrawn.
+
+**How it does it.** A heap of lists. ``task.Clock`` sorts all its calls at every call, which makes
+1,000 calls/s of 43,000 when there are 5,000 timers. An event that is withdrawn stays in the heap
+without its function, until its time or until there are more such than others.
+"""
+
+import heapq
+import math
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+
+#: An event: when, its number, its function (None if it was withdrawn), its arguments.
+Event = list[Any]
+
+
+@define(eq=False)
+class Kernel:
+    """
+    Virtual time.
+
+    Attributes:
+        now: In seconds; during an event its time, and never less than before.
+        done: Events that have happened.
+    """
+
+    now: float = 0.0
+    done: int = 0
+    _events: list[Event] = field(factory=list)
+    _numbers: int = 0
+    _withdrawn: int = 0
+
+    def at(self, when: float, function: Callable[..., object], *arguments: Any) -> Event:
+        """
+        Call a function at a time.
+
+        Args:
+            when: In seconds; what is past is done at once, after what is due already.
+            function: What is called.
+            arguments: With what.
+
+        Returns:
+            The event, for `withdraw`.
+        """
+        self._numbers += 1
+        event: Event = [max(self.now, when), self._numbers, function, arguments]
+        heapq.heappush(self._events, event)
+        return event
+
+    def withdraw(self, event: Event) -> None:
+        """Let an event not happen; one that has happened, or was withdrawn, stays as it is."""
+        if event[2] is not None:
+            event[2], event[3] = None, ()
+            self._withdrawn += 1
+            if self._withdrawn > 64 and self._withdrawn * 2 > len(self._events):
+                self._events = [one for one in self._events if one[2] is not None]
+                heapq.heapify(self._events)
+                self._withdrawn = 0
+
+    def next(self) -> float:
+        """When something happens next, in seconds; infinity if nothing will."""
+        events = self._events
+        while events and events[0][2] is None:
+            heapq.heappop(events)
+            self._withdrawn -= 1
+        return events[0][0] if events else math.inf
+
+    def step(self) -> None:
+        """
+        Let the next event happen.
+
+        Raises:
+            IndexError: There is none.
+        """
+        self.next()
+        event = heapq.heappop(self._events)
+        when, _, function, arguments = event
+        event[2] = None
+        self.now = when
+        self.done += 1
+        function(*arguments)
+
+    def run(self, until: float) -> None:
+        """Let all happen that is due up to a time, in seconds, and stand there."""
+        # As `next` and `step`, without their calls: this loop is most of a simulation.
+        pop = heapq.heappop
+        while self._events and self._events[0][0] <= until:
+            event = pop(self._events)
+            when, _, function, arguments = event
+            if function is None:
+                self._withdrawn -= 1
+                continue
+            event[2] = None
+            self.now = when
+            self.done += 1
+            function(*arguments)
+        if until < math.inf:
+            self.now = max(self.now, until)
+
+    @property
+    def waiting(self) -> int:
+        """How many events are to come."""
+        return len(self._events) - self._withdrawn

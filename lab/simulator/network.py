@@ -1,0 +1,360 @@
+"""
+Hosts, the ways between them, and the run of it all: what `simulate` gives.
+
+Everything that happens follows from the seed.
+"""
+
+import gc
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, Logger, globalLogPublisher
+from twisted.python.failure import Failure
+
+from lab.errors import LabError
+from lab.faults.fault import Fault
+from lab.faults.journal import Dice, Journal
+from lab.faults.link import Decisions
+from lab.simulator import datagrams, streams
+from lab.simulator.fence import fence
+from lab.simulator.kernel import Kernel
+from lab.simulator.paths import LATENCY, Path
+from lab.simulator.reactor import Call, HostReactor
+
+#: Ports that are given to who asks for any.
+FREE_PORTS = 49152
+# Lines of the trace that are hashed together, which takes less time.
+_TRACE = 1000
+
+
+class SimulationFailed(LabError):
+    """Something in a run went wrong; the text says what, and with which seed."""
+
+
+class Host:
+    """
+    A computer of the simulation.
+
+    Attributes:
+        name: Its name, which others find it by.
+        address: Its address.
+        reactor: What runs on it takes this for its reactor.
+        disk: What it keeps when it crashes: whatever the services put there.
+        up: Whether it runs.
+    """
+
+    _log = Logger()
+
+    def __init__(self, net: "Network", name: str, address: str) -> None:
+        self._net = net
+        self.kernel = net.kernel
+        self.name, self.address = name, address
+        self.disk: dict[str, Any] = {}
+        self._routes: dict[str, tuple[Host, Path]] = {}
+        self._start: Callable[[HostReactor, dict[str, Any]], object] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be as after switching on."""
+        self.up = True
+        self.calls: dict[Call, None] = {}
+        self.udp: dict[int, datagrams.Port] = {}
+        self.tcp: dict[int, streams.Port] = {}
+        self.ends: dict[streams.End, None] = {}
+        self._free = FREE_PORTS
+        self.reactor = HostReactor(self)
+
+    def start(self, service: Callable[[HostReactor, dict[str, Any]], object]) -> Any:
+        """
+        Run a service here: now, and again after each `restart`.
+
+        Args:
+            service: Called with the reactor and the disk of this host.
+
+        Returns:
+            What the service returns.
+        """
+        self._start = service
+        return service(self.reactor, self.disk)
+
+    def crash(self) -> None:
+        """Stop at once: nothing is sent, nobody is told, and only the disk is left."""
+        self.up = False
+        for call in list(self.calls):
+            call.cancel()
+        for end in list(self.ends):
+            end.vanish()
+        self.udp, self.tcp = {}, {}
+
+    def restart(self) -> Any:
+        """Be switched on (after a crash, if it runs), and start the service anew."""
+        if self.up:
+            self.crash()
+        self._begin()
+        return self._start(self.reactor, self.disk) if self._start else None
+
+    # What the rooms of reactor and transports use.
+
+    def call(self, function: Callable[..., object], *arguments: Any, **kw: Any) -> Any:
+        """
+        Call code that runs on this host; an exception is logged, as by Twisted, and kept.
+
+        Returns:
+            The exception, or None.
+        """
+        if not self.up:
+            return None
+        try:
+            function(*arguments, **kw)
+        except Exception as error:  # noqa: BLE001 - whatever code under simulation raises
+            failure = Failure()
+            self._log.failure("Unhandled Error on {host}", failure, host=self.name)
+            self._net.failures.append(f"{self.name}: {error!r}")
+            return error
+        return None
+
+    def soon(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Call something in the next turn."""
+        self.kernel.at(self.kernel.now, function, *arguments)
+
+    def find(self, name: str) -> str | None:
+        """The address of a name, or of an address; None if there is no such host."""
+        if name in ("localhost", "127.0.0.1", ""):
+            return self.address
+        host = self._net.hosts.get(name) or self._net.addresses.get(name)
+        if host is not None:
+            return host.address
+        return name if name.count(".") == 3 and name.replace(".", "").isdigit() else None
+
+    def path_to(self, address: str) -> Path:
+        """The way to another host."""
+        there = self._net.addresses.get(address)
+        return self._net.path(self.name, there.name if there else address)
+
+    def free_port(self, taken: dict[int, Any]) -> int:
+        """A port that nobody has."""
+        while self._free in taken:
+            self._free += 1
+        self._free += 1
+        return self._free - 1
+
+    def trace(self, *what: object) -> None:
+        """Note what happened."""
+        self._net.trace(*what)
+
+    def send_datagram(self, here: tuple[str, int], there: tuple[str, int], data: bytes) -> None:
+        """Send a datagram from a port of ours."""
+        address = self.address if there[0] == "127.0.0.1" else there[0]
+        self._net.trace("udp", here, there, len(data))
+        route = self._routes.get(address)
+        if route is None:
+            host = self._net.addresses.get(address)
+            if host is None:
+                return
+            route = self._routes[address] = host, self.path_to(address)
+        host, path = route
+        path.send(data, lambda copy: host.arrive(copy, here, there[1]))
+
+    def arrive(self, data: bytes, source: tuple[str, int], port: int) -> None:
+        """A datagram is here."""
+        if not self.up:
+            return
+        listener = self.udp.get(port)
+        if listener is not None:
+            listener.arrive(data, source)
+            return
+        sender = self._net.addresses[source[0]]
+        back = self.path_to(source[0])
+        back.control(sender.unreachable, source[1], (self.address, port))
+
+    def unreachable(self, port: int, peer: tuple[str, int]) -> None:
+        """ICMP: nobody listens there."""
+        listener = self.udp.get(port)
+        if listener is not None:
+            listener.refused(peer)
+
+    def knock(self, there: Any, client: streams.Client) -> None:
+        """SYN arrives at another host, if there is one that is up."""
+        host = self._net.addresses.get(there.host)
+        if host is None or not host.up:
+            return
+        port = host.tcp.get(there.port)
+        if port is not None:
+            port.connect(client)
+        else:
+            host.path_to(client.getHost().host).control(client.refused)
+
+
+class Network:
+    """
+    Hosts and ways between them, on one virtual clock.
+
+    Args:
+        seed: All that is drawn follows from it.
+        decisions: Where the verdicts of faults come from; dice of that seed by default.
+
+    Attributes:
+        kernel: The clock.
+        journal: What faults have decided.
+        failures: What went wrong so far.
+    """
+
+    def __init__(self, seed: int, decisions: Decisions | None = None) -> None:
+        self.seed = seed
+        self.kernel = Kernel()
+        self.journal = Journal()
+        self.failures: list[str] = []
+        self.hosts: dict[str, Host] = {}
+        self.addresses: dict[str, Host] = {}
+        self._decisions = decisions or Dice(seed)
+        self._paths: dict[tuple[str, str], Path] = {}
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._trace: list[tuple[object, ...]] = []
+
+    @property
+    def now(self) -> float:
+        """The time, in seconds since the run began."""
+        return self.kernel.now
+
+    def host(self, name: str) -> Host:
+        """The host of that name; it is made when it is first named."""
+        if name not in self.hosts:
+            number = len(self.hosts) + 1
+            host = Host(self, name, f"10.0.{number // 250}.{number % 250 + 1}")
+            self.hosts[name] = self.addresses[host.address] = host
+        return self.hosts[name]
+
+    def link(self, a: str | Host, b: str | Host, *faults: Fault) -> None:
+        """From now on this is wrong with the way from a to b, and nothing else."""
+        self.path(_name(a), _name(b)).set(faults)
+
+    def path(self, a: str, b: str) -> Path:
+        """The way from one host to another; at no cost to itself."""
+        found = self._paths.get((a, b))
+        if found is None:
+            usual = LATENCY if a != b else 0.0
+            found = Path(f"{a}>{b}", self.kernel, self._decisions, self.journal, usual)
+            self._paths[a, b] = found
+        return found
+
+    def partition(self, a: str | Host, b: str | Host) -> None:
+        """Cut the way from a to b: datagrams are lost, and what TCP sends waits."""
+        self.path(_name(a), _name(b)).cut = True
+
+    def heal(self, a: str | Host, b: str | Host) -> None:
+        """Mend the way from a to b."""
+        self.path(_name(a), _name(b)).heal()
+
+    def at(self, when: float, function: Callable[..., object], *arguments: Any) -> None:
+        """Do something at a time, in seconds since the run began."""
+        self.kernel.at(when, function, *arguments)
+
+    def run(self, for_: float) -> None:
+        """
+        Let time pass.
+
+        Args:
+            for_: In seconds.
+
+        Raises:
+            SimulationFailed: Code on a host raised.
+        """
+        self.kernel.run(self.kernel.now + for_)
+        self.check()
+
+    def run_until(self, deferred: Deferred[Any], limit: float = math.inf) -> Any:
+        """
+        Let time pass until a Deferred has its result.
+
+        Args:
+            deferred: What is waited for.
+            limit: For so long at most, in seconds.
+
+        Returns:
+            The result.
+
+        Raises:
+            SimulationFailed: It has none in time, or nothing more happens, or code on a host
+                raised. A failure of the Deferred is raised as it is.
+        """
+        results: list[Any] = []
+        deferred.addBoth(results.append)
+        end = self.kernel.now + limit
+        while not results and self.kernel.next() <= end and self.kernel.next() < math.inf:
+            self.kernel.step()
+        if not results:
+            raise SimulationFailed(
+                f"seed {self.seed}: no result at {self.now:g} s; {self._waiting()}"
+            )
+        self.check()
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        return results[0]
+
+    def trace(self, *what: object) -> None:
+        """Add to the trace of the run."""
+        self._trace.append((self.kernel.now, what))
+        if len(self._trace) >= _TRACE:
+            self.digest()
+
+    def digest(self) -> str:
+        """A hash of all that has been sent so far, and when: equal for equal runs."""
+        self._hash.update("".join(map(repr, self._trace)).encode())
+        self._trace.clear()
+        return self._hash.copy().hexdigest()
+
+    def check(self) -> None:
+        """
+        Fail if anything went wrong.
+
+        Raises:
+            SimulationFailed: Code on a host raised.
+        """
+        if self.failures:
+            raise SimulationFailed(f"seed {self.seed}, {self.now:g} s: {self.failures[0]}")
+
+    def _waiting(self) -> str:
+        """What each host waits for."""
+        rows = [f"{host.name} has {len(host.calls)} timers" for host in self.hosts.values()]
+        return ", ".join(rows) or "there are no hosts"
+
+
+@contextmanager
+def simulate(seed: int = 0, decisions: Decisions | None = None) -> Iterator[Network]:
+    """
+    A network for one run.
+
+    Args:
+        seed: All that is drawn follows from it.
+        decisions: Where the verdicts of faults come from, for a replay.
+
+    Raises:
+        SimulationFailed: At the end, if code on a host raised, or a Deferred failed and nobody
+            handled it.
+    """
+    net = Network(seed, decisions)
+
+    def observe(event: LogEvent) -> None:
+        """Note failures of Deferreds that nobody handles."""
+        failure = event.get("log_failure")
+        if failure is not None and event.get("log_namespace") == "twisted.internet.defer":
+            net.failures.append(f"unhandled in a Deferred: {failure.value!r}")
+
+    observer: Any = observe
+    globalLogPublisher.addObserver(observer)
+    try:
+        with fence():
+            yield net
+        gc.collect()  # a Deferred tells when it is gone
+        net.check()
+    finally:
+        globalLogPublisher.removeObserver(observer)
+
+
+def _name(host: str | Host) -> str:
+    """The name of a host."""
+    return host if isinstance(host, str) else host.name

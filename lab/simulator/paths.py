@@ -1,0 +1,128 @@
+"""
+The ways between hosts, one for each direction: what is wrong with them, and whether they are cut.
+
+Knows neither protocols nor reactors.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from lab.faults.datagrams import Latency
+from lab.faults.fault import Fault
+from lab.faults.journal import Journal, Place
+from lab.faults.link import Arrival, DatagramLink, Decisions
+from lab.faults.schema import DATAGRAMS
+from lab.faults.streams import STAGES
+from lab.simulator.kernel import Event, Kernel
+
+# Faults that datagrams have.
+_DATAGRAMS = {kind.settings for kind in DATAGRAMS.values()}
+#: What a way takes if nothing is said of it, in seconds.
+LATENCY = 0.001
+
+
+@define(eq=False)
+class Path:
+    """
+    One direction from a host to another.
+
+    Args:
+        name: ``FROM>TO``, for random streams and journals.
+        kernel: The clock.
+        decisions: Where verdicts come from.
+        journal: Takes what is decided.
+        usual: What it takes if no fault says how long, in seconds.
+
+    Attributes:
+        latency: What it takes without jitter, in seconds: for what TCP and ICMP say among
+            themselves, always.
+        more: What it takes besides what faults say, in seconds.
+        cut: Whether nothing passes.
+        streams: Those of its faults that streams have.
+        connections: How many pipes there were.
+        pipes: Those that there are, which follow when the faults change.
+    """
+
+    name: str
+    kernel: Kernel
+    decisions: Decisions
+    journal: Journal
+    usual: float = LATENCY
+    latency: float = field(init=False)
+    more: float = field(init=False)
+    cut: bool = field(init=False, default=False)
+    streams: tuple[Fault, ...] = field(init=False, default=())
+    connections: int = field(init=False, default=0)
+    #: What follows when the faults change; of no meaning here.
+    pipes: dict[Any, None] = field(init=False, factory=dict)
+    _link: DatagramLink | None = field(init=False, default=None)
+    _timer: Event | None = field(init=False, default=None)
+    #: What waits for the end of a cut: bytes of streams, which are sent again until they arrive.
+    _held: list[tuple[Callable[..., object], tuple[object, ...]]] = field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        """Nothing is wrong yet."""
+        self.set(())
+
+    def set(self, faults: Sequence[Fault]) -> None:
+        """From now on this is wrong with it, and nothing else."""
+        said = [f.settings.latency for f in faults if isinstance(f.settings, Latency)]
+        self.more = 0.0 if said else self.usual
+        self.latency = self.more + sum(said)
+        self._link = None
+        datagrams = [fault for fault in faults if type(fault.settings) in _DATAGRAMS]
+        if datagrams:
+            place, now = Place(self.name), self.kernel.now
+            self._link = DatagramLink(
+                datagrams, self.decisions, place, journal=self.journal, now=now
+            )
+        self.streams = tuple(fault for fault in faults if type(fault.settings) in STAGES)
+        for pipe in list(self.pipes):
+            pipe.follow()
+
+    def send(self, data: bytes, arrive: Callable[[bytes], object]) -> None:
+        """Send a datagram; ``arrive`` is called with each copy that arrives."""
+        if self.cut:
+            return
+        if self._link is None:
+            self.kernel.at(self.kernel.now + self.latency, arrive, data)
+            return
+        self._deliver(self._link.send(data, self.kernel.now, arrive))
+        self._watch()
+
+    def control(self, function: Callable[..., object], *arguments: object) -> None:
+        """Carry what TCP or ICMP say among themselves; it comes after any cut, late."""
+        if self.cut:
+            self.hold(self.control, function, *arguments)
+        else:
+            self.kernel.at(self.kernel.now + self.latency, function, *arguments)
+
+    def hold(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call something when the cut is mended."""
+        self._held.append((function, arguments))
+
+    def heal(self) -> None:
+        """There is no cut any more, and what waited for that goes on."""
+        self.cut = False
+        held, self._held = self._held, []
+        for function, arguments in held:
+            function(*arguments)
+
+    def _deliver(self, arrivals: list[Arrival]) -> None:
+        """Let copies arrive at their times."""
+        for arrival in arrivals:
+            self.kernel.at(arrival.at + self.more, arrival.tag, arrival.data)
+
+    def _watch(self) -> None:
+        """Come back for what is held back to be overtaken."""
+        due = self._link.deadline() if self._link else None
+        if due is not None and (self._timer is None or self._timer[2] is None):
+            self._timer = self.kernel.at(due, self._tick)
+
+    def _tick(self) -> None:
+        """Nobody has overtaken it in time."""
+        if self._link is not None:
+            self._deliver(self._link.tick(self.kernel.now))
+            self._watch()

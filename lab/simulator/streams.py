@@ -1,0 +1,488 @@
+"""
+TCP as applications see it: listening ports, connectors, and the two ends of a connection.
+
+**What it must do.** Everything that Twisted's protocols can tell apart: refused and timed out
+connections, half-close, abort, what is lost when, both kinds of producers, back pressure.
+
+**How it does it.** Bytes leave in segments while the peer's window has room, and a segment makes
+room again when the peer's protocol has taken it and the word of that has come back. What is
+written beyond the window stays in a buffer, which pauses its producer at `BUFFER`.
+
+Loss and rates are the faults of `lab.faults.streams` on the way: a segment that is lost comes
+later, and all behind it with it.
+
+**What is not modelled.** Congestion control and slow start, delayed acknowledgements, Nagle's
+algorithm, keep-alive, and the time after which TCP gives a silent peer up. Bytes are never
+lost, only late.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.base import BaseConnector
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    DNSLookupError,
+)
+from twisted.internet.error import ConnectionRefusedError as TwistedRefused
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from lab.simulator.pipes import Pipe
+
+if TYPE_CHECKING:
+    from lab.simulator.network import Host
+
+#: Bytes of a segment at most.
+SEGMENT = 1460
+#: Bytes that may be under way or unread at the other end.
+WINDOW = 256 * 1024
+#: Bytes that wait to be sent, beyond which a producer is paused; Twisted's figure.
+BUFFER = 64 * 1024
+
+
+@implementer(ITCPTransport, IConsumer, IPushProducer, IHalfCloseableDescriptor)
+class End:
+    """
+    One end of a connection: the transport of a protocol.
+
+    Args:
+        host: Where it is.
+        here: Its address.
+        there: The address of the other end.
+    """
+
+    disconnecting = False
+    _producer: Any = None
+    _streaming = _paused = _awake = False
+
+    def __init__(self, host: "Host", here: IPv4Address, there: IPv4Address) -> None:
+        self._host = host
+        self._here, self._there = here, there
+        self._out = Pipe(host.path_to(there.host), self)
+        self._peer: Any = None  # the other end, from when there is one
+        self.protocol: Any = None
+        self.connected = self.disconnected = False
+        self._buffer = bytearray()
+        self._unread = 0  # bytes that the peer has not taken yet, as far as is known here
+        self._inbox: deque[bytes] = deque()
+        self._reading = True
+        self._shutting = self._shut = False
+        host.ends[self] = None
+
+    # What protocols use.
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"Data must be bytes, not {type(data).__name__}")
+        if not self.connected or self._shut or not data:
+            return
+        self._buffer += data
+        self._wake()
+        if self._producer is not None and self._streaming and len(self._buffer) > BUFFER:
+            self._paused = True
+            self._producer.pauseProducing()
+
+    def writeSequence(self, data: Any) -> None:
+        """Send several pieces."""
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        """Close when all is sent."""
+        if self.connected and not self.disconnecting:
+            self.disconnecting = True
+            self._wake()
+
+    def abortConnection(self) -> None:
+        """Close at once, with RST; nothing more is sent or read."""
+        if self.connected and not self.disconnected:
+            self.disconnecting, self.connected = True, False
+            self._buffer.clear()
+            self._host.soon(self._lost, ConnectionAborted())
+
+    def loseWriteConnection(self) -> None:
+        """Close our half when all is sent."""
+        if self.connected and not self._shutting:
+            self._shutting = True
+            self._wake()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have this paused and resumed, or asked for more."""
+        if self._producer is not None:
+            raise RuntimeError(f"{self._producer} is registered already")
+        if self.disconnected:
+            producer.stopProducing()
+            return
+        self._producer, self._streaming, self._paused = producer, streaming, False
+        if not streaming:
+            producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        """There will be no more of it."""
+        self._producer = None
+        if self.connected and self.disconnecting:
+            self._wake()
+
+    def pauseProducing(self) -> None:
+        """Read no more."""
+        self._reading = False
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+        if self.connected and not self._reading:
+            self._reading = True
+            self._host.soon(self._read)
+
+    def stopProducing(self) -> None:
+        """Close."""
+        self.loseConnection()
+
+    def getHost(self) -> IPv4Address:
+        """Our address."""
+        return self._here
+
+    def getPeer(self) -> IPv4Address:
+        """The other end's."""
+        return self._there
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """Of Twisted's reactors' own; nobody calls it here."""
+
+    writeConnectionLost = readConnectionLost
+
+    def getTcpNoDelay(self) -> bool:
+        """Segments never wait for more bytes here."""
+        return True
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing changes."""
+
+    def getTcpKeepAlive(self) -> bool:
+        """There is none."""
+        return False
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Nothing changes."""
+
+    # What goes out.
+
+    def _wake(self) -> None:
+        """Push in the next turn: as in Twisted, what is written leaves when its writer is done."""
+        if not self._awake:
+            self._awake = True
+            self._host.soon(self._push)
+
+    def _push(self) -> None:
+        """Send what the window has room for, then ask for more or close."""
+        self._awake = False
+        if not self.connected:
+            return
+        while self._buffer and self._unread < WINDOW:
+            size = min(SEGMENT, WINDOW - self._unread)
+            segment = bytes(self._buffer[:size])
+            del self._buffer[:size]
+            self._unread += len(segment)
+            self._host.trace("tcp", self._here, self._there, len(segment))
+            self._out.feed(segment, self._peer)
+        if self._buffer:
+            return
+        if self._producer is not None and (not self._streaming or self._paused):
+            self._paused = False
+            self._host.soon(self._more)
+        elif self.disconnecting:
+            self._lost(ConnectionDone())
+        elif self._shutting and not self._shut:
+            self._finish()
+
+    def _more(self) -> None:
+        """Ask the producer for more."""
+        if self._producer is not None and self.connected:
+            self._host.call(self._producer.resumeProducing)
+
+    def _finish(self) -> None:
+        """Our half is closed."""
+        self._shut = True
+        self._host.trace("fin", self._here, self._there)
+        self._out.end(self._peer)
+        protocol = self.protocol
+        if IHalfCloseableProtocol.providedBy(protocol):
+            self._host.call(protocol.writeConnectionLost)
+
+    def taken(self, size: int) -> None:
+        """The peer has taken so many bytes."""
+        self._unread -= size
+        if self._buffer:
+            self._push()
+
+    # What comes in.
+
+    def arrive(self, data: bytes) -> None:
+        """A segment is here."""
+        if self._gone():
+            return
+        self._inbox.append(data)
+        if self._reading:
+            self._read()
+
+    def end(self) -> None:
+        """The peer sends no more."""
+        if not self._gone(quiet=True):
+            self._inbox.append(b"")
+            if self._reading:
+                self._read()
+
+    def reset(self) -> None:
+        """The peer has no such connection any more."""
+        if self.connected:
+            self._lost(ConnectionLost("reset by peer"), told=True)
+
+    def _read(self) -> None:
+        """Hand on what is here, while somebody reads."""
+        while self._reading and self._inbox and self.connected:
+            data = self._inbox.popleft()
+            if not data:
+                self._read_end()
+                return
+            self._out.send(self._peer.taken, len(data))
+            error = self._host.call(self.protocol.dataReceived, data)
+            if error is not None and self.connected:
+                self._lost(error)
+
+    def _read_end(self) -> None:
+        """Tell that no more will come."""
+        protocol = self.protocol
+        if IHalfCloseableProtocol.providedBy(protocol):
+            self._host.call(protocol.readConnectionLost)
+        else:
+            self._lost(ConnectionDone())
+
+    def _gone(self, *, quiet: bool = False) -> bool:
+        """Whether there is nobody here any more; who sends to nobody is told so with RST."""
+        if self.connected:
+            return False
+        if self._host.up and not quiet and self._peer is not None:
+            self._out.send(self._peer.reset)
+        return True
+
+    # How it ends.
+
+    def _lost(self, reason: BaseException, *, told: bool = False) -> None:
+        """It is over: tell the peer, unless it knows, and the protocol."""
+        if self.disconnected:
+            return
+        unread = bool(self._inbox)
+        peer, protocol = self._peer, self.protocol
+        self.vanish()
+        if peer is not None and not told:
+            # A kernel that has unread bytes when a socket is closed says RST and not FIN.
+            if unread or isinstance(reason, ConnectionAborted):
+                self._host.trace("rst", self._here, self._there)
+                self._out.send(peer.reset)
+            elif not self._shut:
+                self._shut = True
+                self._host.trace("fin", self._here, self._there)
+                self._out.end(peer)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._host.call(producer.stopProducing)
+        if protocol is not None:
+            self._host.call(protocol.connectionLost, Failure(reason))
+        self.ended(reason)
+
+    def ended(self, reason: BaseException) -> None:
+        """It has ended; a connector wants to know."""
+
+    def vanish(self) -> None:
+        """It is no more, and nobody is told."""
+        self.connected, self.disconnected = False, True
+        self.disconnecting = False
+        self._inbox.clear()
+        self._buffer.clear()
+        self._host.ends.pop(self, None)
+        self._out.close()
+
+    def opened(self, peer: "End", protocol: Any) -> None:
+        """The connection is there."""
+        self._peer, self.protocol, self.connected = peer, protocol, True
+        error = self._host.call(protocol.makeConnection, self)
+        if error is not None and self.connected:
+            self._lost(error)
+
+
+class Client(End):
+    """The end that connects."""
+
+    def __init__(self, host: "Host", connector: "Connector", there: IPv4Address) -> None:
+        here = IPv4Address("TCP", host.address, host.free_port(host.tcp))
+        super().__init__(host, here, there)
+        self._connector = connector
+        self._host.trace("syn", here, there)
+        self._out.send(host.knock, there, self)
+
+    def answered(self, server: "Server") -> None:
+        """SYN/ACK is here."""
+        if self.disconnected:
+            self._out.send(server.vanish)
+            return
+        self._connector.cancelTimeout()
+        protocol = self._connector.buildProtocol(self._there)
+        if protocol is None:
+            self._out.send(server.vanish)
+            self.vanish()
+            self._connector.connectionLost(Failure(ConnectionDone()))
+            return
+        self._out.send(server.accepted, self)
+        self.opened(server, protocol)
+
+    def refused(self) -> None:
+        """RST is here instead."""
+        self.failIfNotConnected(TwistedRefused(111, "Connection refused"))
+
+    def failIfNotConnected(self, error: BaseException) -> None:
+        """Give up, unless it is connected or has given up already."""
+        if not self.connected and not self.disconnected:
+            self.vanish()
+            self._connector.connectionFailed(Failure(error))
+
+    def ended(self, reason: BaseException) -> None:
+        """Tell the factory."""
+        self._connector.connectionLost(Failure(reason))
+
+
+class Server(End):
+    """The end that is connected to."""
+
+    def __init__(self, port: "Port", host: "Host", client: Client) -> None:
+        super().__init__(host, client.getPeer(), client.getHost())
+        self._port = port
+        self._out.send(client.answered, self)
+
+    def accepted(self, client: Client) -> None:
+        """ACK is here: the connection can be used."""
+        if self.disconnected:
+            self._out.send(client.reset)
+            return
+        protocol = self._port.factory.buildProtocol(client.getHost())
+        self._peer = client
+        if protocol is None:
+            self.connected = True
+            self._lost(ConnectionDone())
+        else:
+            self.opened(client, protocol)
+
+
+class Connector(BaseConnector):
+    """
+    Connects, as often as it is told to.
+
+    Args:
+        host: Where it is.
+        name: Where it connects to: a name or an address.
+        port: The port there.
+        factory: Builds the protocol.
+        timeout: How long it tries, in seconds; None for as long as it takes.
+        bindAddress: Of no meaning: a host has one address.
+    """
+
+    def __init__(
+        self,
+        host: "Host",
+        name: str,
+        port: int,
+        factory: Any,
+        timeout: float | None,
+        bindAddress: Any,
+    ) -> None:
+        self._host = host
+        self._name, self._port = name, port
+        reactor: Any = host.reactor
+        super().__init__(factory, timeout, reactor)  # type: ignore[arg-type]
+
+    def _makeTransport(self) -> Any:
+        """Begin to connect."""
+        address = self._host.find(self._name)
+        if address is None:
+            return _Nowhere(self._host, self, self._name)
+        return Client(self._host, self, IPv4Address("TCP", address, self._port))
+
+    def getDestination(self) -> IPv4Address:
+        """Where it connects to."""
+        return IPv4Address("TCP", self._name, self._port)
+
+
+class _Nowhere:
+    """A connection to a name that is nobody's."""
+
+    def __init__(self, host: "Host", connector: Connector, name: str) -> None:
+        self._connector: Connector | None = connector
+        host.soon(self.failIfNotConnected, DNSLookupError(f"no host named {name!r}"))
+
+    def failIfNotConnected(self, error: BaseException) -> None:
+        """Give up, once."""
+        connector, self._connector = self._connector, None
+        if connector is not None:
+            connector.connectionFailed(Failure(error))
+
+
+@implementer(IListeningPort)
+class Port:
+    """
+    A port that listens for connections.
+
+    Args:
+        host: Where it is.
+        port: 0 for a free one.
+        factory: Builds protocols.
+        interface: Of no meaning: a host has one address.
+
+    Raises:
+        twisted.internet.error.CannotListenError: The port is taken.
+    """
+
+    def __init__(self, host: "Host", port: int, factory: Factory, interface: str) -> None:
+        self._host = host
+        self._port, self._interface = port, interface
+        self.factory = factory
+        self.startListening()
+
+    def startListening(self) -> None:
+        """Open the port."""
+        ports = self._host.tcp
+        port = self._port or self._host.free_port(ports)
+        if port in ports:
+            raise CannotListenError(self._interface, port, OSError(98, "Address already in use"))
+        self._port = port
+        ports[port] = self
+        self.factory.doStart()
+
+    def stopListening(self) -> Deferred[None]:
+        """Close the port; its connections stay."""
+        if self._host.tcp.get(self._port) is self:
+            del self._host.tcp[self._port]
+            self.factory.doStop()
+        return succeed(None)
+
+    loseConnection = stopListening
+
+    def getHost(self) -> IPv4Address:
+        """Our address."""
+        return IPv4Address("TCP", self._host.address, self._port)
+
+    def connect(self, client: Client) -> None:
+        """SYN is here."""
+        Server(self, self._host, client)

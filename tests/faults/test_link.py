@@ -1,0 +1,193 @@
+"""Faults on datagrams, one behind the other."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.errors import LocalError
+from lab.faults.datagrams import (
+    Bandwidth,
+    Blackhole,
+    Corrupt,
+    Duplicate,
+    Latency,
+    Loss,
+    Noop,
+    Reorder,
+)
+from lab.faults.fault import Fault
+from lab.faults.journal import Dice, Journal, Place, Replay
+from lab.faults.link import PATIENCE, Arrival, DatagramLink
+
+HERE = Place("a-b")
+LOSS, LATENCY = Fault(Loss(0.3), "loss"), Fault(Latency(0.02, 0.01), "latency")
+REORDER = Fault(Reorder(0.1, 3), "reorder")
+ALL = [
+    LATENCY, LOSS, REORDER, Fault(Duplicate(0.2, 2), "duplicate"),
+    Fault(Corrupt(0.1, 2), "corrupt"), Fault(Loss(p=0.05, r=0.5), "bursts"),
+    Fault(Bandwidth(20_000.0, queue=500.0), "rate"),
+]  # fmt: skip
+
+
+class LinkCase(SynchronousTestCase):
+    """A test case with a journal."""
+
+    def make(self, *faults: Fault, seed: int = 7, place: Place = HERE) -> DatagramLink:
+        """A link with these faults."""
+        self.journal = Journal()
+        return DatagramLink(faults, Dice(seed), place, journal=self.journal)
+
+    def run_link(self, link: DatagramLink, number: int = 300) -> list[Arrival]:
+        """Send a datagram of 10 bytes every 10 ms, tick when it is time, and wait for the rest."""
+        found: list[Arrival] = []
+        for n in range(number):
+            now = n * 0.01
+            while (due := link.deadline()) is not None and due <= now:
+                found += link.tick(due)
+            found += link.send(b"%010d" % n, now)
+        while (due := link.deadline()) is not None:
+            found += link.tick(due)
+        return found
+
+
+class LinkTests(LinkCase):
+    """What arrives, and when."""
+
+    def test_nothing_wrong(self) -> None:
+        """Without faults all arrives at once, and nothing is written down."""
+        link = self.make()
+        self.assertEqual(link.send(b"abc", 1.5), [Arrival(1.5, b"abc")])
+        self.assertEqual((link.touched, self.journal.entries), ([], []))
+
+    def test_tag(self) -> None:
+        """What is sent with a datagram is there with each copy, whatever became of the bytes."""
+        link = self.make(Fault(Duplicate(1.0), "twice"), Fault(Corrupt(1.0), "corrupt"))
+        arrivals = link.send(b"abc", 0.0, tag="a")
+        self.assertEqual([arrival.tag for arrival in arrivals], ["a", "a"])
+        self.assertNotEqual(arrivals[0].data, b"abc")
+
+    def test_delays_add_up(self) -> None:
+        """Each fault adds its own."""
+        link = self.make(Fault(Latency(0.5), "one"), Fault(Latency(0.25), "two"))
+        self.assertEqual(link.send(b"abc", 1.0), [Arrival(1.75, b"abc")])
+
+    def test_lost_is_gone(self) -> None:
+        """What one fault drops, later ones never see."""
+        link = self.make(Fault(Blackhole(), "hole"), Fault(Duplicate(1.0), "twice"))
+        self.assertEqual(link.send(b"abc", 0.0), [])
+        self.assertEqual([entry.place.fault for entry in link.touched], ["hole"])
+
+    def test_each_copy_is_judged(self) -> None:
+        """What one fault makes two of is two for the next."""
+        twice, every = Fault(Duplicate(1.0), "twice"), Fault(Loss(every=2), "every")
+        self.assertEqual(len(self.make(twice, every).send(b"abc", 0.0)), 1)
+        self.assertEqual(len(self.make(every, twice).send(b"abc", 0.0)), 2)
+
+    def test_overtaken(self) -> None:
+        """What is held back comes when just so many have passed it."""
+        link = self.make(Fault(Reorder(1.0, 2), "reorder", duration=0.5))
+        self.assertEqual(link.send(b"0", 0.0), [])
+        self.assertEqual(link.deadline(), PATIENCE)
+        self.assertEqual(link.send(b"1", 0.5), [Arrival(0.5, b"1")])
+        self.assertEqual(link.send(b"2", 0.7), [Arrival(0.7, b"2"), Arrival(0.7, b"0")])
+        self.assertIsNone(link.deadline())
+
+    def test_not_overtaken(self) -> None:
+        """What nobody overtakes comes after `PATIENCE`, with the delay that it has."""
+        link = self.make(Fault(Latency(0.5), "late"), Fault(Reorder(1.0, 2), "reorder"))
+        link.send(b"0", 0.0)
+        link.send(b"1", 0.25)
+        self.assertEqual(link.tick(0.5), [])
+        self.assertEqual(link.tick(1.0), [Arrival(1.5, b"0")])
+        self.assertEqual(link.deadline(), 1.25)
+
+    def test_held_at_two_faults(self) -> None:
+        """What was held back goes on to the next fault, which may hold it back again."""
+        link = self.make(Fault(Reorder(1.0), "one"), Fault(Reorder(1.0), "two"))
+        link.send(b"0", 0.0)
+        self.assertEqual(link.tick(1.0), [])
+        self.assertEqual(link.tick(2.0), [Arrival(2.0, b"0")])
+
+    def test_schedule(self) -> None:
+        """A fault touches nothing while it does not work; times count from the link's begin."""
+        fault = Fault(Blackhole(), "hole", after=1.0, duration=1.0)
+        link = DatagramLink([fault], Dice(7), HERE, now=100.0)
+        passed = [t for t in (100.0, 100.9, 101.0, 101.9, 102.0) if link.send(b"x", t)]
+        self.assertEqual(passed, [100.0, 100.9, 102.0])
+
+    def test_toxicity(self) -> None:
+        """On some connections it works, on others it does not."""
+        half = Fault(Blackhole(), "hole", toxicity=0.5)
+        found = [
+            bool(self.make(half, place=Place("a", number)).send(b"x", 0.0)) for number in range(99)
+        ]
+        self.assertTrue(any(found))
+        self.assertFalse(all(found))
+
+    def test_two_names(self) -> None:
+        """Two faults of one name could not be told apart in a journal."""
+        error = self.assertRaises(LocalError, self.make, LOSS, LOSS)
+        self.assertEqual(str(error), "two faults of a-b are named 'loss'; give two names")
+
+
+class DecisionTests(LinkCase):
+    """What decisions depend on, and that they can be made again."""
+
+    def test_same_seed(self) -> None:
+        """One seed does the same again, another something else."""
+        found = self.run_link(self.make(*ALL))
+        self.assertEqual(self.run_link(self.make(*ALL)), found)
+        self.assertNotEqual(self.run_link(self.make(*ALL, seed=8)), found)
+
+    def test_one_fault_more(self) -> None:
+        """A fault that changes nothing by itself changes no decision of the others."""
+        found = self.run_link(self.make(*ALL))
+        journal = self.journal
+        for place in range(len(ALL) + 1):
+            more = [*ALL[:place], Fault(Noop(), "noop"), *ALL[place:]]
+            self.assertEqual(self.run_link(self.make(*more)), found)
+            self.assertEqual(self.journal, journal)
+
+    def test_loss_whatever_else(self) -> None:
+        """What loss drops is the same with delay and corruption before it."""
+
+        def dropped(*faults: Fault) -> list[int]:
+            """The units that were lost."""
+            self.run_link(self.make(*faults))
+            return [entry.unit for entry in self.journal.entries if entry.place.fault == "loss"]
+
+        found = dropped(LOSS)
+        self.assertGreater(len(found), 50)
+        self.assertEqual(dropped(LATENCY, LOSS, REORDER), found)
+        self.assertEqual(dropped(Fault(Corrupt(0.5), "corrupt"), LOSS), found)
+
+    @settings(deadline=None)
+    @given(st.integers(0, 1000), st.lists(st.sampled_from(ALL), unique=True))
+    def test_replay(self, seed: int, faults: list[Fault]) -> None:
+        """A journal, written and read, gives the same arrivals without dice."""
+        found = self.run_link(self.make(*faults, seed=seed), 60)
+        recorded = Journal.read(list(self.journal.lines()))
+        again = Journal()
+        link = DatagramLink(faults, Replay.of(recorded), HERE, journal=again)
+        self.assertEqual(self.run_link(link, 60), found)
+        self.assertEqual(again, recorded)
+
+    def test_journal_has_what_is_not_delivered(self) -> None:
+        """Every decision is there, but no delay that follows from sizes and times alone."""
+        rate, late = Fault(Bandwidth(1000.0, packets=1), "rate"), Fault(Latency(0.5), "late")
+        link = self.make(late, rate)
+        for _ in range(3):
+            link.send(b"x" * 100, 0.0)
+        self.assertEqual([entry.unit for entry in self.journal.entries], [1, 2])
+        self.assertEqual({entry.verdict.kind for entry in self.journal.entries}, {"drop"})
+        self.assertEqual([entry.place.fault for entry in link.touched], ["late", "rate"])
+
+    @settings(deadline=None)
+    @given(st.integers(0, 10**6))
+    def test_nothing_out_of_nothing(self, seed: int) -> None:
+        """Without loss, duplicates and corruption, what was sent arrives, each once."""
+        faults = (LATENCY, REORDER, Fault(Reorder(0.5, 7), "more"))
+        found = self.run_link(self.make(*faults, seed=seed), 50)
+        self.assertEqual(
+            sorted(arrival.data for arrival in found), [b"%010d" % n for n in range(50)]
+        )

@@ -1,0 +1,161 @@
+"""Many runs, and which few faults are to blame."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
+from lab.arithmetic import udp
+from lab.arithmetic.settings import ClientSettings, ServerSettings
+from lab.backoff import Backoff
+from lab.faults.datagrams import Duplicate, Latency, Loss
+from lab.faults.fault import Fault
+from lab.faults.journal import Entry, Journal, Place
+from lab.faults.verdicts import DROP
+from lab.rng import stream
+from lab.simulator import explore, replay
+from lab.simulator.exploring import ExplorationFailed, ddmin
+from lab.simulator.network import Network
+from tests.helpers import folder
+from tests.simulator.test_datagrams import Notes
+
+
+def entries(*units: int) -> list[Entry]:
+    """Losses of these units."""
+    return [Entry(Place("a>b", 0, "downstream", "loss"), unit, 0.0, DROP) for unit in units]
+
+
+class DdminTests(SynchronousTestCase):
+    """Leaving out what is not needed."""
+
+    @given(st.sets(st.integers(0, 30), max_size=5), st.integers(0, 31))
+    def test_just_what_is_needed(self, needed: set[int], number: int) -> None:
+        """What fails because of some entries is shrunk to just these."""
+        all_entries = entries(*range(max(number, *needed, 0) + 1))
+
+        def fails(some: list[Entry]) -> bool:
+            """Whether all that is needed is there."""
+            return needed <= {entry.unit for entry in some}
+
+        self.assertEqual({entry.unit for entry in ddmin(all_entries, fails)}, needed)
+
+    def test_nothing_to_leave_out(self) -> None:
+        """Of nothing, nothing is left."""
+        self.assertEqual(ddmin([], lambda some: True), [])
+
+
+class ExploreTests(SynchronousTestCase):
+    """Seeds that fail, and why."""
+
+    def test_all_right(self) -> None:
+        """If no seed fails, it says how many there were."""
+        seen: list[int] = []
+        self.assertEqual(explore(lambda net: seen.append(net.seed), range(5)), 5)
+        self.assertEqual(seen, [0, 1, 2, 3, 4])
+
+    def lost_two(self, net: Network) -> None:
+        """Fails if the third and the fifth of ten datagrams are lost."""
+        a, b = net.host("a"), net.host("b")
+        seen = Notes()
+        b.reactor.listenUDP(5000, seen)
+        port = a.reactor.listenUDP(0, Notes())
+        net.link("a", "b", Fault(Loss(0.5), "loss"), Fault(Latency(0.1, 0.05), "late"))
+        for n in range(10):
+            port.write(b"%d" % n, (b.address, 5000))
+        net.run(5)
+        arrived = {data for data, _ in seen.seen[1:]}
+        if not arrived & {b"2", b"4"}:
+            raise AssertionError(f"lost at {net.now}")
+
+    def test_shrinks(self) -> None:
+        """The faults of a failing seed are shrunk to those that are needed, and can be replayed."""
+        file = folder(self) / "run.journal"
+        error = self.assertRaises(ExplorationFailed, explore, self.lost_two, range(50), to=file)
+        found = error.found
+        places = {(entry.place.fault, entry.unit) for entry in found.journal.entries}
+        self.assertEqual(places, {("loss", 2), ("loss", 4)})
+        self.assertIn(f"seed {found.seed} fails: AssertionError('lost at 5.0')", str(error))
+        self.assertEqual(str(error).count('"verdict": "drop"'), 2)
+        self.assertRaises(AssertionError, replay, self.lost_two, file)
+        self.assertRaises(AssertionError, replay, self.lost_two, found.journal)
+        replay(self.lost_two, Journal(found.journal.entries[:1]))
+
+    def test_not_because_of_faults(self) -> None:
+        """What fails without any fault is shrunk to none."""
+
+        def broken(net: Network) -> None:
+            """Fail always."""
+            self.lost_two(net)
+            raise ZeroDivisionError
+
+        error = self.assertRaises(ExplorationFailed, explore, broken, [3])
+        self.assertEqual(error.found.journal.entries, [])
+        self.assertIn("without any fault", str(error))
+
+    def test_not_again(self) -> None:
+        """What a replay does not show again is told with all its faults."""
+        runs: list[int] = []
+
+        def once(net: Network) -> None:
+            """Fail the first time only."""
+            net.link("a", "b", Fault(Loss(1.0), "loss"))
+            net.host("b")
+            net.host("a").reactor.listenUDP(0, Notes()).write(b"x", (net.host("b").address, 1))
+            runs.append(1)
+            if len(runs) == 1:
+                raise ValueError
+
+        found = self.assertRaises(ExplorationFailed, explore, once, [3]).found
+        self.assertEqual((len(found.journal.entries), found.runs), (1, 1))
+
+    def test_another_failure_is_not_the_same(self) -> None:
+        """It is shrunk by the same failure only, whatever else fewer faults bring to light."""
+
+        def two_bugs(net: Network) -> None:
+            """One failure with both losses, another one with less."""
+            self.lost_two(net)
+            raise ZeroDivisionError
+
+        seed = self.assertRaises(ExplorationFailed, explore, self.lost_two).found.seed
+        found = self.assertRaises(ExplorationFailed, explore, two_bugs, [seed]).found
+        self.assertIsInstance(found.error, AssertionError)
+        self.assertEqual({entry.unit for entry in found.journal.entries}, {2, 4})
+
+
+class PlantedBugTests(SynchronousTestCase):
+    """What it is made for: a server that executes a request twice."""
+
+    def scenario(self, entries_kept: int) -> object:
+        """Ask a few times on a bad network, with a reply cache of this size."""
+
+        def run(net: Network) -> None:
+            """Every request has to be executed once."""
+            for a, b in (("client", "server"), ("server", "client")):
+                faults = (Loss(0.2), "loss"), (Duplicate(0.1), "twice"), (Latency(0.02, 0.01), "l")
+                net.link(a, b, *(Fault(*of) for of in faults))
+            settings = ServerSettings(cache_entries=entries_kept)
+            reactor = net.host("server").reactor
+            protocol = udp.ArithmeticDatagramProtocol(reactor, settings, key=bytes(16))
+            DatagramServerEndpoint(reactor, 50000).listen(protocol)
+            reactor = net.host("client").reactor
+            place = DatagramClientEndpoint(reactor, "server", 50000)
+            retry = ClientSettings(Backoff.fixed(0.2, attempts=50))
+            client = udp.ArithmeticClient(reactor, place, retry, stream(net.seed, "ids"))
+            for n in range(10):
+                if net.run_until(client.ask("+", n, n)) != 2 * n:
+                    raise AssertionError("wrong")
+            if protocol.counters.executed != 10:
+                raise AssertionError("executed more than once")
+
+        return run
+
+    def test_found_and_shrunk(self) -> None:
+        """With the reply cache off it is found, and shrunk to one fault; with it, it is right."""
+        broken: object = self.scenario(0)
+        found = self.assertRaises(ExplorationFailed, explore, broken, range(20)).found
+        (entry,) = found.journal.entries
+        self.assertIn((entry.place.link, entry.verdict.kind), (
+            ("server>client", "drop"), ("client>server", "duplicate"),
+        ))  # fmt: skip
+        scenario: object = self.scenario(1000)
+        self.assertEqual(explore(scenario, range(20)), 20)  # type: ignore[arg-type]

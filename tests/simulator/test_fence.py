@@ -1,0 +1,96 @@
+"""The fence around a simulation."""
+
+import sys
+from typing import Any
+
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.policies import TimeoutMixin
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.simulator.fence import FENCED, EscapeError, fence
+from lab.simulator.network import SimulationFailed, simulate
+from tests.simulator.test_parity import Connecting, Side
+
+
+class Real:
+    """A stand-in for the global reactor."""
+
+    def callLater(self, delay: float) -> str:
+        """Of the class."""
+        return "called"
+
+
+class Impatient(Protocol, TimeoutMixin):
+    """A protocol that asks the global reactor for its timeout."""
+
+    def connectionMade(self) -> None:
+        """Ask."""
+        self.setTimeout(5)
+
+
+class FenceTests(SynchronousTestCase):
+    """Who wants the real reactor is told so."""
+
+    def setUp(self) -> None:
+        """A stand-in for the real reactor, which has a method of its own besides."""
+        self.real: Any = Real()
+        self.real.listenTCP = lambda: "listens"
+        self.patch(sys, "modules", {**sys.modules, "twisted.internet.reactor": self.real})
+
+    def test_refused(self) -> None:
+        """Within, a call is refused with the place it comes from; after it all is as before."""
+        for _ in range(2):
+            with fence():
+                error = self.assertRaises(EscapeError, lambda: self.real.callLater(5))
+                self.assertIn("test_fence.py:", str(error))
+                self.assertIn(" calls callLater() of the global reactor", str(error))
+                self.assertRaises(EscapeError, lambda: self.real.listenTCP(port=5))
+            self.assertEqual(self.real.callLater(5), "called")
+            self.assertEqual(self.real.listenTCP(), "listens")
+            self.assertEqual(list(vars(self.real)), ["listenTCP"])
+
+    def test_nested(self) -> None:
+        """One simulation in another leaves the fence of the outer one."""
+        with fence():
+            with fence():
+                self.assertRaises(EscapeError, self.real.callLater, 5)
+            self.assertRaises(EscapeError, self.real.callLater, 5)
+        self.assertEqual(self.real.callLater(5), "called")
+
+    def test_after_an_error(self) -> None:
+        """An error within changes nothing of that."""
+
+        def fail() -> None:
+            """Raise within."""
+            with fence():
+                raise ValueError
+
+        self.assertRaises(ValueError, fail)
+        self.assertEqual(self.real.callLater(5), "called")
+
+    def test_no_reactor(self) -> None:
+        """Where no reactor is installed, there is nothing to fence, and none gets installed."""
+        del sys.modules["twisted.internet.reactor"]
+        with fence():
+            self.assertNotIn("twisted.internet.reactor", sys.modules)
+
+    def test_what_is_fenced(self) -> None:
+        """Time, connections, threads and processes."""
+        for name in ("callLater", "connectTCP", "listenUDP", "callInThread", "spawnProcess"):
+            self.assertIn(name, FENCED)
+
+
+class SimulationTests(SynchronousTestCase):
+    """Code under simulation that escapes fails the run, and its place is named."""
+
+    def test_timeout_mixin(self) -> None:
+        """Twisted's own mix-in of timeouts is such code."""
+        import twisted.internet.reactor  # noqa: F401
+
+        with self.assertRaises(SimulationFailed) as caught, simulate(7) as net:
+            net.host("server").reactor.listenTCP(80, Factory.forProtocol(Impatient))
+            net.host("client").reactor.connectTCP("server", 80, Connecting(Side({})))
+            net.run(1)
+        self.assertIn("policies.py:", str(caught.exception))
+        self.assertIn("calls callLater() of the global reactor", str(caught.exception))
+        self.assertEqual(len(self.flushLoggedErrors(EscapeError)), 1)

@@ -1,0 +1,320 @@
+"""Hosts, the ways between them, and the run of it all."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.faults.datagrams import Blackhole, Latency, Loss
+from lab.faults.fault import Fault
+from lab.faults.journal import Replay
+from lab.simulator.network import FREE_PORTS, Network, SimulationFailed, simulate
+from tests.simulator.test_datagrams import Notes
+from tests.simulator.test_parity import Connecting, Side
+
+
+class HostTests(SynchronousTestCase):
+    """What starts, crashes, and comes back."""
+
+    def test_names(self) -> None:
+        """A host is made when it is first named, and has an address that no other has."""
+        net = Network(7)
+        hosts = [net.host(f"h{n}") for n in range(600)]
+        self.assertIs(net.host("h5"), hosts[5])
+        self.assertEqual(len({host.address for host in hosts}), 600)
+
+    def test_restart(self) -> None:
+        """A service is started again after a crash; what is on the disk is there, all else gone."""
+        net = Network(7)
+        host = net.host("a")
+        seen: list[int] = []
+
+        def service(reactor: Any, disk: dict[str, Any]) -> Any:
+            """Count starts on the disk, and live in a timer and a port."""
+            disk["starts"] = disk.get("starts", 0) + 1
+            reactor.callLater(1, seen.append, disk["starts"])
+            return reactor.listenUDP(5000, Notes())
+
+        first = host.start(service)
+        host.crash()
+        net.run(5)
+        self.assertEqual((seen, host.up, host.udp), ([], False, {}))
+        second = host.restart()
+        self.assertIsNot(second, first)
+        net.run(5)
+        self.assertEqual(seen, [2])
+        host.restart()  # also while it runs
+        net.run(5)
+        self.assertEqual(seen, [2, 3])
+
+    def test_restart_without_service(self) -> None:
+        """A host on which nothing was started comes back empty."""
+        host = Network(7).host("a")
+        host.crash()
+        self.assertIsNone(host.restart())
+        self.assertTrue(host.up)
+
+    def test_nothing_runs_on_a_host_that_is_down(self) -> None:
+        """What was under way to it, or due on it, does not happen."""
+        net = Network(7)
+        host = net.host("a")
+        host.reactor.callFromThread(self.fail)
+        host.crash()
+        self.assertIsNone(host.call(self.fail))
+        net.run(5)
+
+
+class ConnectionTests(SynchronousTestCase):
+    """How hosts are found and knocked at."""
+
+    def setUp(self) -> None:
+        """Two hosts."""
+        self.net = Network(7)
+        self.a, self.b = self.net.host("a"), self.net.host("b")
+
+    def connect(self, name: str, port: int = 80) -> Side:
+        """Connect from one of them."""
+        side = Side({"data": lambda side, data: side.transport.loseConnection()})
+        self.a.reactor.connectTCP(name, port, Connecting(side), timeout=5)
+        return side
+
+    def test_connected(self) -> None:
+        """By name and by address, also to oneself, from a port that nobody has."""
+        greets = {"made": lambda side: side.transport.write(b"hello")}
+        for host in (self.a, self.b):
+            factory = Factory()
+            factory.buildProtocol = lambda addr: Side(greets)  # type: ignore[method-assign]
+            host.reactor.listenTCP(80, factory)
+        for name in ("b", self.b.address, "a", "localhost", self.a.address):
+            side = self.connect(name)
+            found = self.net.run_until(side.over)
+            self.assertEqual(found, ["made", b"hello", "ConnectionDone"], name)
+        self.net.run(1)
+        self.assertEqual((self.a.ends, self.b.ends), ({}, {}))
+
+    def test_free_ports(self) -> None:
+        """Who asks for any port gets one that nobody has."""
+        self.a.reactor.listenUDP(FREE_PORTS, Notes())
+        port = self.a.reactor.listenUDP(0, Notes())
+        self.assertEqual(port.getHost().port, FREE_PORTS + 1)
+
+    def test_datagrams_to_nobody(self) -> None:
+        """ICMP answers for a port, silence for a host; and it may come too late."""
+        ours = Notes()
+        port = self.a.reactor.listenUDP(0, ours)
+        port.connect(self.b.address, 4999)
+        port.write(b"x")
+        self.net.run(1)
+        self.assertEqual(ours.seen, ["started", "refused"])
+        port.write(b"x")
+        port.stopListening()
+        self.net.run(1)
+        other = self.a.reactor.listenUDP(0, ours)
+        other.write(b"x", ("192.0.2.1", 1))
+        self.b.crash()
+        other.write(b"x", (self.b.address, 1))
+        self.net.run(1)
+        self.assertEqual(ours.seen, ["started", "refused", "stopped", "started"])
+
+    def test_not_connected(self) -> None:
+        """Refused, unknown, and silent hosts are told apart."""
+        self.net.host("down").crash()
+        ends = {"b": "ConnectionRefusedError", "nowhere": "DNSLookupError"}
+        ends |= dict.fromkeys(("down", "192.0.2.1"), "TimeoutError")
+        for name, error in ends.items():
+            self.assertEqual(self.net.run_until(self.connect(name).over), [error], name)
+
+    def test_crash_and_reset(self) -> None:
+        """Whoever speaks to a host that has forgotten the connection is told so."""
+        factory = Factory.forProtocol(Protocol)
+        self.b.reactor.listenTCP(80, factory)
+        side = self.connect("b")
+        self.net.run(1)
+        self.b.crash()
+        side.transport.write(b"anybody?")
+        self.net.run(1)
+        self.assertEqual(side.seen, ["made"])
+        self.b.restart()
+        side.transport.write(b"anybody?")
+        self.assertEqual(self.net.run_until(side.over), ["made", "ConnectionLost"])
+
+
+class RunTests(SynchronousTestCase):
+    """How time passes, and how a run fails."""
+
+    def test_run(self) -> None:
+        """Time passes as far as it is told; what is planned comes at its time."""
+        seen: list[object] = []
+        with simulate(7) as net:
+            net.at(2.0, lambda: seen.append(net.now))
+            net.at(3.0, seen.append, "three")
+            net.run(2.5)
+            self.assertEqual((seen, net.now), ([2.0], 2.5))
+            net.run(1.0)
+            self.assertEqual((seen, net.now), ([2.0, "three"], 3.5))
+
+    def test_run_until(self) -> None:
+        """It stops at the moment of the result, and gives it; a failure is raised."""
+        net = Network(7)
+        reactor = net.host("a").reactor
+        self.assertEqual(net.run_until(deferLater(reactor, 2.0, lambda: 5)), 5)
+        self.assertEqual(net.now, 2.0)
+        self.assertEqual(net.run_until(succeed(6)), 6)
+        self.assertRaises(ZeroDivisionError, net.run_until, fail(ZeroDivisionError()))
+
+    def test_no_result(self) -> None:
+        """Without a result in time, or without anything that could bring one, it says so."""
+        net = Network(7)
+        self.assertIn(
+            "no result at 0 s; there are no hosts",
+            str(self.assertRaises(SimulationFailed, net.run_until, Deferred())),
+        )
+        net.host("a").reactor.callLater(10, print)
+        error = self.assertRaises(SimulationFailed, net.run_until, Deferred(), limit=5)
+        self.assertEqual(str(error), "seed 7: no result at 0 s; a has 1 timers")
+
+    def test_exceptions(self) -> None:
+        """An exception is logged with its host, and fails the run; the others go on."""
+        net = Network(7)
+        seen: list[int] = []
+        net.host("a").reactor.callLater(1, lambda: 1 / 0)
+        net.host("b").reactor.callLater(2, seen.append, 1)
+        error = self.assertRaises(SimulationFailed, net.run, 5)
+        self.assertEqual(seen, [1])
+        text = "seed 7, 5 s: a: ZeroDivisionError('division by zero')"
+        self.assertEqual(str(error), text)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_exception_at_the_end(self) -> None:
+        """A run that nobody looked at fails when it is left."""
+
+        def run() -> None:
+            """Leave with a failure."""
+            with simulate(7) as net:
+                net.host("a").reactor.callLater(1, lambda: 1 / 0)
+                net.kernel.run(5)
+
+        self.assertRaises(SimulationFailed, run)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_unhandled(self) -> None:
+        """A Deferred whose failure nobody handles fails the run, also if it is found late."""
+
+        def forget(*, in_a_cycle: bool) -> None:
+            """Let a Deferred fail, and forget it."""
+            failing: Any = fail(ValueError("nobody looks"))
+            if in_a_cycle:
+                failing.itself = failing
+
+        for in_a_cycle in (False, True):
+            with self.assertRaises(SimulationFailed) as caught, simulate(7) as net:
+                net.host("a").reactor.callLater(1, forget, in_a_cycle=in_a_cycle)
+                net.kernel.run(5)
+            self.assertIn("unhandled in a Deferred: ValueError('nobody", str(caught.exception))
+            self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class LinkTests(SynchronousTestCase):
+    """What is wrong with the ways."""
+
+    def setUp(self) -> None:
+        """Two hosts that send datagrams."""
+        self.make(Network(7))
+
+    def make(self, net: Network) -> None:
+        """The same on this network."""
+        self.net = net
+        self.a, self.b = net.host("a"), net.host("b")
+        self.seen = Notes()
+        self.b.reactor.listenUDP(5000, self.seen)
+        self.port = self.a.reactor.listenUDP(0, Notes())
+
+    def arrived(self, number: int = 50) -> list[int]:
+        """Which of so many datagrams arrive."""
+        del self.seen.seen[:]
+        for n in range(number):
+            self.port.write(b"%d" % n, (self.b.address, 5000))
+            self.net.run(0.1)
+        return [int(data) for data, _ in self.seen.seen]
+
+    def test_one_way(self) -> None:
+        """A fault is on one direction, and may be named by host or by name."""
+        self.net.link("b", self.a, Fault(Blackhole(), "hole"))
+        self.assertEqual(len(self.arrived(5)), 5)
+        self.net.link(self.a, "b", Fault(Blackhole(), "hole"))
+        self.assertEqual(self.arrived(5), [])
+        self.net.link("a", "b")
+        self.assertEqual(len(self.arrived(5)), 5)
+
+    def test_partition(self) -> None:
+        """A way that is cut loses datagrams until it is mended; the other direction is free."""
+        self.net.partition(self.b, self.a)
+        self.assertEqual(len(self.arrived(5)), 5)
+        self.net.partition("a", "b")
+        self.assertEqual(self.arrived(5), [])
+        self.net.heal("a", "b")
+        self.assertEqual(len(self.arrived(5)), 5)
+
+    def test_digest(self) -> None:
+        """A digest is of all that was sent, however much that is and however often it is asked."""
+        digests = []
+        for often in (True, False):
+            self.make(Network(7))
+            for n in range(1500):
+                self.port.write(b"%d" % n, (self.b.address, 5000))
+                self.net.run(0.001)
+                if often and n % 100 == 0:
+                    self.net.digest()
+            digests.append(self.net.digest())
+        self.assertEqual(digests[0], digests[1])
+        self.port.write(b"one more", (self.b.address, 5000))
+        self.assertNotEqual(self.net.digest(), digests[1])
+
+    def test_replay(self) -> None:
+        """A journal gives the same losses again, without dice."""
+        faults = (Fault(Loss(0.3), "loss"), Fault(Latency(0.02, 0.01), "late"))
+        self.net.link("a", "b", *faults)
+        found, digest = self.arrived(), self.net.digest()
+        self.assertTrue(20 < len(found) < 45)
+        recorded = Replay.of(self.net.journal)
+        self.make(Network(99, recorded))
+        self.net.link("a", "b", *faults)
+        self.assertEqual((self.arrived(), self.net.digest()), (found, digest))
+
+
+SCRIPT = """
+from tests.simulator.test_unmodified import ArithmeticTests
+test = ArithmeticTests()
+for seed in range(100):
+    net = test.bad_network(seed)
+    test.serve(net)
+    client = test.ask(net, __import__("lab.backoff").backoff.Backoff.fixed(0.2, attempts=60))
+    for n in range(5):
+        net.run_until(client.ask("+", n, n))
+    print(net.digest())
+"""
+
+
+class DeterminismTests(SynchronousTestCase):
+    """The same run everywhere."""
+
+    def test_processes(self) -> None:
+        """A hundred seeds give the same traces in processes whose hashes differ."""
+        outputs = []
+        for seed in ("0", "1"):
+            done = subprocess.run(
+                [sys.executable, "-c", SCRIPT],
+                cwd=Path(__file__).parents[2],
+                env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            outputs.append(done.stdout.split())
+        self.assertEqual(outputs[0], outputs[1])
+        self.assertEqual(len(set(outputs[0])), 100)

@@ -1,0 +1,111 @@
+"""The ways between hosts."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.faults.datagrams import Blackhole, Corrupt, Latency, Reorder
+from lab.faults.fault import Fault
+from lab.faults.journal import Dice, Journal
+from lab.faults.link import PATIENCE
+from lab.faults.streams import SlowClose
+from lab.simulator.kernel import Kernel
+from lab.simulator.paths import LATENCY, Path
+
+
+class PathTests(SynchronousTestCase):
+    """What arrives, and when."""
+
+    def setUp(self) -> None:
+        """A way."""
+        self.kernel, self.journal = Kernel(), Journal()
+        self.path = Path("a>b", self.kernel, Dice(7), self.journal)
+        self.seen: list[tuple[float, object]] = []
+
+    def note(self, what: object) -> None:
+        """It has arrived."""
+        self.seen.append((self.kernel.now, what))
+
+    def run_all(self) -> list[tuple[float, object]]:
+        """Let all arrive."""
+        self.kernel.run(float("inf"))
+        return self.seen
+
+    def test_nothing_wrong(self) -> None:
+        """Datagrams and control arrive after the usual time, in order."""
+        self.path.send(b"one", self.note)
+        self.path.control(self.note, "two")
+        self.assertEqual(self.run_all(), [(LATENCY, b"one"), (LATENCY, "two")])
+
+    def test_latency(self) -> None:
+        """A latency that is set takes the place of the usual one, for control without jitter."""
+        self.path.set([Fault(Latency(0.5), "a"), Fault(Latency(0.25, 0.1), "b")])
+        self.path.send(b"one", self.note)
+        self.path.control(self.note, "two")
+        self.run_all()
+        times = {what: time for time, what in self.seen}
+        self.assertEqual(times["two"], 0.75)
+        self.assertTrue(0.65 <= times[b"one"] <= 0.85)
+        self.assertNotEqual(times[b"one"], 0.75)
+
+    def test_faults_without_latency(self) -> None:
+        """Other faults add to the usual time; what they decide is in the journal."""
+        self.path.set([Fault(Corrupt(1.0), "corrupt")])
+        self.path.send(b"a", self.note)
+        ((time, data),) = self.run_all()
+        self.assertEqual(time, LATENCY)
+        self.assertNotEqual(data, b"a")
+        self.assertEqual([entry.place.link for entry in self.journal.entries], ["a>b"])
+
+    def test_set_again(self) -> None:
+        """What is set takes the place of what was wrong before."""
+        self.path.set([Fault(Blackhole(), "hole")])
+        self.path.send(b"lost", self.note)
+        self.path.set([])
+        self.path.send(b"a", self.note)
+        self.assertEqual(self.run_all(), [(LATENCY, b"a")])
+
+    def test_pipes_follow(self) -> None:
+        """Connections that are there are told of other faults; theirs are those of streams."""
+
+        class StandIn:
+            """A pipe."""
+
+            followed = 0
+
+            def follow(self) -> None:
+                """Note it."""
+                self.followed += 1
+
+        pipe = StandIn()
+        self.path.pipes[pipe] = None
+        both = Fault(Latency(0.5), "both")
+        self.path.set([both, Fault(Reorder(0.5), "datagrams"), Fault(SlowClose(1.0), "streams")])
+        self.assertEqual(pipe.followed, 1)
+        self.assertEqual([fault.name for fault in self.path.streams], ["both", "streams"])
+
+    def test_held_back(self) -> None:
+        """What nobody overtakes comes in the end, also when several are held back."""
+        self.path.set([Fault(Reorder(1.0, 5), "reorder")])
+        self.path.send(b"0", self.note)
+        self.kernel.at(0.5, self.path.send, b"1", self.note)
+        expected = [(PATIENCE + LATENCY, b"0"), (0.5 + PATIENCE + LATENCY, b"1")]
+        self.assertEqual(self.run_all(), expected)
+
+    def test_held_back_by_what_is_gone(self) -> None:
+        """What was held back when all faults are taken away is lost with them, and nothing else."""
+        self.path.set([Fault(Reorder(1.0, 5), "reorder")])
+        self.path.send(b"0", self.note)
+        self.path.set([])
+        self.assertEqual(self.run_all(), [])
+
+    def test_cut(self) -> None:
+        """While it is cut, datagrams are lost, and control waits until it is mended."""
+        self.path.cut = True
+        self.path.send(b"lost", self.note)
+        self.path.control(self.note, "one")
+        self.path.control(self.note, "two")
+        self.assertEqual(self.run_all(), [])
+        self.kernel.run(5.0)
+        self.path.heal()
+        self.path.send(b"three", self.note)
+        expected = [(5.0 + LATENCY, what) for what in ("one", "two", b"three")]
+        self.assertEqual(self.run_all(), expected)

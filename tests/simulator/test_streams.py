@@ -1,0 +1,357 @@
+"""The two ends of a connection, beyond what the parity suite compares with real ones."""
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableDescriptor,
+    IListeningPort,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from lab.simulator.network import Network, SimulationFailed
+from lab.simulator.paths import LATENCY
+from lab.simulator.streams import BUFFER, SEGMENT, WINDOW
+from tests.simulator.test_parity import SCRIPTS, Connecting, HalfSide, Numbers, Side, pair
+
+
+class StreamCase(SynchronousTestCase):
+    """A test case with two hosts and a connection between them."""
+
+    def setUp(self) -> None:
+        """Two hosts, one of which listens."""
+        self.net = Network(7)
+        self.here, self.there = self.net.host("here"), self.net.host("there")
+        self.factory = Factory()
+        self.factory.noisy = False
+        self.factory.buildProtocol = lambda addr: self.server  # type: ignore[method-assign]
+        self.port = self.there.reactor.listenTCP(80, self.factory)
+        self.connect(Side({}), Side({}))
+
+    def connect(self, client: Side, server: Side, settle: float = 1.0) -> None:
+        """Connect these two."""
+        self.client, self.server = client, server
+        self.connecting = Connecting(client)
+        self.connector = self.here.reactor.connectTCP("there", 80, self.connecting)
+        self.net.kernel.run(self.net.now + settle)
+
+
+class OpeningTests(StreamCase):
+    """How connections begin, or don't."""
+
+    def test_times(self) -> None:
+        """The client is connected after one round trip, the server half of one later."""
+        self.connect(Side({}), Side({}), settle=0)
+        self.net.run(2.5 * LATENCY)
+        self.assertEqual((self.client.seen, self.server.seen), (["made"], []))
+        self.net.run(LATENCY)
+        self.assertEqual(self.server.seen, ["made"])
+
+    def test_given_up_before(self) -> None:
+        """A client that gives up while SYN is on its way leaves nothing at the server."""
+        for moment in (0.5, 1.5, 2.5):
+            self.connect(Side({}), Side({}), settle=moment * LATENCY)
+            self.connector.stopConnecting() if moment < 2 else self.connector.disconnect()
+            self.net.run(5)
+            self.assertIn(self.client.seen[-1], ("UserError", "ConnectionDone"))
+            self.assertEqual([end for end in self.there.ends if end.protocol is self.server], [])
+
+    def test_refused_too_late(self) -> None:
+        """A refusal that comes when the client has given up is for nobody."""
+        side = Side({})
+        connector = self.here.reactor.connectTCP("there", 81, Connecting(side))
+        connector.stopConnecting()
+        self.net.run(1)
+        self.assertEqual(side.seen, ["UserError"])
+
+    def test_no_protocol_for_the_client(self) -> None:
+        """A client's factory that builds nothing ends the connection; the server sees none."""
+        self.connecting.buildProtocol = lambda addr: None  # type: ignore[method-assign]
+        lost: list[Any] = []
+        self.connecting.clientConnectionLost = (  # type: ignore[method-assign]
+            lambda connector, reason: lost.append(reason.type)
+        )
+        self.server = Side({})
+        self.connector.disconnect()
+        self.net.run(1)
+        del lost[:]
+        self.connector.connect()
+        self.net.run(1)
+        self.assertEqual((lost, self.server.seen), ([ConnectionDone], []))
+
+    def test_no_protocol_for_the_server(self) -> None:
+        """A server's factory that builds nothing closes the connection."""
+        self.factory.buildProtocol = lambda addr: None  # type: ignore[method-assign]
+        client = Side({})
+        self.connect(client, self.server)
+        self.assertEqual(client.seen, ["made", "ConnectionDone"])
+
+    def test_gone_between(self) -> None:
+        """A server that forgets the connection before it was used says so."""
+        self.connect(Side({}), Side({}), settle=2.5 * LATENCY)
+        for end in list(self.there.ends):
+            end.vanish()
+        self.net.run(1)
+        self.assertEqual(self.client.seen, ["made", "ConnectionLost"])
+
+    def test_name_of_nobody(self) -> None:
+        """A name that is nobody's fails once, also if it is given up meanwhile."""
+        for stop in (False, True):
+            side = Side({})
+            connector = self.here.reactor.connectTCP("nowhere", 80, Connecting(side))
+            if stop:
+                connector.stopConnecting()
+            self.net.run(1)
+            self.assertEqual(side.seen, ["UserError" if stop else "DNSLookupError"])
+
+    def test_made_raises(self) -> None:
+        """A protocol that raises when it is connected loses its connection."""
+        raises = Side({"made": lambda side: 1 / 0})
+        self.connect(Side({}), raises)
+        self.assertEqual(self.client.seen, ["made", "ConnectionDone"])
+        self.assertEqual(raises.seen, ["made", "ZeroDivisionError"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class PortTests(StreamCase):
+    """Ports that listen."""
+
+    def test_ports(self) -> None:
+        """A port is taken once; closed, it refuses, and connections stay."""
+        self.assertRaises(CannotListenError, self.there.reactor.listenTCP, 80, Factory())
+        self.successResultOf(self.port.stopListening())
+        self.successResultOf(self.port.loseConnection())
+        side = Side({})
+        self.here.reactor.connectTCP("there", 80, Connecting(side))
+        self.net.run(1)
+        self.assertEqual(side.seen, ["ConnectionRefusedError"])
+        self.client.transport.write(b"still here")
+        self.net.run(1)
+        self.assertEqual(self.server.seen, ["made", b"still here"])
+        free = self.there.reactor.listenTCP(0, Factory())
+        self.assertGreater(free.getHost().port, 1024)
+
+    def test_interfaces(self) -> None:
+        """They are what Twisted's interfaces say."""
+        verifyObject(IListeningPort, self.port)
+        transport = self.client.transport
+        for interface in (ITCPTransport, IConsumer, IPushProducer, IHalfCloseableDescriptor):
+            verifyObject(interface, transport)
+        self.assertEqual(transport.getPeer(), IPv4Address("TCP", self.there.address, 80))
+        self.assertEqual(self.server.transport.getPeer(), transport.getHost())
+        self.assertEqual(self.connector.getDestination(), IPv4Address("TCP", "there", 80))
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+        self.assertEqual((transport.getTcpNoDelay(), transport.getTcpKeepAlive()), (True, False))
+        self.assertIsNone(transport.readConnectionLost(None))
+
+
+class WritingTests(StreamCase):
+    """What goes out, and how fast."""
+
+    def test_segments(self) -> None:
+        """Bytes leave in segments, in order, one latency away."""
+        chunks: list[bytes] = []
+        self.server.script["data"] = lambda side, data: chunks.append(data)
+        data = bytes(range(256)) * 40
+        self.client.transport.writeSequence([data[:100], data[100:], b""])
+        self.net.run(LATENCY / 2)
+        self.assertEqual(chunks, [])
+        self.net.run(LATENCY)
+        self.assertEqual(b"".join(chunks), data)
+        self.assertEqual({len(chunk) for chunk in chunks[:-1]}, {SEGMENT})
+
+    def test_no_text(self) -> None:
+        """Text is refused."""
+        self.assertRaises(TypeError, self.client.transport.write, "text")
+
+    def test_window(self) -> None:
+        """Of what a peer does not read, no more than the window is under way."""
+        self.server.transport.pauseProducing()
+        self.client.transport.write(b"x" * (WINDOW + 100_000))
+        self.net.run(10)
+        self.assertEqual(len(self.client.transport._buffer), 100_000)
+        self.assertEqual(self.server.seen, ["made"])
+        self.server.transport.resumeProducing()
+        self.net.run(10)
+        self.assertEqual(len(self.server.seen[1]), WINDOW + 100_000)
+
+    def test_push_producer(self) -> None:
+        """It is paused while much waits, and resumed when all has left."""
+        self.server.transport.pauseProducing()
+        numbers = Numbers(self.client, 100, 10_000, streaming=True)
+        self.net.run(10)
+        self.assertTrue(numbers.paused)
+        self.assertTrue(0 < len(self.client.transport._buffer) <= BUFFER + 10_000)
+        self.server.transport.resumeProducing()
+        self.net.run(10)
+        self.assertEqual((numbers.left, len(self.server.seen[1])), (0, 1_000_000))
+
+    def test_producers_are_told(self) -> None:
+        """There is one producer at a time; it is stopped when the connection ends."""
+        stopped: list[int] = []
+
+        class Producer:
+            """Produces nothing."""
+
+            def resumeProducing(self) -> None:
+                """Nothing."""
+
+            pauseProducing = resumeProducing
+
+            def stopProducing(self) -> None:
+                """Note it."""
+                stopped.append(1)
+
+        transport = self.client.transport
+        transport.registerProducer(Producer(), streaming=True)
+        self.assertRaises(RuntimeError, transport.registerProducer, Producer(), 1)
+        self.server.transport.abortConnection()
+        self.net.run(1)
+        self.assertEqual((stopped, self.client.seen[-1]), ([1], "ConnectionLost"))
+        transport.registerProducer(Producer(), streaming=True)
+        self.assertEqual(stopped, [1, 1])
+
+    def test_closes_when_all_is_produced(self) -> None:
+        """Closed while a pull producer has more, a connection waits until that is through."""
+        numbers = Numbers(self.client, 5, 1000, streaming=False)
+        self.client.transport.loseConnection()
+        self.net.run(1)
+        self.assertEqual(numbers.left, 0)
+        self.assertEqual(len(self.server.seen[1]), 5000)
+        self.assertEqual(self.server.seen[2:], ["ConnectionDone"])
+
+    def test_producer_gone_meanwhile(self) -> None:
+        """A producer that is taken away before its turn is not asked."""
+        asked: list[int] = []
+
+        class Producer:
+            """Notes that it is asked."""
+
+            def resumeProducing(self) -> None:
+                """Note it."""
+                asked.append(1)
+
+        transport = self.client.transport
+        transport.registerProducer(Producer(), streaming=False)
+        transport.write(b"x")
+        self.net.kernel.step()  # it would be asked in the next turn
+        transport.unregisterProducer()
+        self.net.run(1)
+        self.assertEqual(asked, [1])
+
+
+class EndingTests(StreamCase):
+    """How connections end."""
+
+    def test_scripts(self) -> None:
+        """Every script of the parity suite, in a simulation."""
+        for name in SCRIPTS:
+            client, server = pair(name)
+            self.connect(client, server, settle=60.0)
+            self.assertTrue(client.over.called and server.over.called, name)
+        self.assertEqual(len(self.here.ends), 1)
+
+    def test_stop_producing(self) -> None:
+        """A transport that is told to stop closes."""
+        self.client.transport.stopProducing()
+        self.client.transport.loseConnection()
+        self.net.run(1)
+        self.assertEqual(self.server.seen, ["made", "ConnectionDone"])
+
+    def test_after_the_end(self) -> None:
+        """What is said to a transport after its end changes nothing."""
+        transport = self.client.transport
+        transport.loseConnection()
+        self.net.run(1)
+        for call in (
+            lambda: transport.write(b"x"),
+            transport.loseConnection,
+            transport.abortConnection,
+            transport.loseWriteConnection,
+            transport.resumeProducing,
+            transport.pauseProducing,
+            transport.reset,
+            transport.end,
+        ):
+            call()
+        self.net.run(1)
+        self.assertEqual(self.client.seen, ["made", "ConnectionDone"])
+        self.assertEqual(self.server.seen, ["made", "ConnectionDone"])
+
+    def test_crash_in_the_same_turn(self) -> None:
+        """A host that crashes right after an abort tells nobody."""
+        self.client.transport.abortConnection()
+        self.here.crash()
+        self.net.run(1)
+        self.assertEqual((self.client.seen, self.server.seen), (["made"], ["made"]))
+
+    def test_unread_bytes(self) -> None:
+        """Closed with bytes unread, the peer sees a reset, as with a real kernel."""
+        self.server.transport.pauseProducing()
+        self.client.transport.write(b"x")
+        self.net.run(1)
+        self.server.transport.loseConnection()
+        self.net.run(1)
+        self.assertEqual(self.client.seen, ["made", "ConnectionLost"])
+
+    def test_bytes_for_nobody(self) -> None:
+        """Bytes that arrive after the end are answered with a reset."""
+        self.connect(HalfSide({}), HalfSide({}))
+        self.server.transport.loseConnection()
+        self.net.run(1)
+        self.assertEqual(self.client.seen, ["made", "read end"])
+        self.client.transport.write(b"x")
+        self.net.run(1)
+        self.assertEqual(self.client.seen, ["made", "read end", "ConnectionLost"])
+
+    def test_end_while_paused(self) -> None:
+        """The end of the peer waits as its bytes do."""
+        self.server.transport.pauseProducing()
+        self.client.transport.loseConnection()
+        self.net.run(1)
+        self.assertEqual(self.server.seen, ["made"])
+        self.server.transport.resumeProducing()
+        self.net.run(1)
+        self.assertEqual(self.server.seen, ["made", "ConnectionDone"])
+
+    def test_raises(self) -> None:
+        """A protocol that raises after it has closed is logged, and nothing more happens."""
+
+        def close_and_raise(side: Side, data: bytes) -> None:
+            """Close, and have a bug."""
+            side.transport.abortConnection()
+            raise ZeroDivisionError
+
+        for action in (close_and_raise, lambda side, data: 1 / 0):
+            self.connect(Side({}), Side({"data": action}))
+            self.client.transport.write(b"x" * 5000)
+            self.assertRaises(SimulationFailed, self.net.run, 1)
+            self.net.failures.clear()
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertEqual(len(self.server.seen), 3)
+            self.assertIn(self.client.seen[-1], ("ConnectionLost", "ConnectionDone"))
+
+    def test_cut(self) -> None:
+        """While the way is cut bytes wait; mended, they arrive in order, and none is missing."""
+        self.client.transport.write(b"one ")
+        self.net.partition("here", "there")
+        self.net.run(1)
+        self.client.transport.write(b"two ")
+        self.client.transport.loseConnection()
+        self.net.run(60)
+        self.assertEqual(self.server.seen, ["made"])
+        self.net.heal("here", "there")
+        self.net.run(1)
+        self.assertEqual(self.server.seen, ["made", b"one two ", "ConnectionDone"])
+
+    def test_a_protocol_of_ones_own(self) -> None:
+        """A plain protocol may be on both ends."""
+        self.connect(Side({}), self.server)
+        self.assertIsInstance(self.client, Protocol)
