@@ -9,6 +9,7 @@ or unhandled failures no longer fail a test.
 
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import task
 from twisted.internet.defer import Deferred
@@ -32,6 +33,7 @@ def _clean_pending(self: Any) -> list[str]:
     return texts
 
 
+@pytest.hookimpl(trylast=True)  # pytest-twisted installs its reactor in the same hook
 def pytest_configure() -> None:
     """Replace the two methods that would run the reactor themselves."""
     pytest_twisted.init_twisted_greenlet()

@@ -32,6 +32,9 @@ class Cases(TestCase):
     async def test_passes_async(self):
         self.assertEqual(await succeed(2), 2)
 
+    def test_passes_again(self):
+        return deferLater(reactor, 0, lambda: None)
+
     def test_fails_call_left(self):
         reactor.callLater(60, lambda: None)
 
@@ -72,9 +75,11 @@ def test_what_fails(runner: str, tmp_path: Path) -> None:
 
 
 def run_pytest(folder: Path) -> Ended:
-    """Run the cases under pytest, with our conftest."""
+    """Run the cases under pytest, with our conftest, behind a test that is none of trial's."""
+    (folder / "test_before.py").write_text("def test_plain():\n    pass\n")
     options = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-rfE", "--reactor=default")
-    words = ("-m", "pytest", "-c", "/dev/null", *options, str(folder / "test_canary.py"))
+    words = ("-m", "pytest", "-c", "/dev/null", *options, str(folder / "test_before.py"))
+    words = (*words, str(folder / "test_canary.py"))
     return run(sys.executable, *words, cwd=CHECKOUT)
 
 
