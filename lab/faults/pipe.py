@@ -24,17 +24,8 @@ from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
 from lab.faults.link import Decisions
-from lab.faults.streams import (
-    CLOSE,
-    END,
-    RESET,
-    STAGES,
-    Item,
-    Schedule,
-    Stage,
-    Timed,
-    size_of,
-)
+from lab.faults.stages import STAGES, Schedule, Stage, size_of
+from lab.faults.streams import CLOSE, END, RESET, Item, Timed
 from lab.faults.verdicts import DELIVER, Verdict
 
 

@@ -14,7 +14,7 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Arrival, DatagramLink, Decisions
 from lab.faults.schema import DATAGRAMS
-from lab.faults.streams import STAGES
+from lab.faults.stages import STAGES
 from lab.simulator.kernel import Event, Kernel
 
 # Faults that datagrams have.

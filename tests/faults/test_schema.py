@@ -12,8 +12,8 @@ from lab.errors import LocalError
 from lab.faults.datagrams import Bandwidth, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.schema import DATAGRAMS, STREAMS, from_json, from_text, to_json
+from lab.faults.stages import STAGES
 from lab.faults.streams import (
-    STAGES,
     LimitData,
     PacketLoss,
     Partition,
