@@ -19,7 +19,7 @@ from lab.errors import LabError
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
 from lab.faults.link import Decisions
-from lab.simulator import datagrams, streams
+from lab.simulator import connecting, datagrams, streams
 from lab.simulator.fence import fence
 from lab.simulator.kernel import Kernel
 from lab.simulator.paths import LATENCY, Path
@@ -63,7 +63,7 @@ class Host:
         self.up = True
         self.calls: dict[Call, None] = {}
         self.udp: dict[int, datagrams.Port] = {}
-        self.tcp: dict[int, streams.Port] = {}
+        self.tcp: dict[int, connecting.Port] = {}
         self.ends: dict[streams.End, None] = {}
         self._free = FREE_PORTS
         self.reactor = HostReactor(self)
@@ -177,7 +177,7 @@ class Host:
         if listener is not None:
             listener.refused(peer)
 
-    def knock(self, there: Any, client: streams.Client) -> None:
+    def knock(self, there: Any, client: connecting.Client) -> None:
         """SYN arrives at another host, if there is one that is up."""
         host = self._net.addresses.get(there.host)
         if host is None or not host.up:

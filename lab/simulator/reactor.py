@@ -31,7 +31,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import DatagramProtocol, Factory
 from zope.interface import implementer
 
-from lab.simulator import datagrams, streams
+from lab.simulator import connecting, datagrams
 from lab.simulator.fence import EscapeError
 from lab.simulator.kernel import Event
 
@@ -221,9 +221,9 @@ class HostReactor:
 
     def listenTCP(
         self, port: int, factory: Factory, backlog: int = 50, interface: str = ""
-    ) -> streams.Port:
+    ) -> connecting.Port:
         """Listen for connections."""
-        return streams.Port(self._host, port, factory, interface)
+        return connecting.Port(self._host, port, factory, interface)
 
     def connectTCP(
         self,
@@ -232,9 +232,9 @@ class HostReactor:
         factory: Any,
         timeout: float = 30,
         bindAddress: tuple[str, int] | None = None,
-    ) -> streams.Connector:
+    ) -> connecting.Connector:
         """Connect to a host, by its name or its address."""
-        connector = streams.Connector(self._host, host, port, factory, timeout, bindAddress)
+        connector = connecting.Connector(self._host, host, port, factory, timeout, bindAddress)
         connector.connect()
         return connector
 
