@@ -57,6 +57,10 @@ class ExplorationFailed(LabError):
         self.found = found
 
 
+class NothingProved(LabError):
+    """An exploration went by what it was made for; the text says what."""
+
+
 def explore(
     scenario: Scenario, seeds: Iterable[int] = range(100), *, to: Path | None = None
 ) -> int:
@@ -73,12 +77,13 @@ def explore(
 
     Raises:
         ExplorationFailed: One was not; the text has the few faults that are to blame.
+        NothingProved: What `Network.sometimes` names has held in none of them.
     """
-    number = 0
+    number, held = 0, dict[str, bool]()
     gc.freeze()  # each run looks for garbage at its end, and there is none in what was before
     try:
         for seed in seeds:
-            error, journal = _run(scenario, seed, None)
+            error, journal = _run(scenario, seed, None, held)
             number += 1
             if error is not None:
                 found = _shrink(scenario, seed, error, journal)
@@ -87,6 +92,9 @@ def explore(
                 raise ExplorationFailed(found)
     finally:
         gc.unfreeze()
+    for name, has in held.items():
+        if not has:
+            raise NothingProved(f"{name!r} has held in none of {number} runs; give other faults")
     return number
 
 
@@ -110,14 +118,20 @@ def replay(scenario: Scenario, journal: Journal | Path, seed: int = 0) -> None:
 
 
 def _run(
-    scenario: Scenario, seed: int, decisions: Decisions | None
+    scenario: Scenario,
+    seed: int,
+    decisions: Decisions | None,
+    held: dict[str, bool] | None = None,
 ) -> tuple[Exception | None, Journal]:
-    """One run: what it raised, if anything, and what its faults decided."""
+    """One run: what it raised, if anything, and what its faults decided; notes what has held."""
     journal = Journal()
     try:
         with simulate(seed, decisions) as net:
             journal = net.journal
             scenario(net)
+            if held is not None:
+                for name, has in net.checks.held.items():
+                    held[name] = held.get(name, False) or has
     except Exception as error:  # noqa: BLE001 - a scenario may raise anything
         return error, journal
     return None, journal

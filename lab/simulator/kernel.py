@@ -28,10 +28,12 @@ class Kernel:
     Attributes:
         now: In seconds; during an event its time, and never less than before.
         done: Events that have happened.
+        watch: Called after each event, if there is anything to watch for.
     """
 
     now: float = 0.0
     done: int = 0
+    watch: Callable[[], object] | None = None
     _events: list[Event] = field(factory=list)
     _numbers: int = 0
     _withdrawn: int = 0
@@ -85,6 +87,8 @@ class Kernel:
         self.now = when
         self.done += 1
         function(*arguments)
+        if self.watch is not None:
+            self.watch()
 
     def run(self, until: float) -> None:
         """Let all happen that is due up to a time, in seconds, and stand there."""
@@ -100,6 +104,8 @@ class Kernel:
             self.now = when
             self.done += 1
             function(*arguments)
+            if self.watch is not None:
+                self.watch()
         if until < math.inf:
             self.now = max(self.now, until)
 

@@ -20,6 +20,7 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
 from lab.faults.link import Decisions
 from lab.simulator import connecting, datagrams, streams
+from lab.simulator.checks import Checks, Condition
 from lab.simulator.fence import fence
 from lab.simulator.kernel import Kernel
 from lab.simulator.paths import LATENCY, Path
@@ -201,6 +202,7 @@ class Network:
         kernel: The clock.
         journal: What faults have decided.
         failures: What went wrong so far.
+        checks: What has to hold.
     """
 
     def __init__(self, seed: int, decisions: Decisions | None = None) -> None:
@@ -212,6 +214,7 @@ class Network:
         self.addresses: dict[str, Host] = {}
         self._decisions = decisions or Dice(seed)
         self._paths: dict[tuple[str, str], Path] = {}
+        self.checks = Checks()
         self._hash = hashlib.blake2b(digest_size=16)
         self._trace: list[tuple[object, ...]] = []
 
@@ -253,6 +256,33 @@ class Network:
         """Do something at a time, in seconds since the run began."""
         self.kernel.at(when, function, *arguments)
 
+    def always(self, name: str, condition: Condition) -> None:
+        """
+        Fail the run as soon as something does not hold.
+
+        Args:
+            name: What it is called in the failure.
+            condition: Whether it holds; called after each event.
+        """
+        self.checks.always(name, condition)
+        self.kernel.watch = self._look
+
+    def eventually(self, name: str, condition: Condition) -> None:
+        """Fail the run if something has not held after any event, up to its end."""
+        self.checks.eventually(name, condition)
+        self.kernel.watch = self._look
+
+    def sometimes(self, name: str, condition: Condition) -> None:
+        """Fail an exploration if something has held in none of its runs: it proved nothing."""
+        self.checks.sometimes(name, condition)
+        self.kernel.watch = self._look
+
+    def _look(self) -> None:
+        """Look at all checks."""
+        wrong = self.checks.look()
+        if wrong:
+            raise SimulationFailed(f"seed {self.seed}, {self.now:g} s: {wrong}")
+
     def run(self, for_: float) -> None:
         """
         Let time pass.
@@ -261,7 +291,7 @@ class Network:
             for_: In seconds.
 
         Raises:
-            SimulationFailed: Code on a host raised.
+            SimulationFailed: Code on a host raised, or what always should has not held.
         """
         self.kernel.run(self.kernel.now + for_)
         self.check()
@@ -333,8 +363,8 @@ def simulate(seed: int = 0, decisions: Decisions | None = None) -> Iterator[Netw
         decisions: Where the verdicts of faults come from, for a replay.
 
     Raises:
-        SimulationFailed: At the end, if code on a host raised, or a Deferred failed and nobody
-            handled it.
+        SimulationFailed: At the end, if code on a host raised, a Deferred failed and nobody
+            handled it, or what should have held in the end has not.
     """
     net = Network(seed, decisions)
 
@@ -351,6 +381,9 @@ def simulate(seed: int = 0, decisions: Decisions | None = None) -> Iterator[Netw
             yield net
         gc.collect()  # a Deferred tells when it is gone
         net.check()
+        wrong = net.checks.end()
+        if wrong:
+            raise SimulationFailed(f"seed {seed}, {net.now:g} s: {wrong}")
     finally:
         globalLogPublisher.removeObserver(observer)
 

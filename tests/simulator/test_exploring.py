@@ -14,7 +14,7 @@ from lab.faults.journal import Entry, Journal, Place
 from lab.faults.verdicts import DROP
 from lab.rng import stream
 from lab.simulator import explore, replay
-from lab.simulator.exploring import ExplorationFailed, ddmin
+from lab.simulator.exploring import ExplorationFailed, NothingProved, ddmin
 from lab.simulator.network import Network
 from tests.helpers import folder
 from tests.simulator.test_datagrams import Notes
@@ -120,6 +120,23 @@ class ExploreTests(SynchronousTestCase):
         found = self.assertRaises(ExplorationFailed, explore, two_bugs, [seed]).found
         self.assertIsInstance(found.error, AssertionError)
         self.assertEqual({entry.unit for entry in found.journal.entries}, {2, 4})
+
+    def test_sometimes(self) -> None:
+        """What should hold in some run has to; once in all of them is enough."""
+
+        def run(net: Network) -> None:
+            """It holds with an even seed, and something else never."""
+            net.sometimes("an even seed", lambda: net.seed % 2 == 0)
+            if net.seed > 100:
+                net.sometimes("a miracle", lambda: False)
+            net.at(1, lambda: None)
+            net.run(5)
+
+        self.assertEqual(explore(run, range(3)), 3)
+        error = self.assertRaises(NothingProved, explore, run, [1, 3, 5])
+        text = "'an even seed' has held in none of 3 runs; give other faults"
+        self.assertEqual(str(error), text)
+        self.assertRaises(NothingProved, explore, run, range(100, 110))
 
 
 class PlantedBugTests(SynchronousTestCase):

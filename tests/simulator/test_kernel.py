@@ -91,6 +91,16 @@ class KernelTests(SynchronousTestCase):
         self.assertEqual(self.seen, [(2.0, "two"), (3.0, "three")])
         self.assertEqual((self.kernel.done, self.kernel.waiting), (2, 0))
 
+    def test_watch(self) -> None:
+        """Who watches is called after each event, at its time."""
+        self.kernel.watch = lambda: self.note("watched")
+        for time in (1.0, 2.0):
+            self.kernel.at(time, self.note, time)
+        self.kernel.step()
+        self.kernel.run(9.0)
+        expected = [(1.0, 1.0), (1.0, "watched"), (2.0, 2.0), (2.0, "watched")]
+        self.assertEqual(self.seen, expected)
+
     def test_memory_is_bounded(self) -> None:
         """A timer that is set and withdrawn again and again leaves nothing behind."""
         for _ in range(10_000):

@@ -202,6 +202,42 @@ class RunTests(SynchronousTestCase):
         self.assertRaises(SimulationFailed, run)
         self.flushLoggedErrors(ZeroDivisionError)
 
+    def test_always(self) -> None:
+        """What always should hold fails the run at the moment at which it does not."""
+        net = Network(7)
+        values: list[int] = []
+        net.always("few values", lambda: len(values) < 3)
+        for second in range(5):
+            net.at(second, values.append, second)
+        error = self.assertRaises(SimulationFailed, net.run, 9)
+        text = "seed 7, 2 s: 'few values' does not hold, and always should"
+        self.assertEqual((str(error), values), (text, [0, 1, 2]))
+
+    def test_eventually(self) -> None:
+        """What should hold in the end fails the run if it never has; once is enough."""
+        values: list[int] = []
+        with simulate(7) as net:
+            net.eventually("one value", lambda: len(values) == 1)
+            net.at(1, values.append, 1)
+            net.at(2, values.append, 2)
+            net.run(5)
+        with self.assertRaises(SimulationFailed) as caught, simulate(7) as net:
+            net.eventually("three values", lambda: len(values) == 3)
+            net.at(1, lambda: None)
+            net.run(5)
+        text = "seed 7, 5 s: 'three values' has never held, and should in the end"
+        self.assertEqual(str(caught.exception), text)
+
+    def test_sometimes(self) -> None:
+        """What should hold in some run only is noted."""
+        values: list[int] = []
+        with simulate(7) as net:
+            net.sometimes("a value", lambda: bool(values))
+            net.sometimes("two values", lambda: len(values) == 2)
+            net.at(1, values.append, 1)
+            net.run(5)
+        self.assertEqual(net.checks.held, {"a value": True, "two values": False})
+
     def test_unhandled(self) -> None:
         """A Deferred whose failure nobody handles fails the run, also if it is found late."""
 
