@@ -1,7 +1,8 @@
 """
 A virtual network and clock for Twisted code that takes its reactor as an argument.
 
-The names that everybody needs are here: ``from lab.simulator import simulate, explore, replay``.
+The names that everybody needs are here: ``from lab.simulator import simulate, explore, exhaust,
+replay``.
 They are imported when they are asked for, so that the pure rooms load no Twisted.
 """
 
@@ -9,11 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lab.simulator.exhausting import exhaust
     from lab.simulator.exploring import explore, replay
     from lab.simulator.network import simulate
 
-__all__ = ["explore", "replay", "simulate"]
-_ROOMS = {"explore": "exploring", "replay": "exploring", "simulate": "network"}
+__all__ = ["exhaust", "explore", "replay", "simulate"]
+_ROOMS = {
+    "exhaust": "exhausting",
+    "explore": "exploring",
+    "replay": "exploring",
+    "simulate": "network",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -83,7 +83,7 @@ def explore(
     gc.freeze()  # each run looks for garbage at its end, and there is none in what was before
     try:
         for seed in seeds:
-            error, journal = _run(scenario, seed, None, held)
+            error, journal = run_once(scenario, seed, None, held)
             number += 1
             if error is not None:
                 found = _shrink(scenario, seed, error, journal)
@@ -112,18 +112,29 @@ def replay(scenario: Scenario, journal: Journal | Path, seed: int = 0) -> None:
     """
     if isinstance(journal, Path):
         journal = Journal.read(journal.read_text().splitlines())
-    error, _ = _run(scenario, seed, Replay.of(journal))
+    error, _ = run_once(scenario, seed, Replay.of(journal))
     if error is not None:
         raise error
 
 
-def _run(
+def run_once(
     scenario: Scenario,
     seed: int,
     decisions: Decisions | None,
     held: dict[str, bool] | None = None,
 ) -> tuple[Exception | None, Journal]:
-    """One run: what it raised, if anything, and what its faults decided; notes what has held."""
+    """
+    Run a scenario once.
+
+    Args:
+        scenario: As for `explore`.
+        seed: All that is drawn follows from it.
+        decisions: Where the verdicts of faults come from.
+        held: Notes what `Network.sometimes` names, and whether it has held.
+
+    Returns:
+        What it raised, if anything, and what its faults decided.
+    """
     journal = Journal()
     try:
         with simulate(seed, decisions) as net:
@@ -145,7 +156,7 @@ def _shrink(scenario: Scenario, seed: int, error: Exception, journal: Journal) -
         """Whether it comes with these."""
         nonlocal runs
         runs += 1
-        again, _ = _run(scenario, seed, Replay.of(Journal(entries)))
+        again, _ = run_once(scenario, seed, Replay.of(Journal(entries)))
         return again is not None and _alike(again, error)
 
     entries = journal.entries
