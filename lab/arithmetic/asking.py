@@ -154,7 +154,8 @@ class Route(Interface):
 
 class Asking:
     """
-    What every arithmetic client can do; `lab.arithmetic.tcp` and `.udp` say how bytes travel.
+    What every arithmetic client can do; `lab.arithmetic.tcp` and `lab.arithmetic.udp` say how
+    bytes travel.
 
     Args:
         clock: Gives the time.

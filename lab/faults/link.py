@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Protocol as Interface
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from lab.errors import LocalError
 from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
 from lab.faults.verdicts import DELIVER, Verdict
+from lab.faults.words import Touch
 
 #: A datagram that nobody overtakes is held back no longer than this, in seconds.
 PATIENCE = 1.0
@@ -48,20 +49,27 @@ class Arrival:
         at: When, in seconds.
         data: Its bytes.
         tag: What was sent with it.
+        touches: What faults have done to it.
     """
 
     at: float
     data: bytes
     tag: Any = None
+    touches: tuple[Touch, ...] = field(default=(), eq=False, repr=False)
 
 
 @frozen
 class _Unit:
-    """A copy of a datagram on its way: its delay so far, its bytes, its tag."""
+    """
+    A copy of a datagram on its way: its delay so far, its bytes, its tag, what was done to it, and
+    the list of what was done to all copies of it.
+    """
 
     delay: float
     data: bytes
     tag: Any
+    touches: tuple[Touch, ...]
+    all_touches: list[Touch]
 
 
 @define
@@ -134,8 +142,8 @@ class DatagramLink:
             seat = place.of(fault.name)
             if decisions.hits(seat, fault):
                 self._seats.append(_Seat(fault, seat, decisions.judge(seat, fault), now))
-        #: What became of the last datagram, for a capture: who decided what.
-        self.touched: list[Entry] = []
+        #: What faults have done to the copies of the last datagram, for a capture.
+        self.touched: list[Touch] = []
 
     def send(self, data: bytes, now: float, tag: Any = None) -> list[Arrival]:
         """
@@ -152,7 +160,7 @@ class DatagramLink:
         """
         arrivals: list[Arrival] = []
         self.touched = []
-        self._pass(0, _Unit(0.0, data, tag), now, arrivals)
+        self._pass(0, _Unit(0.0, data, tag, (), self.touched), now, arrivals)
         return arrivals
 
     def tick(self, now: float) -> list[Arrival]:
@@ -172,17 +180,22 @@ class DatagramLink:
     def _pass(self, index: int, unit: _Unit, now: float, arrivals: list[Arrival]) -> None:
         """Take a copy through the faults from this one on."""
         if index == len(self._seats):
-            arrivals.append(Arrival(now + unit.delay, unit.data, unit.tag))
+            arrivals.append(Arrival(now + unit.delay, unit.data, unit.tag, unit.touches))
             return
         seat = self._seats[index]
         verdict = seat.verdict(len(unit.data), now)
+        touches = unit.touches
         if verdict is not DELIVER:
             self._note(seat, verdict, now)
+            touches = *touches, (seat.fault, verdict)
+            unit.all_touches.append(touches[-1])
         if verdict.held:
-            seat.held.append(_Held(verdict.held, now + PATIENCE, unit))
+            later = evolve(unit, touches=touches)
+            seat.held.append(_Held(verdict.held, now + PATIENCE, later))
             return
         for more, copy in verdict.apply(unit.data):
-            self._pass(index + 1, _Unit(unit.delay + more, copy, unit.tag), now, arrivals)
+            later = _Unit(unit.delay + more, copy, unit.tag, touches, unit.all_touches)
+            self._pass(index + 1, later, now, arrivals)
         if seat.held:
             self._overtake(index, now, arrivals)
 
@@ -198,7 +211,5 @@ class DatagramLink:
 
     def _note(self, seat: _Seat, verdict: Verdict, now: float) -> None:
         """Write a decision down."""
-        entry = Entry(seat.place, seat.unit - 1, now, verdict)
-        self.touched.append(entry)
         if seat.fault.settings.drawn or not verdict.delays:
-            self._journal.record(entry)
+            self._journal.record(Entry(seat.place, seat.unit - 1, now, verdict))

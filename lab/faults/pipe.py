@@ -16,6 +16,7 @@ cut items and hold them back for an unknown time, and the next must see them whe
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol as Interface
 
 from attrs import define, field
 
@@ -24,9 +25,29 @@ from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
 from lab.faults.link import Decisions
-from lab.faults.stages import STAGES, Schedule, Stage, size_of
+from lab.faults.stages import STAGES, UNJUDGED, Schedule, Stage, size_of
 from lab.faults.streams import CLOSE, END, RESET, Item, Timed
 from lab.faults.verdicts import DELIVER, Verdict
+from lab.faults.words import done_by, told
+
+
+class Watch(Interface):
+    """Is told what becomes of the bytes of a stream, for a capture."""
+
+    def judged(self, fault: Fault, told: str, start: int, size: int) -> None:
+        """
+        A fault has judged bytes, or done something with them that needs no decision.
+
+        Args:
+            fault: Which.
+            told: What it has done, in words; empty if nothing.
+            start: The number of the first byte, in the stream as it came to this fault. A loss
+                judges each transmission, so it may judge bytes again.
+            size: How many.
+        """
+
+    def ended(self, told: str) -> None:
+        """A fault closes or resets the connection, behind what has left it so far."""
 
 
 @define
@@ -38,6 +59,9 @@ class _Noted:
     _journal: Journal
     _schedule: Schedule
     _unit: int = 0
+    #: Who else wants to know, and where the bytes begin that are judged.
+    watch: Watch | None = None
+    stage: Stage = field(init=False)
 
     def judge(self, size: int, now: float) -> Verdict:
         """On the next unit."""
@@ -47,6 +71,10 @@ class _Noted:
         if verdict is not DELIVER and self._schedule.fault.settings.drawn:
             self._journal.record(Entry(self._place, self._unit, now, verdict))
         self._unit += 1
+        if self.watch is not None:
+            fault = self._schedule.fault
+            words = told(fault, verdict) if verdict is not DELIVER else ""
+            self.watch.judged(fault, words, self.stage.position, size)
         return verdict
 
 
@@ -56,6 +84,9 @@ class _Seat:
 
     schedule: Schedule
     stage: Stage
+    #: Who wants to know what becomes of bytes, and how many have come.
+    watch: Watch | None = None
+    came: int = 0
     #: What leaves, and when: times never go back.
     waiting: deque[Timed] = field(factory=deque)
     waiting_bytes: int = 0
@@ -64,9 +95,13 @@ class _Seat:
 
     def take(self, item: Item, now: float) -> None:
         """An item comes."""
-        if not self.over:
-            works = self.schedule.works(now)
-            self._queue(self.stage.take(item, now) if works else self.stage.spare(item, now))
+        if self.over:
+            return
+        works = self.schedule.works(now)
+        found = list(self.stage.take(item, now) if works else self.stage.spare(item, now))
+        if self.watch is not None:
+            self._tell(self.watch, item, now, found)
+        self._queue(found)
 
     def due(self) -> float:
         """When something happens here, in seconds; infinity for never."""
@@ -81,6 +116,8 @@ class _Seat:
             self.waiting_bytes -= size_of(item)
             return item
         found = list(self.stage.tick(now))
+        if self.watch is not None:
+            self._tell(self.watch, None, now, found)
         if found and found[0][1] is RESET:
             # A reset destroys what has not arrived; it waits for nothing.
             self.empty()
@@ -93,6 +130,19 @@ class _Seat:
         self.waiting.clear()
         self.waiting_bytes = 0
         return items
+
+    def _tell(self, watch: Watch, item: Item | None, now: float, found: list[Timed]) -> None:
+        """Tell what a stage that judges nothing has done; judges tell for themselves."""
+        fault = self.schedule.fault
+        start, size = self.came, size_of(item) if item else 0
+        self.came += size
+        if any(one in (CLOSE, RESET) and one is not item for _, one in found):
+            watch.ended(done_by(fault, "ended"))
+        if size and type(fault.settings) in UNJUDGED:
+            if sum(size_of(one) for _, one in found) < size:
+                watch.judged(fault, done_by(fault, "dropped"), start, size)
+            elif found[-1][0] > now:
+                watch.judged(fault, done_by(fault, "held back"), start, size)
 
     def _queue(self, found: Iterable[Timed]) -> None:
         """Put behind what waits."""
@@ -116,6 +166,7 @@ class StreamLink:
         place: Which link, connection and direction it is.
         journal: Takes every decision that was drawn and is not "deliver".
         now: When the connection begins, in seconds.
+        watch: Is told what becomes of bytes.
 
     Raises:
         LocalError: Two faults of one name, or one that is none of streams.
@@ -139,8 +190,10 @@ class StreamLink:
         *,
         journal: Journal | None = None,
         now: float = 0.0,
+        watch: Watch | None = None,
     ) -> None:
         self._decisions, self._place = decisions, place
+        self._watch = watch
         self._journal = journal or Journal()
         self._now = now
         self._out: list[Item] = []
@@ -275,7 +328,9 @@ class StreamLink:
             place = self._place.of(f"{fault.name}#{times}")
         schedule = Schedule(fault, self._now)
         judge = _Noted(self._decisions.judge(place, fault), place, self._journal, schedule)
-        return _Seat(schedule, STAGES[type(fault.settings)](fault.settings, judge, schedule))
+        judge.watch = self._watch
+        judge.stage = STAGES[type(fault.settings)](fault.settings, judge, schedule)
+        return _Seat(schedule, judge.stage, self._watch)
 
     def _come(self, item: Item, now: float) -> None:
         """An item comes in, behind what was to happen until now."""

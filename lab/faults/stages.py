@@ -84,7 +84,12 @@ class Stage:
 
     What goes out never goes before what went out earlier: a time that would is taken as that of
     what is before it.
+
+    Attributes:
+        position: Where in the stream that comes in what is judged begins, in bytes.
     """
+
+    position: int = 0
 
     def take(self, item: Item, now: float) -> Iterable[Timed]:
         """An item comes in; what goes out because of it, and when (never before now)."""
@@ -129,12 +134,20 @@ class JudgedStage(Stage):
     """
 
     _judge: Judge
+    position: int = 0
 
     def take(self, item: Item, now: float) -> Iterable[Timed]:
         """Carry the verdict out; a mark is no unit."""
         if isinstance(item, Mark):
             return [(now, item)]
-        return [(now + d, copy) for d, copy in self._judge.judge(len(item), now).apply(item)]
+        verdict = self._judge.judge(len(item), now)
+        self.position += len(item)
+        return [(now + delay, copy) for delay, copy in verdict.apply(item)]
+
+    def spare(self, item: Item, now: float) -> Iterable[Timed]:
+        """See `Stage`."""
+        self.position += size_of(item)
+        return [(now, item)]
 
 
 @define
@@ -264,6 +277,7 @@ class SlicerStage(Stage):
     _settings: Slicer
     _judge: Judge
     _free_at: float = -math.inf
+    position: int = 0
 
     def take(self, item: Item, now: float) -> Iterable[Timed]:
         """Cut; the end waits after the last slice, too."""
@@ -271,11 +285,18 @@ class SlicerStage(Stage):
         if isinstance(item, Mark):
             return [(at, item)]
         found: list[Timed] = []
-        for part in self._settings.cut(item, self._judge.judge(len(item), now).draw):
+        draw = self._judge.judge(len(item), now).draw
+        self.position += len(item)
+        for part in self._settings.cut(item, draw):
             found.append((at, part))
             at += max(0.0, self._settings.delay)
         self._free_at = at
         return found
+
+    def spare(self, item: Item, now: float) -> Iterable[Timed]:
+        """See `Stage`."""
+        self.position += size_of(item)
+        return [(now, item)]
 
     def flush(self) -> list[Item]:
         """See `Stage`."""
@@ -319,9 +340,13 @@ class PartitionStage(Stage):
 
 @define
 class _Segment:
-    """A segment on its way: what it is, whether it has arrived, the wait if it is lost again."""
+    """
+    A segment on its way: what it is, where it begins, whether it has arrived, and the wait if it is
+    lost again.
+    """
 
     item: Item
+    start: int
     arrived: bool
     timeout: float = LEAST_TIMEOUT
 
@@ -341,22 +366,20 @@ class LossStage(Stage):
     _lost: list[tuple[float, int, _Segment]] = field(factory=list)
     _count: int = 0
     _size: int = 0
+    _came: int = 0
+    position: int = 0
 
     def take(self, item: Item, now: float) -> Iterable[Timed]:
         """Send segments."""
         if isinstance(item, Mark):
             return self.spare(item, now)
         for start in range(0, len(item), SEGMENT):
-            segment = _Segment(item[start : start + SEGMENT], arrived=False)
-            self._segments.append(segment)
-            self._size += len(item[start : start + SEGMENT])
-            self._send(segment, now)
+            self._send(self._add(item[start : start + SEGMENT], arrived=False), now)
         return self._ready(now)
 
     def spare(self, item: Item, now: float) -> Iterable[Timed]:
         """Arrives, but behind those that are lost."""
-        self._segments.append(_Segment(item, arrived=True))
-        self._size += size_of(item)
+        self._add(item, arrived=True)
         return self._ready(now)
 
     def deadline(self) -> float | None:
@@ -382,8 +405,17 @@ class LossStage(Stage):
         """See `Stage`."""
         return self._size
 
+    def _add(self, item: Item, *, arrived: bool) -> _Segment:
+        """One more comes in."""
+        segment = _Segment(item, self._came, arrived)
+        self._segments.append(segment)
+        self._size += size_of(item)
+        self._came += size_of(item)
+        return segment
+
     def _send(self, segment: _Segment, now: float) -> None:
         """Transmit; RFC 6298 5.5: the timer doubles each time."""
+        self.position = segment.start
         segment.arrived = bool(self._judge.judge(size_of(segment.item), now).delays)
         if not segment.arrived:
             self._count += 1
@@ -416,6 +448,8 @@ STAGES: Mapping[type[Any], Callable[[Any, Judge, Schedule], Stage]] = {
     LimitData: lambda settings, judge, schedule: LimitDataStage(settings),
     Partition: lambda settings, judge, schedule: PartitionStage(schedule),
 }
+#: Those that decide nothing: what they do follows from sizes and times.
+UNJUDGED = frozenset({Bandwidth, LimitData, Partition, ResetPeer, SlowClose, Timeout})
 
 
 def size_of(item: Item) -> int:

@@ -17,6 +17,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lab.capture.packets import ACK, RST, SYN
 from lab.simulator.streams import End
 
 if TYPE_CHECKING:
@@ -31,21 +32,22 @@ class Client(End):
         super().__init__(host, here, there)
         self._connector = connector
         self._host.trace("syn", here, there)
-        self._out.send(host.knock, there, self)
+        self.out.send(SYN, host.knock, there, self)
 
     def answered(self, server: "Server") -> None:
         """SYN/ACK is here."""
+        self.out.acknowledge(1)
         if self.disconnected:
-            self._out.send(server.vanish)
+            self.out.send(RST, server.vanish)
             return
         self._connector.cancelTimeout()
         protocol = self._connector.buildProtocol(self._there)
         if protocol is None:
-            self._out.send(server.vanish)
+            self.out.send(RST, server.vanish)
             self.vanish()
             self._connector.connectionLost(Failure(ConnectionDone()))
             return
-        self._out.send(server.accepted, self)
+        self.out.send(ACK, server.accepted, self)
         self.opened(server, protocol)
 
     def refused(self) -> None:
@@ -69,12 +71,13 @@ class Server(End):
     def __init__(self, port: "Port", host: "Host", client: Client) -> None:
         super().__init__(host, client.getPeer(), client.getHost())
         self._port = port
-        self._out.send(client.answered, self)
+        self.out.acknowledge(1)
+        self.out.send(SYN, client.answered, self)
 
     def accepted(self, client: Client) -> None:
         """ACK is here: the connection can be used."""
         if self.disconnected:
-            self._out.send(client.reset)
+            self.out.send(RST, client.reset)
             return
         protocol = self._port.factory.buildProtocol(client.getHost())
         self._peer = client

@@ -8,13 +8,17 @@ import gc
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path as File
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
+from lab.capture.flows import Flow
+from lab.capture.packets import RST, udp, unreachable
+from lab.capture.recorder import Capture
 from lab.errors import LabError
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
@@ -25,6 +29,7 @@ from lab.simulator.fence import fence
 from lab.simulator.kernel import Kernel
 from lab.simulator.paths import LATENCY, Path
 from lab.simulator.reactor import Call, HostReactor
+from lab.simulator.tapping import Tap
 
 #: Ports that are given to who asks for any.
 FREE_PORTS = 49152
@@ -158,7 +163,17 @@ class Host:
                 return
             route = self._routes[address] = host, self.path_to(address)
         host, path = route
-        path.send(data, lambda copy: host.arrive(copy, here, there[1]))
+        if path.tap is None:
+            path.send(data, lambda copy: host.arrive(copy, here, there[1]))
+            return
+        tap, to = path.tap, (host.address, there[1])
+
+        def arrive(copy: bytes, comment: str = "") -> None:
+            """Show a copy to the capture, and deliver it."""
+            tap.arrives(udp(here, to, copy), comment)
+            host.arrive(copy, here, to[1])
+
+        path.send(data, arrive, udp(here, to, data))
 
     def arrive(self, data: bytes, source: tuple[str, int], port: int) -> None:
         """A datagram is here."""
@@ -170,7 +185,9 @@ class Host:
             return
         sender = self._net.addresses[source[0]]
         back = self.path_to(source[0])
-        back.control(sender.unreachable, source[1], (self.address, port))
+        here = self.address, port
+        packet = unreachable(udp(source, here, data)) if back.tap else b""
+        back.control(sender.unreachable, source[1], here, packet=packet)
 
     def unreachable(self, port: int, peer: tuple[str, int]) -> None:
         """ICMP: nobody listens there."""
@@ -187,7 +204,10 @@ class Host:
         if port is not None:
             port.connect(client)
         else:
-            host.path_to(client.getHost().host).control(client.refused)
+            peer = client.getHost()
+            back = host.path_to(peer.host)
+            flow = Flow((host.address, there.port), (peer.host, peer.port), ack=1)
+            back.control(client.refused, packet=flow.packet(RST) if back.tap else b"")
 
 
 class Network:
@@ -197,6 +217,7 @@ class Network:
     Args:
         seed: All that is drawn follows from it.
         decisions: Where the verdicts of faults come from; dice of that seed by default.
+        capture: What crosses the ways goes there.
 
     Attributes:
         kernel: The clock.
@@ -205,8 +226,11 @@ class Network:
         checks: What has to hold.
     """
 
-    def __init__(self, seed: int, decisions: Decisions | None = None) -> None:
+    def __init__(
+        self, seed: int, decisions: Decisions | None = None, capture: Capture | None = None
+    ) -> None:
         self.seed = seed
+        self._capture = capture
         self.kernel = Kernel()
         self.journal = Journal()
         self.failures: list[str] = []
@@ -241,8 +265,17 @@ class Network:
         if found is None:
             usual = LATENCY if a != b else 0.0
             found = Path(f"{a}>{b}", self.kernel, self._decisions, self.journal, usual)
+            if self._capture is not None:
+                found.tap = self._tap(self._capture, a, b)
             self._paths[a, b] = found
         return found
+
+    def _tap(self, capture: Capture, a: str, b: str) -> Tap:
+        """Let a capture see the way from a to b."""
+        for name in (a, b):
+            if name in self.hosts:
+                capture.name(self.hosts[name].address, name)
+        return Tap(capture, self.kernel, a, b, there=b in self.hosts)
 
     def partition(self, a: str | Host, b: str | Host) -> None:
         """Cut the way from a to b: datagrams are lost, and what TCP sends waits."""
@@ -251,6 +284,15 @@ class Network:
     def heal(self, a: str | Host, b: str | Host) -> None:
         """Mend the way from a to b."""
         self.path(_name(a), _name(b)).heal()
+
+    def hold(self, a: str | Host, b: str | Host) -> None:
+        """Hold back all that is sent from a to b, datagrams too, until `release`."""
+        path = self.path(_name(a), _name(b))
+        path.cut = path.keeps = True
+
+    def release(self, a: str | Host, b: str | Host) -> None:
+        """Let what was held back from a to b go, in order."""
+        self.heal(a, b)
 
     def at(self, when: float, function: Callable[..., object], *arguments: Any) -> None:
         """Do something at a time, in seconds since the run began."""
@@ -354,29 +396,41 @@ class Network:
 
 
 @contextmanager
-def simulate(seed: int = 0, decisions: Decisions | None = None) -> Iterator[Network]:
+def simulate(
+    seed: int = 0,
+    decisions: Decisions | None = None,
+    *,
+    capture: str | File | None = None,
+) -> Iterator[Network]:
     """
     A network for one run.
 
     Args:
         seed: All that is drawn follows from it.
         decisions: Where the verdicts of faults come from, for a replay.
+        capture: A file that gets what crosses the ways between hosts, in pcapng, for Wireshark.
 
     Raises:
         SimulationFailed: At the end, if code on a host raised, a Deferred failed and nobody
             handled it, or what should have held in the end has not.
+        OSError: The capture can't be written.
     """
-    net = Network(seed, decisions)
+    with ExitStack() as stack:
+        recorder = None
+        if capture is not None:
+            file = stack.enter_context(File(capture).open("wb"))
+            recorder = Capture(file.write, f"simulation with seed {seed}", "simulated")
+        net = Network(seed, decisions, recorder)
 
-    def observe(event: LogEvent) -> None:
-        """Note failures of Deferreds that nobody handles."""
-        failure = event.get("log_failure")
-        if failure is not None and event.get("log_namespace") == "twisted.internet.defer":
-            net.failures.append(f"unhandled in a Deferred: {failure.value!r}")
+        def observe(event: LogEvent) -> None:
+            """Note failures of Deferreds that nobody handles."""
+            failure = event.get("log_failure")
+            if failure is not None and event.get("log_namespace") == "twisted.internet.defer":
+                net.failures.append(f"unhandled in a Deferred: {failure.value!r}")
 
-    observer: Any = observe
-    globalLogPublisher.addObserver(observer)
-    try:
+        observer: Any = observe
+        globalLogPublisher.addObserver(observer)
+        stack.callback(globalLogPublisher.removeObserver, observer)
         with fence():
             yield net
         gc.collect()  # a Deferred tells when it is gone
@@ -384,8 +438,6 @@ def simulate(seed: int = 0, decisions: Decisions | None = None) -> Iterator[Netw
         wrong = net.checks.end()
         if wrong:
             raise SimulationFailed(f"seed {seed}, {net.now:g} s: {wrong}")
-    finally:
-        globalLogPublisher.removeObserver(observer)
 
 
 def _name(host: str | Host) -> str:

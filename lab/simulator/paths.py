@@ -5,6 +5,7 @@ Knows neither protocols nor reactors.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -15,7 +16,9 @@ from lab.faults.journal import Journal, Place
 from lab.faults.link import Arrival, DatagramLink, Decisions
 from lab.faults.schema import DATAGRAMS
 from lab.faults.stages import STAGES
+from lab.faults.words import all_told
 from lab.simulator.kernel import Event, Kernel
+from lab.simulator.tapping import Tap
 
 # Faults that datagrams have.
 _DATAGRAMS = {kind.settings for kind in DATAGRAMS.values()}
@@ -39,7 +42,9 @@ class Path:
         latency: What it takes without jitter, in seconds: for what TCP and ICMP say among
             themselves, always.
         more: What it takes besides what faults say, in seconds.
+        tap: Sees what is sent and what arrives, for a capture.
         cut: Whether nothing passes.
+        keeps: Whether datagrams wait meanwhile; else they are lost.
         streams: Those of its faults that streams have.
         connections: How many pipes there were.
         pipes: Those that there are, which follow when the faults change.
@@ -52,7 +57,9 @@ class Path:
     usual: float = LATENCY
     latency: float = field(init=False)
     more: float = field(init=False)
+    tap: Tap | None = field(init=False, default=None)
     cut: bool = field(init=False, default=False)
+    keeps: bool = field(init=False, default=False)
     streams: tuple[Fault, ...] = field(init=False, default=())
     connections: int = field(init=False, default=0)
     #: What follows when the faults change; of no meaning here.
@@ -82,22 +89,49 @@ class Path:
         for pipe in list(self.pipes):
             pipe.follow()
 
-    def send(self, data: bytes, arrive: Callable[[bytes], object]) -> None:
-        """Send a datagram; ``arrive`` is called with each copy that arrives."""
+    def send(self, data: bytes, arrive: Callable[..., object], packet: bytes = b"") -> None:
+        """
+        Send a datagram.
+
+        Args:
+            data: Its bytes.
+            arrive: Called with each copy that arrives; for a capture with what faults have done
+                to it, too.
+            packet: What a capture sees of it.
+        """
         if self.cut:
+            self._see(packet, self.why)
+            if self.keeps:
+                self.hold(self.send, data, arrive, packet)
             return
         if self._link is None:
+            self._see(packet, "")
             self.kernel.at(self.kernel.now + self.latency, arrive, data)
             return
-        self._deliver(self._link.send(data, self.kernel.now, arrive))
+        arrivals = self._link.send(data, self.kernel.now, arrive)
+        if self.tap is not None:
+            self._see(packet, all_told(self._link.touched))
+        self._deliver(arrivals)
         self._watch()
 
-    def control(self, function: Callable[..., object], *arguments: object) -> None:
+    @property
+    def why(self) -> str:
+        """Why nothing passes, in words."""
+        return "held back by hold" if self.keeps else "dropped by partition"
+
+    def control(
+        self, function: Callable[..., object], *arguments: object, packet: bytes = b""
+    ) -> None:
         """Carry what TCP or ICMP say among themselves; it comes after any cut, late."""
         if self.cut:
-            self.hold(self.control, function, *arguments)
-        else:
-            self.kernel.at(self.kernel.now + self.latency, function, *arguments)
+            self._see(packet, self.why)
+            self.hold(partial(self.control, packet=packet), function, *arguments)
+            return
+        when = self.kernel.now + self.latency
+        if self.tap is not None and packet:
+            self.tap.leaves(packet)
+            self.kernel.at(when, self.tap.arrives, packet)
+        self.kernel.at(when, function, *arguments)
 
     def hold(self, function: Callable[..., object], *arguments: object) -> None:
         """Call something when the cut is mended."""
@@ -105,15 +139,21 @@ class Path:
 
     def heal(self) -> None:
         """There is no cut any more, and what waited for that goes on."""
-        self.cut = False
+        self.cut = self.keeps = False
         held, self._held = self._held, []
         for function, arguments in held:
             function(*arguments)
 
+    def _see(self, packet: bytes, comment: str) -> None:
+        """A capture sees something leave."""
+        if self.tap is not None and packet:
+            self.tap.leaves(packet, comment)
+
     def _deliver(self, arrivals: list[Arrival]) -> None:
         """Let copies arrive at their times."""
         for arrival in arrivals:
-            self.kernel.at(arrival.at + self.more, arrival.tag, arrival.data)
+            told = (all_told(arrival.touches),) if self.tap is not None else ()
+            self.kernel.at(arrival.at + self.more, arrival.tag, arrival.data, *told)
 
     def _watch(self) -> None:
         """Come back for what is held back to be overtaken."""

@@ -7,11 +7,13 @@ latency of the way, and never comes before what was sent ahead of it.
 
 from typing import Any
 
+from lab.capture.packets import ACK, FIN
 from lab.faults.journal import Place
 from lab.faults.pipe import StreamLink
-from lab.faults.streams import END, RESET, Item
+from lab.faults.streams import CLOSE, END, RESET, Item
 from lab.simulator.kernel import Event
 from lab.simulator.paths import Path
+from lab.simulator.tapping import StreamTap
 
 
 class Pipe:
@@ -21,10 +23,11 @@ class Pipe:
     Args:
         path: The way it takes.
         owner: The end that sends.
+        tap: Sees it for a capture.
     """
 
-    def __init__(self, path: Path, owner: Any) -> None:
-        self._path, self._owner = path, owner
+    def __init__(self, path: Path, owner: Any, tap: StreamTap | None = None) -> None:
+        self._path, self._owner, self._tap = path, owner, tap
         self._number = path.connections
         path.connections += 1
         path.pipes[self] = None
@@ -44,42 +47,87 @@ class Pipe:
         elif path.streams:
             place = Place(path.name, self._number)
             self._link = StreamLink(
-                path.streams, path.decisions, place, journal=path.journal, now=now
+                path.streams,
+                path.decisions,
+                place,
+                journal=path.journal,
+                now=now,
+                watch=self._tap,
             )
 
     def close(self) -> None:
         """Nobody sends any more; what is under way goes on."""
         self._path.pipes.pop(self, None)
 
-    def send(self, function: Any, *arguments: Any) -> None:
-        """Let something be called at the other end."""
-        path = self._path
-        if path.cut:
-            path.hold(self.send, function, *arguments)
-        else:
-            self._at(path.kernel.now + path.latency, function, *arguments)
+    def send(self, flags: int, function: Any, *arguments: Any) -> None:
+        """
+        Let something be called at the other end.
+
+        Args:
+            flags: What TCP says, for a capture.
+            function: What is called.
+            arguments: With what.
+        """
+        packet = self._tap.say(flags) if self._tap else b""
+        self._go(packet, self._control, flags, function, arguments)
 
     def feed(self, data: bytes, peer: Any) -> None:
         """Send bytes to the other end."""
         self._peer = peer
-        path, link = self._path, self._link
-        if path.cut:
-            path.hold(self.feed, data, peer)
-        elif link is None:
-            self._at(path.kernel.now + path.latency, peer.arrive, data)
-        else:
-            self._inside += len(data)
-            link.feed(data, path.kernel.now)
-            self._pump(link)
+        packet = self._tap.send(data) if self._tap else b""
+        self._go(packet, self._feed, data)
 
     def end(self, peer: Any) -> None:
         """Say that no more will come."""
         self._peer = peer
+        packet = self._tap.say(FIN) if self._tap else b""
+        self._go(packet, self._end)
+
+    def acknowledge(self, size: int) -> None:
+        """The owner has taken so much of what the other end sends; only a capture wants to know."""
+        if self._tap:
+            self._tap.acknowledge(size)
+
+    def _go(self, packet: bytes, step: Any, *arguments: Any) -> None:
+        """Take a step now, or when the way is not cut any more."""
+        path = self._path
+        if not path.cut:
+            step(packet, *arguments)
+            return
+        if self._tap:
+            self._tap.leaves(packet, path.why)
+        path.hold(self._go, packet, step, *arguments)
+
+    def _control(self, packet: bytes, flags: int, function: Any, arguments: Any) -> None:
+        """What TCP says among itself leaves."""
+        path, tap = self._path, self._tap
+        when = path.kernel.now + path.latency
+        if tap is None:
+            self._at(when, function, *arguments)
+            return
+        tap.leaves(packet)
+        self._at(when, tap.hear, packet, flags, tap.acked)
+        self._at(when, function, *arguments)
+
+    def _feed(self, packet: bytes, data: bytes) -> None:
+        """Bytes leave."""
         path, link = self._path, self._link
-        if path.cut:
-            path.hold(self.end, peer)
-        elif link is None:
-            self._at(path.kernel.now + path.latency, peer.end)
+        if link is None:
+            self._arrive(data, path.kernel.now + path.latency)
+        else:
+            self._inside += len(data)
+            link.feed(data, path.kernel.now)
+            self._pump(link)
+        if self._tap:
+            self._tap.sent(packet, len(data))
+
+    def _end(self, packet: bytes) -> None:
+        """Their end leaves."""
+        path, link = self._path, self._link
+        if self._tap:
+            self._tap.leaves(packet)
+        if link is None:
+            self._arrive(END, path.kernel.now + path.latency)
         else:
             link.end(path.kernel.now)
             self._pump(link)
@@ -93,6 +141,8 @@ class Pipe:
         """Take what comes out, and come again when more is due."""
         kernel = self._path.kernel
         for item in link.outgoing():
+            if isinstance(item, bytes):
+                self._inside -= len(item)
             self._arrive(item, kernel.now + self._path.more)
         gone = self._inside - link.buffered
         if gone:  # a fault has taken them: for the sender they have arrived
@@ -114,8 +164,9 @@ class Pipe:
     def _arrive(self, item: Item, when: float) -> None:
         """One item comes out; what closes or resets does so in both directions."""
         peer, owner = self._peer, self._owner
+        if self._tap:
+            self._at(when, self._seen, self._tap, item, peer)
         if isinstance(item, bytes):
-            self._inside -= len(item)
             self._at(when, peer.arrive, item)
         elif item is END:
             self._at(when, peer.end)
@@ -125,3 +176,22 @@ class Pipe:
         else:
             self._at(when, peer.end)
             self._at(when, owner.end)
+
+    def _seen(self, tap: StreamTap, item: Item, peer: Any) -> None:
+        """A capture sees it arrive."""
+        told = tap.ending if item is CLOSE or item is RESET else ""
+        tap.arrive(item, told)
+        if told:
+            peer.out.seen_back(item, told)
+        elif item is END:  # TCP acknowledges that by itself
+            peer.out.acknowledge(1)
+            peer.out.send(ACK, _nothing)
+
+    def seen_back(self, item: Item, told: str) -> None:
+        """A capture sees the owner's peer end it, which a fault has done."""
+        if self._tap:
+            self._tap.arrive(item, told)
+
+
+def _nothing() -> None:
+    """Nobody has to be told."""

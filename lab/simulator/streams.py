@@ -35,7 +35,9 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lab.capture.packets import ACK, RST
 from lab.simulator.pipes import Pipe
+from lab.simulator.tapping import StreamTap
 
 if TYPE_CHECKING:
     from lab.simulator.network import Host
@@ -66,7 +68,10 @@ class End:
     def __init__(self, host: "Host", here: IPv4Address, there: IPv4Address) -> None:
         self._host = host
         self._here, self._there = here, there
-        self._out = Pipe(host.path_to(there.host), self)
+        path = host.path_to(there.host)
+        ends = (here.host, here.port), (there.host, there.port)
+        #: What we send goes through it.
+        self.out = Pipe(path, self, StreamTap(path.tap, *ends) if path.tap else None)
         self._peer: Any = None  # the other end, from when there is one
         self.protocol: Any = None
         self.connected = self.disconnected = False
@@ -191,7 +196,7 @@ class End:
             del self._buffer[:size]
             self._unread += len(segment)
             self._host.trace("tcp", self._here, self._there, len(segment))
-            self._out.feed(segment, self._peer)
+            self.out.feed(segment, self._peer)
         if self._buffer:
             return
         if self._producer is not None and (not self._streaming or self._paused):
@@ -211,7 +216,7 @@ class End:
         """Our half is closed."""
         self._shut = True
         self._host.trace("fin", self._here, self._there)
-        self._out.end(self._peer)
+        self.out.end(self._peer)
         protocol = self.protocol
         if IHalfCloseableProtocol.providedBy(protocol):
             self._host.call(protocol.writeConnectionLost)
@@ -251,7 +256,8 @@ class End:
             if not data:
                 self._read_end()
                 return
-            self._out.send(self._peer.taken, len(data))
+            self.out.acknowledge(len(data))
+            self.out.send(ACK, self._peer.taken, len(data))
             error = self._host.call(self.protocol.dataReceived, data)
             if error is not None and self.connected:
                 self._lost(error)
@@ -269,7 +275,7 @@ class End:
         if self.connected:
             return False
         if self._host.up and not quiet and self._peer is not None:
-            self._out.send(self._peer.reset)
+            self.out.send(RST, self._peer.reset)
         return True
 
     # How it ends.
@@ -285,11 +291,11 @@ class End:
             # A kernel that has unread bytes when a socket is closed says RST and not FIN.
             if unread or isinstance(reason, ConnectionAborted):
                 self._host.trace("rst", self._here, self._there)
-                self._out.send(peer.reset)
+                self.out.send(RST, peer.reset)
             elif not self._shut:
                 self._shut = True
                 self._host.trace("fin", self._here, self._there)
-                self._out.end(peer)
+                self.out.end(peer)
         producer, self._producer = self._producer, None
         if producer is not None:
             self._host.call(producer.stopProducing)
@@ -307,7 +313,7 @@ class End:
         self._inbox.clear()
         self._buffer.clear()
         self._host.ends.pop(self, None)
-        self._out.close()
+        self.out.close()
 
     def opened(self, peer: "End", protocol: Any) -> None:
         """The connection is there."""

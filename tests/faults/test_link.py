@@ -75,7 +75,7 @@ class LinkTests(LinkCase):
         """What one fault drops, later ones never see."""
         link = self.make(Fault(Blackhole(), "hole"), Fault(Duplicate(1.0), "twice"))
         self.assertEqual(link.send(b"abc", 0.0), [])
-        self.assertEqual([entry.place.fault for entry in link.touched], ["hole"])
+        self.assertEqual([fault.name for fault, _ in link.touched], ["hole"])
 
     def test_each_copy_is_judged(self) -> None:
         """What one fault makes two of is two for the next."""
@@ -180,7 +180,7 @@ class DecisionTests(LinkCase):
             link.send(b"x" * 100, 0.0)
         self.assertEqual([entry.unit for entry in self.journal.entries], [1, 2])
         self.assertEqual({entry.verdict.kind for entry in self.journal.entries}, {"drop"})
-        self.assertEqual([entry.place.fault for entry in link.touched], ["late", "rate"])
+        self.assertEqual([fault.name for fault, _ in link.touched], ["late", "rate"])
 
     @settings(deadline=None)
     @given(st.integers(0, 10**6))

@@ -495,3 +495,62 @@ class UpdateTests(PipeCase):
         self.assertEqual({entry.place.fault for entry in self.journal.entries}, {"it", "it#2"})
         faults = [Fault(PacketLoss(0.3), "it")]
         self.assertEqual(run(StreamLink(faults, Replay.of(self.journal), HERE)), found)
+
+
+class Watcher:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[object, ...]] = []
+
+    def judged(self, fault: Fault, told: str, start: int, size: int) -> None:
+        """A fault has done something."""
+        self.seen.append((fault.name, told, start, size))
+
+    def ended(self, told: str) -> None:
+        """A fault has ended it."""
+        self.seen.append((told,))
+
+
+class WatchTests(SynchronousTestCase):
+    """What a capture is told."""
+
+    def watch(self, *faults: Fault) -> Watcher:
+        """What is told of two chunks."""
+        watcher = Watcher()
+        link = StreamLink(faults, Dice(7), HERE, watch=watcher)
+        link.feed(b"abcd", 0.0)
+        link.feed(b"efghij", 1.0)
+        link.end(2.0)
+        while (due := link.deadline()) is not None:
+            link.tick(due)
+        return watcher
+
+    def test_judged(self) -> None:
+        """Each verdict, with the place of its bytes; a loss judges them again."""
+        found = self.watch(Fault(Loss(every=2), "loss")).seen
+        expected = [
+            ("loss", "", 0, 4),
+            ("loss", "dropped by loss, every=2", 4, 6),
+            ("loss", "", 4, 6),
+        ]
+        self.assertEqual(found, expected)
+
+    def test_unjudged(self) -> None:
+        """What faults do without deciding: let pass, hold back, drop, end."""
+        found = self.watch(Fault(Bandwidth(1e9), "fast"), Fault(LimitData(7), "limit")).seen
+        expected = [
+            ("fast", "held back by fast, rate=1000000", 0, 4),
+            ("fast", "held back by fast, rate=1000000", 4, 6),
+            ("ended by limit, bytes=7",),
+            ("limit", "dropped by limit, bytes=7", 4, 6),
+        ]
+        self.assertEqual(found, expected)
+        found = self.watch(Fault(Partition(), "cut", duration=0.5)).seen
+        self.assertEqual(found, [("cut", "held back by cut", 0, 4)])
+        self.assertEqual(self.watch(Fault(Bandwidth(100.0, burst=1000.0), "rate")).seen, [])
+
+    def test_ended_by_time(self) -> None:
+        """A stage that ends the connection when time has come says so."""
+        found = self.watch(Fault(ResetPeer(0.5), "reset")).seen
+        self.assertEqual(found[-1], ("ended by reset, timeout=500",))

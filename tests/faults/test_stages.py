@@ -393,6 +393,22 @@ class LossTests(SynchronousTestCase):
         self.assertEqual(sizes(found), [(1.6, SEGMENT), (1.6, SEGMENT), (1.6, 0)])
         self.assertEqual((found[-1][1], stage.size, stage.deadline()), (END, 0, None))
 
+    def test_positions(self) -> None:
+        """What judges chunks knows where in the stream they begin, and the stage which are lost."""
+        for fault in (Latency(0.5), Slicer(2, 0)):
+            stage = begin(fault)
+            stage.take(b"abcd", 0.0)
+            stage.spare(b"ef", 0.0)
+            stage.spare(END, 0.0)
+            self.assertEqual(stage.position, 6)
+        stage = begin(Loss(1.0))
+        stage.spare(b"abcd", 0.0)
+        stage.take(b"ef", 0.0)
+        stage.take(b"gh", 0.1)
+        self.assertEqual(stage.position, 6)
+        stage.tick(0.2)
+        self.assertEqual(stage.position, 4)
+
     def test_waits_double(self) -> None:
         """0.2, 0.4, 0.8 s, and so on, up to 120 s."""
         stage = begin(Loss(1.0))

@@ -14,6 +14,8 @@ from lab.faults.datagrams import Blackhole, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.journal import Replay
 from lab.simulator.network import FREE_PORTS, Network, SimulationFailed, simulate
+from tests.capture.blocks import packets
+from tests.helpers import folder
 from tests.simulator.test_datagrams import Notes
 from tests.simulator.test_parity import Connecting, Side
 
@@ -354,3 +356,40 @@ class DeterminismTests(SynchronousTestCase):
             outputs.append(done.stdout.split())
         self.assertEqual(outputs[0], outputs[1])
         self.assertEqual(len(set(outputs[0])), 100)
+
+
+class CaptureTests(SynchronousTestCase):
+    """What goes to a capture; `test_tapping` looks at the packets."""
+
+    def test_all_kinds(self) -> None:
+        """TCP that is answered and refused, UDP that is heard and not, and an address of nobody."""
+        file = folder(self) / "run.pcapng"
+        with simulate(7, capture=file) as net:
+            a, b = net.host("a"), net.host("b")
+            b.reactor.listenUDP(7, Notes())
+            for where, port in (("b", 80), ("10.9.9.9", 80)):
+                a.reactor.connectTCP(where, port, Connecting(Side("client")))
+            notes = Notes()
+            a.reactor.listenUDP(0, notes)
+            for port in (7, 9):
+                notes.transport.write(b"hello", (b.address, port))  # type: ignore[union-attr]
+            net.run(60)
+        found = packets(file.read_bytes())
+        self.assertEqual(len([one for one in found if one.data[23] == 6]), 5)
+        self.assertEqual(len([one for one in found if one.data[23] == 17]), 4)
+        self.assertEqual(len([one for one in found if one.data[23] == 1]), 2)
+
+    def test_hold(self) -> None:
+        """What is held arrives when it is released."""
+        net = Network(7)
+        a, b = net.host("a"), net.host("b")
+        here, there = Notes(), Notes()
+        a.reactor.listenUDP(0, here)
+        b.reactor.listenUDP(7, there)
+        net.hold(a, "b")
+        here.transport.write(b"hello", (b.address, 7))  # type: ignore[union-attr]
+        net.run(5)
+        self.assertEqual(there.seen, ["started"])
+        net.release("a", b)
+        net.run(5)
+        self.assertEqual(len(there.seen), 2)

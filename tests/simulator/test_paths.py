@@ -2,6 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.capture.recorder import Capture
 from lab.faults.datagrams import Blackhole, Corrupt, Latency, Reorder
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
@@ -9,6 +10,8 @@ from lab.faults.link import PATIENCE
 from lab.faults.streams import SlowClose
 from lab.simulator.kernel import Kernel
 from lab.simulator.paths import LATENCY, Path
+from lab.simulator.tapping import Tap
+from tests.capture.blocks import packets
 
 
 class PathTests(SynchronousTestCase):
@@ -109,3 +112,42 @@ class PathTests(SynchronousTestCase):
         self.path.send(b"three", self.note)
         expected = [(5.0 + LATENCY, what) for what in ("one", "two", b"three")]
         self.assertEqual(self.run_all(), expected)
+
+    def test_hold(self) -> None:
+        """While it is held, datagrams wait, too, and all go on in order."""
+        self.path.cut = self.path.keeps = True
+        self.path.send(b"one", self.note)
+        self.path.control(self.note, "two")
+        self.assertEqual(self.run_all(), [])
+        self.path.heal()
+        self.assertEqual(self.run_all(), [(LATENCY, b"one"), (LATENCY, "two")])
+        self.assertFalse(self.path.keeps)
+
+    def test_tap(self) -> None:
+        """A capture sees what leaves, what is done to it, and what arrives of control."""
+        file = bytearray()
+        self.path.tap = Tap(Capture(file.extend, ""), self.kernel, "a", "b")
+        self.path.send(b"", self.note, b"1")
+        self.path.control(self.note, "two", packet=b"2")
+        self.path.control(self.note, "unseen")
+        self.path.set([Fault(Latency(0.5), "late")])
+        self.path.send(b"", lambda copy, told: self.note(told), b"3")
+        self.path.cut = True
+        self.path.control(self.note, "three", packet=b"4")
+        self.path.send(b"", self.note, b"5")
+        self.path.heal()
+        self.path.cut = self.path.keeps = True
+        self.path.send(b"", lambda copy, told: self.note("held"), b"6")
+        self.path.heal()
+        self.run_all()
+        found = [(one.data, one.side, one.comment) for one in packets(bytes(file))]
+        late, cut = "delayed 500 ms by late, latency=500", "dropped by partition"
+        expected = [
+            (b"1", 0, ""), (b"2", 0, ""), (b"3", 0, late), (b"4", 0, cut), (b"5", 0, cut),
+            (b"4", 0, ""), (b"6", 0, "held back by hold"), (b"6", 0, late),
+            (b"2", 1, ""), (b"4", 1, ""),
+        ]  # fmt: skip
+        self.assertEqual(found, expected)
+        self.assertEqual(
+            [what for _, what in self.seen], [b"", "two", "unseen", late, "three", "held"]
+        )

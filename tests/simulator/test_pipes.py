@@ -5,6 +5,8 @@ from typing import Any
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.capture.packets import ACK, FIN, PSH, RST, SYN
+from lab.capture.recorder import Capture
 from lab.faults.datagrams import Bandwidth, Blackhole, Duplicate, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
@@ -13,6 +15,9 @@ from lab.simulator.kernel import Kernel
 from lab.simulator.network import Network
 from lab.simulator.paths import LATENCY, Path
 from lab.simulator.pipes import Pipe
+from lab.simulator.tapping import StreamTap, Tap
+from tests.capture.blocks import packets
+from tests.capture.test_flows import fields
 from tests.simulator.test_parity import Connecting, Numbers, Side
 
 
@@ -22,6 +27,7 @@ class End:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.seen: list[tuple[float, Any]] = []
+        self.out: Any = None
 
     def note(self, what: Any) -> None:
         """It happened."""
@@ -58,7 +64,7 @@ class PipeTests(SynchronousTestCase):
     def test_nothing_wrong(self) -> None:
         """Bytes, their end, and what TCP says come after the usual time, in order."""
         pipe = self.make()
-        pipe.send(self.there.note, "hello")
+        pipe.send(0, self.there.note, "hello")
         pipe.feed(b"abc", self.there)
         pipe.end(self.there)
         self.kernel.run(1)
@@ -85,7 +91,7 @@ class PipeTests(SynchronousTestCase):
         pipe = self.make(Latency(1.0), Bandwidth(1000.0))
         pipe.feed(b"x" * 50, self.there)
         self.kernel.run(1.05)
-        pipe.send(self.there.note, "word")
+        pipe.send(0, self.there.note, "word")
         self.path.set([])
         pipe.feed(b"y", self.there)
         self.kernel.run(9)
@@ -118,7 +124,7 @@ class PipeTests(SynchronousTestCase):
             pipe = self.make(*faults)
             self.path.cut = True
             pipe.feed(b"abc", self.there)
-            pipe.send(self.there.note, "word")
+            pipe.send(0, self.there.note, "word")
             pipe.end(self.there)
             self.kernel.run(5)
             self.assertEqual(self.there.seen, [])
@@ -200,3 +206,71 @@ class ConnectionTests(SynchronousTestCase):
         side = self.transfer(LimitData(1000))
         self.assertEqual(len(side.seen[1]), 1000)
         self.assertEqual(side.seen[2], "ConnectionDone")
+
+
+class TappedTests(SynchronousTestCase):
+    """What a capture sees of two pipes, one for each direction."""
+
+    def make(self, *faults: Any, back: bool = True) -> None:
+        """Two ends with a pipe each; the faults are on the first one's way."""
+        self.kernel, self.file = Kernel(), bytearray()
+        capture = Capture(self.file.extend, "")
+        self.ends = End(self.kernel), End(self.kernel)
+        addresses = ("10.0.0.2", 1), ("10.0.0.3", 2)
+        for here, there, names in ((0, 1, "ab"), (1, 0, "ba")):
+            path = Path(">".join(names), self.kernel, Dice(7), Journal())
+            path.set([Fault(one, f"f{n}") for n, one in enumerate(faults) if names == "ab"])
+            tap = Tap(capture, self.kernel, *names)
+            seen = StreamTap(tap, addresses[here], addresses[there]) if back or not here else None
+            self.ends[here].out = Pipe(path, self.ends[here], seen)
+        self.paths = self.ends[0].out._path, self.ends[1].out._path
+
+    def seen(self) -> list[tuple[int, int, int, int, bytes, str]]:
+        """Interface, numbers, flags, data and comment of all packets."""
+        return [(one.side, *fields(one.data), one.comment) for one in packets(bytes(self.file))]
+
+    def test_a_life(self) -> None:
+        """What is said, bytes, the end; TCP acknowledges an end by itself."""
+        self.make()
+        a, b = self.ends
+        a.out.send(SYN, a.note, "syn")
+        a.out.acknowledge(1)
+        b.out.acknowledge(1)
+        a.out.feed(b"abc", b)
+        a.out.end(b)
+        self.kernel.run(1)
+        expected = [
+            (0, 0, 0, SYN, b"", ""),
+            (0, 1, 1, ACK | PSH, b"abc", ""),
+            (0, 4, 1, ACK | FIN, b"", ""),
+            (1, 0, 0, SYN, b"", ""),
+            (1, 1, 0, PSH, b"abc", ""),
+            (1, 4, 0, FIN, b"", ""),
+            (1, 0, 2, ACK, b"", ""),
+            (0, 0, 2, ACK, b"", ""),
+        ]
+        self.assertEqual(self.seen(), expected)
+
+    def test_ended_by_a_fault(self) -> None:
+        """Both sides see FIN, or RST, with the fault that has sent it."""
+        for fault, flag in ((LimitData(2), FIN), (ResetPeer(0.5), RST)):
+            for back in (True, False):
+                self.make(fault, back=back)
+                self.ends[0].out.feed(b"abc", self.ends[1])
+                self.kernel.run(1)
+                ends = [row for row in self.seen() if row[3] & flag]
+                self.assertEqual([row[0] for row in ends], [1, 0] if back else [1])
+                self.assertTrue(all(row[5].startswith("ended by f0") for row in ends))
+
+    def test_cut(self) -> None:
+        """What is sent into a cut is seen, and seen again when it is mended."""
+        self.make()
+        a, b = self.ends
+        self.paths[0].cut = True
+        a.out.feed(b"abc", b)
+        self.paths[0].heal()
+        self.kernel.run(1)
+        self.assertEqual(
+            [(row[0], row[4], row[5]) for row in self.seen()],
+            [(0, b"abc", "dropped by partition"), (0, b"abc", ""), (1, b"abc", "")],
+        )

@@ -1,0 +1,1 @@
+"""Captures for Wireshark: pcapng files with headers that are made up. Loads no Twisted."""

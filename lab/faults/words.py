@@ -1,0 +1,60 @@
+"""What faults have done, in words: for the comments of captures and for people."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import fields
+
+from lab.faults.fault import Fault
+from lab.faults.schema import DATAGRAMS, STREAMS, to_json
+from lab.faults.verdicts import Verdict
+
+#: A fault, and what it decided.
+Touch = tuple[Fault, Verdict]
+
+_DONE = {
+    "corrupt": "corrupted",
+    "delay": "delayed",
+    "drop": "dropped",
+    "duplicate": "duplicated",
+    "hold": "held back",
+}
+_KINDS = STREAMS | DATAGRAMS
+# The field's short word.
+_SHORT = {"probability": "p"}
+
+
+def told(fault: Fault, verdict: Verdict) -> str:
+    """
+    What a fault did to a unit, with its settings and the draw that decided.
+
+    >>> from lab.faults.datagrams import Loss
+    >>> told(Fault(Loss(0.3), "loss"), Verdict((), draw=0.1131))
+    'dropped by loss, p=0.3, draw 0.113'
+    """
+    done = _DONE.get(verdict.kind, verdict.kind)
+    if verdict.kind == "delay":
+        done += f" {verdict.delays[0] * 1000:.6g} ms"
+    draw = f", draw {verdict.draw:.3f}" if verdict.draw is not None else ""
+    return done_by(fault, done) + draw
+
+
+def all_told(touches: Sequence[Touch]) -> str:
+    """What several faults did, one after the other."""
+    return "; ".join(told(fault, verdict) for fault, verdict in touches)
+
+
+def done_by(fault: Fault, done: str) -> str:
+    """What a fault that decides nothing by itself did, with its settings."""
+    return ", ".join([f"{done} by {fault.name}", *_settings(fault)])
+
+
+def _settings(fault: Fault) -> list[str]:
+    """The attributes that are not as usual, in the units of JSON."""
+    kind: Any = type(fault.settings)
+    usual = {one.name: one.default for one in fields(kind)}
+    return [
+        f"{_SHORT.get(name, name)}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in to_json(fault, _KINDS)["attributes"].items()
+        if getattr(fault.settings, name) != usual[name]
+    ]

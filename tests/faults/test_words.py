@@ -1,0 +1,41 @@
+"""What faults have done, in words."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.faults.datagrams import Corrupt, Duplicate, Latency, Loss, Reorder
+from lab.faults.fault import Fault
+from lab.faults.streams import LimitData
+from lab.faults.verdicts import DROP, Verdict
+from lab.faults.words import all_told, done_by, told
+
+
+class WordsTests(SynchronousTestCase):
+    """One line each."""
+
+    def test_each_kind(self) -> None:
+        """What was done, by whom, with which settings, and the draw."""
+        cases = [
+            (Loss(0.3), Verdict((), draw=0.1131), "dropped by x, p=0.3, draw 0.113"),
+            (Loss(every=3), DROP, "dropped by x, every=3"),
+            (Latency(0.02, 0.005), Verdict((0.0213,), draw=0.26),
+             "delayed 21.3 ms by x, latency=20, jitter=5, draw 0.260"),
+            (Duplicate(0.5), Verdict((0.0, 0.0)), "duplicated by x, p=0.5"),
+            (Corrupt(0.25, bits=2), Verdict(flips=(1, 2)), "corrupted by x, p=0.25, bits=2"),
+            (Reorder(0.25, 5), Verdict(held=5), "held back by x, p=0.25, displacement=5"),
+        ]  # fmt: skip
+        for settings, verdict, expected in cases:
+            self.assertEqual(told(Fault(settings, "x"), verdict), expected)
+
+    def test_several(self) -> None:
+        """In their order."""
+        touches = [
+            (Fault(Latency(0.02), "far"), Verdict((0.02,))),
+            (Fault(Loss(0.3), "loss"), DROP),
+        ]
+        expected = "delayed 20 ms by far, latency=20; dropped by loss, p=0.3"
+        self.assertEqual((all_told(touches), all_told([])), (expected, ""))
+
+    def test_without_verdict(self) -> None:
+        """What a fault of streams has done."""
+        found = done_by(Fault(LimitData(10), "limit"), "ended")
+        self.assertEqual(found, "ended by limit, bytes=10")
