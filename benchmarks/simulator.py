@@ -7,6 +7,7 @@ in turn, the same clients on Twisted's own `task.Clock`, without any network: me
 over by `callLater`. It keeps no trace, and models nothing.
 """
 
+import asyncio
 import resource
 import statistics
 import sys
@@ -19,7 +20,14 @@ from twisted.internet.task import Clock
 
 from lab.simulator import simulate
 
+try:
+    from simloop import SimLoop
+except ImportError:
+    SimLoop = None
+
 CLIENTS = 100
+#: What each way takes, in seconds, as in our simulator.
+LATENCY = 0.001
 
 
 class Server(DatagramProtocol):
@@ -101,6 +109,66 @@ def on_clock(seconds: float) -> tuple[int, int]:
     return events, sum(client.answers for client, _, _ in clients)
 
 
+class AsyncServer(asyncio.DatagramProtocol):
+    """Sends back what it gets, on asyncio."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+        """Keep it."""
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Send it back."""
+        self.transport.sendto(data, addr)
+
+
+class AsyncClient(AsyncServer):
+    """Sends a message a second, on asyncio."""
+
+    answers = events = 0
+
+    def __init__(self, peer: tuple[str, int]) -> None:
+        self._peer = peer
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        self._send()
+
+    def _send(self) -> None:
+        """Send one, and come again."""
+        self.events += 1
+        self.transport.sendto(b"hello", self._peer)
+        asyncio.get_running_loop().call_later(1, self._send)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """It came back."""
+        self.answers += 1
+
+
+def in_simloop(seconds: float) -> tuple[int, int]:
+    """Run it in simloop; returns events and answers: a timer and two arrivals for each message."""
+    loop, clients = SimLoop(seed=7), []
+
+    async def begin(protocol: asyncio.DatagramProtocol, port: int) -> None:
+        """Open a port on a host."""
+        running = asyncio.get_running_loop()
+        await running.create_datagram_endpoint(lambda: protocol, local_addr=("0.0.0.0", port))
+
+    async def scenario() -> None:
+        """A server, clients, and time."""
+        loop.net.set_defaults(latency=(LATENCY, LATENCY))
+        await loop.net.host("server").create_task(begin(AsyncServer(), 5000))
+        for number in range(CLIENTS):
+            clients.append(AsyncClient(("server", 5000)))
+            await loop.net.host(f"client-{number}").create_task(begin(clients[-1], 5000))
+        await asyncio.sleep(seconds)
+
+    loop.run_until_complete(scenario())
+    loop.close()
+    answers = sum(client.answers for client in clients)
+    return sum(client.events for client in clients) + 2 * answers, answers
+
+
 def measure(run: Callable[[float], tuple[int, int]], seconds: float) -> float:
     """Events per second of CPU time."""
     before = time.process_time()
@@ -115,16 +183,22 @@ def measure(run: Callable[[float], tuple[int, int]], seconds: float) -> float:
 @click.option("--seconds", type=click.FloatRange(10), default=3600.0, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
 def main(seconds: float, rounds: int) -> None:
-    """Measure events per second of CPU time, in the simulator and on Twisted's Clock."""
-    rates: dict[str, list[float]] = {"simulator": [], "task.Clock": []}
+    """Measure events per second of CPU time, in the simulator and beside it."""
+    # The others are slower, and need less time to be measured.
+    less = max(10.0, seconds / 10)
+    runs = {"simulator": (in_simulator, seconds), "task.Clock": (on_clock, less)}
+    if SimLoop is not None:
+        runs["simloop"] = in_simloop, less
+    rates: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
-        rates["simulator"].append(measure(in_simulator, seconds))
-        # The Clock sorts all its calls each time: a tenth of the time is enough of it.
-        rates["task.Clock"].append(measure(on_clock, max(10.0, seconds / 10)))
+        for name, (run, time_) in runs.items():
+            rates[name].append(measure(run, time_))
+    ours = rates["simulator"]
     for name, found in rates.items():
-        click.echo(f"{name:12} {statistics.median(found):12,.0f} events/s")
-    ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
-    click.echo(f"{'ratio':12} {statistics.median(ratios):12.2f}")
+        ratio = statistics.median(a / b for a, b in zip(ours, found, strict=True))
+        click.echo(f"{name:12} {statistics.median(found):12,.0f} events/s; ours are {ratio:.2f} x as many")
+    if SimLoop is None:
+        click.echo("simloop      is not there: pip install simloop, with Python 3.12 or later")
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     version = sys.version.split()[0]
     click.echo(f"{size:,} KiB of memory at most; {rounds} rounds, Python {version}")
