@@ -196,7 +196,9 @@ def main(seconds: float, rounds: int) -> None:
     ours = rates["simulator"]
     for name, found in rates.items():
         ratio = statistics.median(a / b for a, b in zip(ours, found, strict=True))
-        click.echo(f"{name:12} {statistics.median(found):12,.0f} events/s; ours are {ratio:.2f} x as many")
+        click.echo(
+            f"{name:12} {statistics.median(found):12,.0f} events/s; ours are {ratio:.2f} x as many"
+        )
     if SimLoop is None:
         click.echo("simloop      is not there: pip install simloop, with Python 3.12 or later")
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -29,12 +29,15 @@ from lab.simulator.fence import fence
 from lab.simulator.kernel import Kernel
 from lab.simulator.paths import LATENCY, Path
 from lab.simulator.reactor import Call, HostReactor
+from lab.simulator.reports import report
 from lab.simulator.tapping import Tap
 
 #: Ports that are given to who asks for any.
 FREE_PORTS = 49152
 # Lines of the trace that are hashed together, which takes less time.
 _TRACE = 1000
+# And how many are kept behind that, for reports.
+_KEPT = 100
 
 
 class SimulationFailed(LabError):
@@ -89,6 +92,7 @@ class Host:
 
     def crash(self) -> None:
         """Stop at once: nothing is sent, nobody is told, and only the disk is left."""
+        self.trace("crash", self.name)
         self.up = False
         for call in list(self.calls):
             call.cancel()
@@ -240,7 +244,8 @@ class Network:
         self._paths: dict[tuple[str, str], Path] = {}
         self.checks = Checks()
         self._hash = hashlib.blake2b(digest_size=16)
-        self._trace: list[tuple[object, ...]] = []
+        self._trace: list[tuple[Any, ...]] = []
+        self._before: list[tuple[Any, ...]] = []
 
     @property
     def now(self) -> float:
@@ -279,14 +284,17 @@ class Network:
 
     def partition(self, a: str | Host, b: str | Host) -> None:
         """Cut the way from a to b: datagrams are lost, and what TCP sends waits."""
+        self.trace("partition", _name(a), _name(b))
         self.path(_name(a), _name(b)).cut = True
 
     def heal(self, a: str | Host, b: str | Host) -> None:
         """Mend the way from a to b."""
+        self.trace("heal", _name(a), _name(b))
         self.path(_name(a), _name(b)).heal()
 
     def hold(self, a: str | Host, b: str | Host) -> None:
         """Hold back all that is sent from a to b, datagrams too, until `release`."""
+        self.trace("hold", _name(a), _name(b))
         path = self.path(_name(a), _name(b))
         path.cut = path.keeps = True
 
@@ -359,9 +367,7 @@ class Network:
         while not results and self.kernel.next() <= end and self.kernel.next() < math.inf:
             self.kernel.step()
         if not results:
-            raise SimulationFailed(
-                f"seed {self.seed}: no result at {self.now:g} s; {self._waiting()}"
-            )
+            raise SimulationFailed(f"seed {self.seed}: no result at {self.now:g} s")
         self.check()
         if isinstance(results[0], Failure):
             results[0].raiseException()
@@ -373,9 +379,14 @@ class Network:
         if len(self._trace) >= _TRACE:
             self.digest()
 
+    def last(self, number: int) -> list[tuple[Any, ...]]:
+        """The last events of the trace: times, and what."""
+        return [*self._before, *self._trace][-number:]
+
     def digest(self) -> str:
         """A hash of all that has been sent so far, and when: equal for equal runs."""
         self._hash.update("".join(map(repr, self._trace)).encode())
+        self._before = [*self._before, *self._trace][-_KEPT:]
         self._trace.clear()
         return self._hash.copy().hexdigest()
 
@@ -389,10 +400,18 @@ class Network:
         if self.failures:
             raise SimulationFailed(f"seed {self.seed}, {self.now:g} s: {self.failures[0]}")
 
-    def _waiting(self) -> str:
-        """What each host waits for."""
-        rows = [f"{host.name} has {len(host.calls)} timers" for host in self.hosts.values()]
-        return ", ".join(rows) or "there are no hosts"
+    def finish(self) -> None:
+        """
+        The run is over: look once more.
+
+        Raises:
+            SimulationFailed: Something went wrong, or what should have held has not.
+        """
+        gc.collect()  # a Deferred tells when it is gone
+        self.check()
+        wrong = self.checks.end()
+        if wrong:
+            raise SimulationFailed(f"seed {self.seed}, {self.now:g} s: {wrong}")
 
 
 @contextmanager
@@ -409,6 +428,9 @@ def simulate(
         seed: All that is drawn follows from it.
         decisions: Where the verdicts of faults come from, for a replay.
         capture: A file that gets what crosses the ways between hosts, in pcapng, for Wireshark.
+
+    An exception that leaves the ``with`` gets a note: the seed, the command that runs it again, the
+    last events, and what each host was waiting for.
 
     Raises:
         SimulationFailed: At the end, if code on a host raised, a Deferred failed and nobody
@@ -431,13 +453,13 @@ def simulate(
         observer: Any = observe
         globalLogPublisher.addObserver(observer)
         stack.callback(globalLogPublisher.removeObserver, observer)
-        with fence():
-            yield net
-        gc.collect()  # a Deferred tells when it is gone
-        net.check()
-        wrong = net.checks.end()
-        if wrong:
-            raise SimulationFailed(f"seed {seed}, {net.now:g} s: {wrong}")
+        try:
+            with fence():
+                yield net
+            net.finish()
+        except Exception as error:
+            error.add_note(report(net))
+            raise
 
 
 def _name(host: str | Host) -> str:

@@ -51,6 +51,12 @@ class Call:
         self.called = self.cancelled = False
         self._schedule(delay)
 
+    @property
+    def name(self) -> str:
+        """What is called, in words."""
+        function = self._call[0]
+        return str(getattr(function, "__qualname__", type(function).__qualname__))
+
     def getTime(self) -> float:
         """When it comes, in seconds."""
         when: float = self._event[0]

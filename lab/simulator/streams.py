@@ -82,6 +82,14 @@ class End:
         self._shutting = self._shut = False
         host.ends[self] = None
 
+    def __str__(self) -> str:
+        """For reports: which connection it is, and what has not gone."""
+        state = "connected" if self.connected else "connecting"
+        ends = f"{self._here.host}:{self._here.port} > {self._there.host}:{self._there.port}"
+        return (
+            f"TCP {ends} {state}, {len(self._buffer):,} bytes to send, {self._unread:,} under way"
+        )
+
     # What protocols use.
 
     def write(self, data: bytes) -> None:

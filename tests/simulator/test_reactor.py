@@ -55,6 +55,12 @@ class TimeTests(ReactorCase):
         self.assertFalse(call.active())
         self.assertEqual((self.reactor.seconds(), self.reactor.getDelayedCalls()), (5.0, []))
 
+    def test_names(self) -> None:
+        """What is called, in words: a function's name, or its class."""
+        calls = [self.reactor.callLater(1, what) for what in (self.note, print, LoopingCall(print))]
+        names = [call.name for call in calls]
+        self.assertEqual(names, ["ReactorCase.note", "print", "LoopingCall"])
+
     def test_cancel(self) -> None:
         """A call that is cancelled does not come; it can't be cancelled again."""
         call = self.reactor.callLater(1, self.note)

@@ -53,6 +53,16 @@ class TransportTests(StreamCase):
         self.assertEqual((transport.getTcpNoDelay(), transport.getTcpKeepAlive()), (True, False))
         self.assertIsNone(transport.readConnectionLost(None))
 
+    def test_in_words(self) -> None:
+        """For reports: ends, state, and what has not gone."""
+        self.client.transport.write(b"abc")
+        ends = f"TCP {self.here.address}:49152 > {self.there.address}:80"
+        expected = f"{ends} connected, 3 bytes to send, 0 under way"
+        self.assertEqual(str(self.client.transport), expected)
+        self.net.run(0.0)
+        expected = f"{ends} connected, 0 bytes to send, 3 under way"
+        self.assertEqual(str(self.client.transport), expected)
+
     def test_made_raises(self) -> None:
         """A protocol that raises when it is connected loses its connection."""
         raises = Side({"made": lambda side: 1 / 0})
