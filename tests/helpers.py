@@ -1,8 +1,10 @@
 """What several tests need."""
 
+import sys
 import tempfile
 from pathlib import Path
 
+import twisted.internet
 from twisted.trial.unittest import SynchronousTestCase
 
 
@@ -11,3 +13,23 @@ def folder(test: SynchronousTestCase) -> Path:
     made = tempfile.TemporaryDirectory()
     test.addCleanup(made.cleanup)
     return Path(made.name)
+
+
+def without_reactor(test: SynchronousTestCase) -> None:
+    """Let the test find no global reactor; after it the one before is there again."""
+    name = "twisted.internet.reactor"
+    before = sys.modules.pop(name, None)
+    attribute = getattr(twisted.internet, "reactor", None)
+    if attribute is not None:
+        del twisted.internet.reactor
+
+    def restore() -> None:
+        """Put it back."""
+        sys.modules.pop(name, None)
+        vars(twisted.internet).pop("reactor", None)
+        if before is not None:
+            sys.modules[name] = before
+        if attribute is not None:
+            twisted.internet.reactor = attribute
+
+    test.addCleanup(restore)

@@ -79,7 +79,7 @@ class Server(End):
         if self.disconnected:
             self.out.send(RST, client.reset)
             return
-        protocol = self._port.factory.buildProtocol(client.getHost())
+        protocol = self._host.within(self._port.factory.buildProtocol, client.getHost())
         self._peer = client
         if protocol is None:
             self.connected = True
@@ -121,6 +121,24 @@ class Connector(BaseConnector):
         if address is None:
             return _Nowhere(self._host, self, self._name)
         return Client(self._host, self, IPv4Address("TCP", address, self._port))
+
+    # Its factory's code is code of the host, whoever calls.
+
+    def connect(self) -> None:
+        """Begin, and tell the factory."""
+        self._host.within(super().connect)
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """The factory's protocol for a connection."""
+        return self._host.within(super().buildProtocol, addr)
+
+    def connectionFailed(self, reason: Failure) -> None:
+        """Tell the factory."""
+        self._host.within(super().connectionFailed, reason)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell the factory."""
+        self._host.within(super().connectionLost, reason)
 
     def getDestination(self) -> IPv4Address:
         """Where it connects to."""
@@ -170,13 +188,13 @@ class Port:
             raise CannotListenError(self._interface, port, OSError(98, "Address already in use"))
         self._port = port
         ports[port] = self
-        self.factory.doStart()
+        self._host.within(self.factory.doStart)
 
     def stopListening(self) -> Deferred[None]:
         """Close the port; its connections stay."""
         if self._host.tcp.get(self._port) is self:
             del self._host.tcp[self._port]
-            self.factory.doStop()
+            self._host.within(self.factory.doStop)
         return succeed(None)
 
     loseConnection = stopListening

@@ -56,13 +56,13 @@ class Port:
             raise CannotListenError(self._interface, port, OSError(98, "Address already in use"))
         self._port = port
         ports[port] = self
-        self._protocol.makeConnection(self)
+        self._host.within(self._protocol.makeConnection, self)
 
     def stopListening(self) -> Deferred[None]:
         """Close the port."""
         if self._host.udp.get(self._port) is self:
             del self._host.udp[self._port]
-            self._protocol.doStop()
+            self._host.within(self._protocol.doStop)
         return succeed(None)
 
     def loseConnection(self) -> None:

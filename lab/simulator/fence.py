@@ -5,13 +5,26 @@ A protocol that reaches for the global reactor would wait for ever in a simulati
 things in the middle of it.
 """
 
+import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+import twisted
+
+import lab
 from lab.errors import LabError
+
+# Where libraries are; frozen modules are Python's.
+_LIBRARIES = (
+    "<frozen ",
+    *(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    *(f"{folder}/" for package in (twisted, lab) for folder in package.__path__),
+)
 
 #: What nobody may ask of the real reactor meanwhile.
 FENCED = (
@@ -33,6 +46,24 @@ class EscapeError(LabError):
     """Code under simulation wanted something that is not simulated."""
 
 
+class Simulated:
+    """The base of a global reactor that is simulated itself: the fence lets it be."""
+
+
+@cache
+def is_library(file: str) -> bool:
+    """Whether a file is Python's, Twisted's, ours or another installed package's."""
+    return file.startswith(_LIBRARIES)
+
+
+def place() -> str:
+    """The file and the line of the nearest caller that is in no library."""
+    frame = inspect.currentframe()
+    while frame is not None and is_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "a library"
+
+
 @contextmanager
 def fence() -> Iterator[None]:
     """
@@ -42,7 +73,8 @@ def fence() -> Iterator[None]:
         EscapeError: In the code that calls; the text names the file and the line.
     """
     real: Any = sys.modules.get("twisted.internet.reactor")
-    names = [name for name in FENCED if hasattr(real, name)]
+    fenced = () if isinstance(real, Simulated) else FENCED
+    names = [name for name in fenced if hasattr(real, name)]
     before = {name: vars(real)[name] for name in names if name in vars(real)}
     for name in names:
         setattr(real, name, _refuse(name))

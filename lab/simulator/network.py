@@ -34,6 +34,8 @@ from lab.simulator.tapping import Tap
 
 #: Ports that are given to who asks for any.
 FREE_PORTS = 49152
+#: The networks that `simulate` has given and that are not over, the innermost last.
+RUNNING: "list[Network]" = []
 # Lines of the trace that are hashed together, which takes less time.
 _TRACE = 1000
 # And how many are kept behind that, for reports.
@@ -88,7 +90,7 @@ class Host:
             What the service returns.
         """
         self._start = service
-        return service(self.reactor, self.disk)
+        return self.within(service, self.reactor, self.disk)
 
     def crash(self) -> None:
         """Stop at once: nothing is sent, nobody is told, and only the disk is left."""
@@ -105,7 +107,7 @@ class Host:
         if self.up:
             self.crash()
         self._begin()
-        return self._start(self.reactor, self.disk) if self._start else None
+        return self.within(self._start, self.reactor, self.disk) if self._start else None
 
     # What the rooms of reactor and transports use.
 
@@ -118,14 +120,35 @@ class Host:
         """
         if not self.up:
             return None
+        net = self._net
+        before, net.current = net.current, self  # as `within`, without another call
         try:
             function(*arguments, **kw)
         except Exception as error:  # noqa: BLE001 - whatever code under simulation raises
-            failure = Failure()
-            self._log.failure("Unhandled Error on {host}", failure, host=self.name)
-            self._net.failures.append(f"{self.name}: {error!r}")
+            self.blame(error)
             return error
+        finally:
+            net.current = before
         return None
+
+    def within(self, function: Callable[..., Any], *arguments: Any, **kw: Any) -> Any:
+        """
+        Call code as that of this host; what it raises is the caller's.
+
+        Returns:
+            What it returns.
+        """
+        net = self._net
+        before, net.current = net.current, self
+        try:
+            return function(*arguments, **kw)
+        finally:
+            net.current = before
+
+    def blame(self, error: Exception) -> None:
+        """Log what code of this host has raised, as Twisted does, and keep it."""
+        self._log.failure("Unhandled Error on {host}", Failure(error), host=self.name)
+        self._net.failures.append(f"{self.name}: {error!r}")
 
     def soon(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call something in the next turn."""
@@ -228,6 +251,7 @@ class Network:
         journal: What faults have decided.
         failures: What went wrong so far.
         checks: What has to hold.
+        current: The host whose code is running; None in the code of the scenario itself.
     """
 
     def __init__(
@@ -243,6 +267,7 @@ class Network:
         self._decisions = decisions or Dice(seed)
         self._paths: dict[tuple[str, str], Path] = {}
         self.checks = Checks()
+        self.current: Host | None = None
         self._hash = hashlib.blake2b(digest_size=16)
         self._trace: list[tuple[Any, ...]] = []
         self._before: list[tuple[Any, ...]] = []
@@ -447,12 +472,15 @@ def simulate(
         def observe(event: LogEvent) -> None:
             """Note failures of Deferreds that nobody handles."""
             failure = event.get("log_failure")
-            if failure is not None and event.get("log_namespace") == "twisted.internet.defer":
+            deferred = event.get("log_namespace") == "twisted.internet.defer"
+            if failure is not None and deferred and RUNNING[-1] is net:
                 net.failures.append(f"unhandled in a Deferred: {failure.value!r}")
 
         observer: Any = observe
         globalLogPublisher.addObserver(observer)
         stack.callback(globalLogPublisher.removeObserver, observer)
+        RUNNING.append(net)
+        stack.callback(RUNNING.remove, net)
         try:
             with fence():
                 yield net

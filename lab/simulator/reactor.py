@@ -125,12 +125,17 @@ class HostReactor:
 
     Args:
         host: The host.
+
+    Attributes:
+        running: Whether `stop` has not been called.
+        stopped: Whether all is done that was to be done at its end.
     """
 
     def __init__(self, host: "Host") -> None:
         self._host = host
         self._triggers: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
         self.running = True
+        self.stopped = False
         self.nameResolver: IHostnameResolver = _Names(host)
 
     # IReactorTime
@@ -155,7 +160,7 @@ class HostReactor:
 
     def callWhenRunning(self, callable: Callable[..., object], *args: Any, **kw: Any) -> None:
         """Call a function now: a host that is up is running."""
-        callable(*args, **kw)
+        self._host.within(callable, *args, **kw)
 
     def callFromThread(self, callable: Callable[..., object], *args: Any, **kw: Any) -> None:
         """Call a function in the next turn."""
@@ -182,7 +187,11 @@ class HostReactor:
         """Call the triggers; those before are waited for."""
         for phase in ("before", "during", "after"):
             for _, _, (function, arguments, keywords) in self._triggers.pop((phase, event), []):
-                await maybeDeferred(function, *arguments, **keywords)
+                try:
+                    await maybeDeferred(self._host.within, function, *arguments, **keywords)
+                except Exception as error:  # noqa: BLE001 - the others have their turn all the same
+                    self._host.blame(error)
+        self.stopped |= event == "shutdown"
 
     def stop(self) -> None:
         """End what runs on this host, as at SIGTERM."""
@@ -262,12 +271,13 @@ class _Names:
     ) -> IHostResolution:
         """Tell the address, if there is such a host."""
         resolution = _Resolution(hostName)
-        resolutionReceiver.resolutionBegan(resolution)
+        within = self._host.within
+        within(resolutionReceiver.resolutionBegan, resolution)
         address = self._host.find(hostName)
         if address:
             kind: Any = transportSemantics
-            resolutionReceiver.addressResolved(IPv4Address(kind, address, portNumber))
-        resolutionReceiver.resolutionComplete()
+            within(resolutionReceiver.addressResolved, IPv4Address(kind, address, portNumber))
+        within(resolutionReceiver.resolutionComplete)
         return resolution
 
 

@@ -1,0 +1,139 @@
+"""``lab simulate``: a script whose global reactor is the simulator's."""
+
+import math
+import shlex
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import click
+
+from lab.commands.running import FAILED, INTERRUPTED, OK
+from lab.commands.types import SECONDS, SEED
+from lab.errors import LabError
+
+
+def perform(script: str, seed: int, limit: float) -> None:
+    """
+    Execute a script in a simulation, and call its function ``scenario`` if it has one.
+
+    Args:
+        script: The file.
+        seed: Of the simulation.
+        limit: So long `reactor.run` takes at most, in seconds, or time passes after ``scenario``.
+
+    Raises:
+        SimulationFailed: Something went wrong that the script has not told of.
+    """
+    from lab.simulator.delegating import install
+    from lab.simulator.network import simulate
+
+    ended: SystemExit | None = None
+    with simulate(seed) as net:
+        reactor = install(net, limit)
+        try:
+            names = execute(script)
+            if callable(names.get("scenario")):
+                reactor.begin()
+                names["scenario"](net)
+                if limit < math.inf:
+                    net.run(limit)
+        except SystemExit as error:
+            if error.code not in (None, OK):
+                raise
+            ended = error
+    if ended is not None:
+        raise ended
+
+
+def execute(script: str) -> dict[str, Any]:
+    """
+    Execute a file as ``__main__``, as Python does.
+
+    Returns:
+        Its names.
+    """
+    module = ModuleType("__main__")
+    module.__file__ = script
+    sys.modules["__main__"] = module
+    sys.path.insert(0, str(Path(script).resolve().parent))
+    exec(compile(Path(script).read_bytes(), script, "exec"), module.__dict__)  # noqa: S102
+    return module.__dict__
+
+
+def interrupt(*_: object) -> None:
+    """
+    End at Ctrl-C.
+
+    A Deferred would keep the `KeyboardInterrupt` to itself, so the clock raises another one.
+    """
+    from lab.simulator.network import RUNNING
+
+    for net in RUNNING:
+        net.kernel.at(net.now, signal.default_int_handler, signal.SIGINT, None)
+    raise KeyboardInterrupt
+
+
+def own_frames(trace: TracebackType | None, script: str) -> TracebackType | None:
+    """The traceback from the first frame of the script on; none if it has no frame there."""
+    while trace is not None and trace.tb_frame.f_code.co_filename != script:
+        trace = trace.tb_next
+    return trace
+
+
+def replay_line(script: str, arguments: tuple[str, ...], seed: int, limit: float | None) -> str:
+    """
+    The command that does the same again.
+
+    >>> replay_line("chat.py", ("a b",), 7, None)
+    "lab simulate --seed 7 chat.py -- 'a b'"
+    """
+    time = ["--for", f"{limit:g}"] if limit is not None else []
+    rest = ["--", *arguments] if arguments else []
+    return shlex.join(["lab", "simulate", "--seed", str(seed), *time, script, *rest])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("script", type=click.Path(exists=True, dir_okay=False))
+@click.argument("arguments", nargs=-1, metavar="[-- ARGUMENT...]")
+@click.option("--seed", type=SEED, default="0", show_default=True, help="All draws follow from it.")
+@click.option("--for", "limit", type=SECONDS, help="Let so much virtual time pass at most.")
+def command(script: str, arguments: tuple[str, ...], *, seed: int, limit: float | None) -> int:
+    """
+    Run the Python file SCRIPT with the simulator in the place of Twisted's reactor.
+
+    SCRIPT calls reactor.run() or task.react(), and finds itself on a host named "main". Or it
+    defines a function scenario(net), which is called with the network. No time passes but the
+    virtual one: reactor.run() returns after reactor.stop(), or when nothing more will happen, or
+    after the time of --for, which otherwise passes after the scenario.
+
+    \b
+    Examples:
+      lab simulate chat.py --seed 7
+      lab simulate server.py --for 1h -- --port 8000
+
+    Exit codes: 0 ok, 1 failed, 2 usage, 130 interrupted; that of SCRIPT if it gives another one.
+    """
+    sys.argv[:] = [script, *arguments]
+    signal.signal(signal.SIGINT, interrupt)
+    again = replay_line(script, arguments, seed, limit)
+    try:
+        perform(script, seed, math.inf if limit is None else limit)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    except SystemExit as error:
+        if error.code not in (None, OK):
+            sys.stderr.write(f"seed {seed} failed; again: {again}\n")
+        raise
+    except LabError as error:
+        sys.stderr.write(f"{error}; again: {again}\n")
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - a script may raise anything
+        traceback.print_exception(error.with_traceback(own_frames(error.__traceback__, script)))
+        sys.stderr.write(f"seed {seed} failed; again: {again}\n")
+        return FAILED
+    return OK
