@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -16,7 +16,7 @@ from lab.commands.types import SECONDS, SEED
 from lab.errors import LabError
 
 
-def perform(script: str, seed: int, limit: float) -> None:
+def perform(script: str, seed: int, limit: float, again: str, capture: Path | None) -> None:
     """
     Execute a script in a simulation, and call its function ``scenario`` if it has one.
 
@@ -24,6 +24,8 @@ def perform(script: str, seed: int, limit: float) -> None:
         script: The file.
         seed: Of the simulation.
         limit: So long `reactor.run` takes at most, in seconds, or time passes after ``scenario``.
+        again: The command that does the same again.
+        capture: A file for a capture.
 
     Raises:
         SimulationFailed: Something went wrong that the script has not told of.
@@ -32,7 +34,8 @@ def perform(script: str, seed: int, limit: float) -> None:
     from lab.simulator.network import simulate
 
     ended: SystemExit | None = None
-    with simulate(seed) as net:
+    with simulate(seed, capture=capture) as net:
+        net.again = again
         reactor = install(net, limit)
         try:
             names = execute(script)
@@ -101,7 +104,20 @@ def replay_line(script: str, arguments: tuple[str, ...], seed: int, limit: float
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENT...]")
 @click.option("--seed", type=SEED, default="0", show_default=True, help="All draws follow from it.")
 @click.option("--for", "limit", type=SECONDS, help="Let so much virtual time pass at most.")
-def command(script: str, arguments: tuple[str, ...], *, seed: int, limit: float | None) -> int:
+@click.option(
+    "--capture",
+    type=click.File("wb", lazy=False),
+    metavar="FILE",
+    help="Write what crosses the links to a pcapng file, for Wireshark.",
+)
+def command(
+    script: str,
+    arguments: tuple[str, ...],
+    *,
+    seed: int,
+    limit: float | None,
+    capture: BinaryIO | None,
+) -> int:
     """
     Run the Python file SCRIPT with the simulator in the place of Twisted's reactor.
 
@@ -112,7 +128,7 @@ def command(script: str, arguments: tuple[str, ...], *, seed: int, limit: float 
 
     \b
     Examples:
-      lab simulate chat.py --seed 7
+      lab simulate chat.py --seed 7 --capture chat.pcapng
       lab simulate server.py --for 1h -- --port 8000
 
     Exit codes: 0 ok, 1 failed, 2 usage, 130 interrupted; that of SCRIPT if it gives another one.
@@ -121,7 +137,8 @@ def command(script: str, arguments: tuple[str, ...], *, seed: int, limit: float 
     signal.signal(signal.SIGINT, interrupt)
     again = replay_line(script, arguments, seed, limit)
     try:
-        perform(script, seed, math.inf if limit is None else limit)
+        file = Path(capture.name) if capture else None
+        perform(script, seed, math.inf if limit is None else limit, again, file)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
@@ -130,10 +147,9 @@ def command(script: str, arguments: tuple[str, ...], *, seed: int, limit: float 
             sys.stderr.write(f"seed {seed} failed; again: {again}\n")
         raise
     except LabError as error:
-        sys.stderr.write(f"{error}; again: {again}\n")
+        sys.stderr.write("\n".join([str(error), *error.__notes__, ""]))
         return FAILED
     except Exception as error:  # noqa: BLE001 - a script may raise anything
         traceback.print_exception(error.with_traceback(own_frames(error.__traceback__, script)))
-        sys.stderr.write(f"seed {seed} failed; again: {again}\n")
         return FAILED
     return OK

@@ -251,6 +251,7 @@ class Network:
         journal: What faults have decided.
         failures: What went wrong so far.
         checks: What has to hold.
+        again: The command that runs it again, for reports; that of this process if it is empty.
         current: The host whose code is running; None in the code of the scenario itself.
     """
 
@@ -267,6 +268,7 @@ class Network:
         self._decisions = decisions or Dice(seed)
         self._paths: dict[tuple[str, str], Path] = {}
         self.checks = Checks()
+        self.again = ""
         self.current: Host | None = None
         self._hash = hashlib.blake2b(digest_size=16)
         self._trace: list[tuple[Any, ...]] = []

@@ -28,7 +28,7 @@ def report(net: "Network") -> str:
     return "\n".join(
         [
             f"simulation with seed {net.seed}, at {net.now:.6f} s; to run it again:",
-            f"  {command(net.seed)}",
+            f"  {net.again or command(net.seed)}",
             "last events:",
             *_indented(_last(net) or ["none"]),
             "waiting:",

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.commands.main import main
 from lab.commands.simulate import interrupt
 from lab.simulator.network import simulate
+from tests.capture.blocks import packets
 from tests.helpers import folder, without_reactor
 
 REACT = """
@@ -106,23 +107,45 @@ class SimulateTests(SynchronousTestCase):
         self.check(self.simulate("raise SystemExit"), 0, "")
 
     def test_failure(self) -> None:
-        """A failure on a host that the script does not tell of is one line."""
+        """A failure on a host that the script does not tell of is one line, and the report."""
         text = REACT.format("reactor.callLater(1, int, 'x'); await task.deferLater(reactor, 2)")
         done = self.simulate(text, "--seed", "3", "--for", "1m")
         error = "ValueError(\"invalid literal for int() with base 10: 'x'\")"
-        again = "again: lab simulate --seed 3 --for 60 SCRIPT"
-        self.check(done, 1, "", f"seed 3, 2 s: main: {error}; {again}\n")
+        report = [
+            f"seed 3, 2 s: main: {error}",
+            "simulation with seed 3, at 2.000000 s; to run it again:",
+            "  lab simulate --seed 3 --for 60 SCRIPT",
+            *("last events:", "  none", "waiting:", "  main (10.0.0.2) waits for nothing", ""),
+        ]
+        self.check(done, 1, "", "\n".join(report))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_exception(self) -> None:
-        """An exception of the script is a traceback of its own frames, and a line."""
+        """An exception of the script is a traceback of its own frames, and the report."""
         done = self.simulate("def scenario(net):\n    1 / 0\n")
         lines = done.stderr.splitlines()
         self.assertEqual(lines[0], "Traceback (most recent call last):")
         self.assertIn('script.py", line 2, in scenario', lines[1])
         self.assertIn("ZeroDivisionError: division by zero", lines)
-        self.assertRegex(lines[-1], "^seed 0 failed; again: lab simulate --seed 0 ")
+        self.assertIn("simulation with seed 0, at 0.000000 s; to run it again:", lines)
         self.assertEqual(done.exit_code, 1)
+
+    def test_capture(self) -> None:
+        """What crosses the links goes to a file; one that can't be written is a wrong use."""
+        file = self.folder / "run.pcapng"
+        text = """
+            from twisted.internet.protocol import DatagramProtocol
+
+            def scenario(net):
+                port = net.host("a").reactor.listenUDP(0, DatagramProtocol())
+                port.write(b"hello", (net.host("b").address, 7))
+                net.run(1)
+        """
+        self.check(self.simulate(text, "--capture", str(file)), 0, "")
+        self.assertEqual(len(packets(file.read_bytes())), 4)
+        without_reactor(self)
+        done = self.simulate(text, "--capture", str(self.folder / "no" / "where"))
+        self.assertEqual((done.exit_code, done.stderr.count("\n")), (2, 1))
 
     def test_syntax_error(self) -> None:
         """A script that is none has no frame."""
