@@ -111,8 +111,7 @@ class _Ends:
         self._version = here.version
         self._addresses = here.packed + there.packed
         kind = b"\x08\x00" if here.version == 4 else b"\x86\xdd"
-        # Locally administered MAC addresses, made of the last bytes of the IP addresses.
-        self._ethernet = b"\2\0" + there.packed[-4:] + b"\2\0" + here.packed[-4:] + kind
+        self._ethernet = _mac(there.packed) + _mac(here.packed) + kind
 
     def pseudo(self, protocol: int, size: int) -> bytes:
         """What a checksum counts besides the packet (RFC 9293, RFC 8200)."""
@@ -126,6 +125,15 @@ class _Ends:
         before = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 0, 0x4000, _HOPS, protocol)
         found = struct.pack("!H", _checksum(before + self._addresses))
         return self._ethernet + before + found + self._addresses + payload
+
+
+def _mac(packed: bytes) -> bytes:
+    """A MAC address: of a group as RFC 1112 and RFC 2464 say, or else a local one."""
+    if len(packed) == 4 and packed[0] >> 4 == 14:
+        return b"\x01\0\x5e" + bytes([packed[1] & 127]) + packed[2:]
+    if len(packed) == 16 and packed[0] == 255:
+        return b"33" + packed[-4:]
+    return b"\2\0" + packed[-4:]
 
 
 _ends = lru_cache(1024)(_Ends)

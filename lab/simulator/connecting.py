@@ -2,15 +2,23 @@
 How connections begin: listening ports, connectors, and the handshake between two ends.
 
 SYN, SYN/ACK and ACK each take the latency of their way. A host that is down answers nothing, a
-port where nobody listens answers with RST.
+port where nobody listens answers with RST. Unix sockets are the same within one host, by path.
 """
 
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.base import BaseConnector
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import CannotListenError, ConnectionDone, DNSLookupError
+from twisted.internet.error import (
+    BadFileError,
+    CannotListenError,
+    ConnectError,
+    ConnectionDone,
+    DNSLookupError,
+)
 from twisted.internet.error import ConnectionRefusedError as TwistedRefused
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
@@ -18,7 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lab.capture.packets import ACK, RST, SYN
-from lab.simulator.streams import End
+from lab.simulator.streams import Address, End
 
 if TYPE_CHECKING:
     from lab.simulator.network import Host
@@ -27,8 +35,7 @@ if TYPE_CHECKING:
 class Client(End):
     """The end that connects."""
 
-    def __init__(self, host: "Host", connector: "Connector", there: IPv4Address) -> None:
-        here = IPv4Address("TCP", host.address, host.free_port(host.tcp))
+    def __init__(self, host: "Host", connector: "Connector", here: Address, there: Address) -> None:
         super().__init__(host, here, there)
         self._connector = connector
         self._host.trace("syn", here, there)
@@ -119,8 +126,9 @@ class Connector(BaseConnector):
         """Begin to connect."""
         address = self._host.find(self._name)
         if address is None:
-            return _Nowhere(self._host, self, self._name)
-        return Client(self._host, self, IPv4Address("TCP", address, self._port))
+            return _Nowhere(self._host, self, DNSLookupError(f"no host named {self._name!r}"))
+        here = IPv4Address("TCP", self._host.address, self._host.free_port(self._host.tcp))
+        return Client(self._host, self, here, IPv4Address("TCP", address, self._port))
 
     # Its factory's code is code of the host, whoever calls.
 
@@ -145,12 +153,48 @@ class Connector(BaseConnector):
         return IPv4Address("TCP", self._name, self._port)
 
 
-class _Nowhere:
-    """A connection to a name that is nobody's."""
+class UnixConnector(Connector):
+    """
+    The same to a Unix socket.
 
-    def __init__(self, host: "Host", connector: Connector, name: str) -> None:
+    Args:
+        host: Where it is.
+        address: The socket.
+        factory: Builds the protocol.
+        timeout: How long it tries, in seconds.
+        check: Whether somebody has to listen who has locked it; here all do.
+    """
+
+    def __init__(
+        self,
+        host: "Host",
+        address: UNIXAddress,
+        factory: Any,
+        timeout: float | None,
+        *,
+        check: bool,
+    ) -> None:
+        super().__init__(host, "", 0, factory, timeout, None)
+        self._address, self._check = address, check
+
+    def _makeTransport(self) -> Any:
+        """Begin to connect."""
+        if self._address.name in self._host.unix:
+            return Client(self._host, self, UNIXAddress(None), self._address)
+        absent = ConnectError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return _Nowhere(self._host, self, BadFileError() if self._check else absent)
+
+    def getDestination(self) -> UNIXAddress:  # type: ignore[override]
+        """The socket."""
+        return self._address
+
+
+class _Nowhere:
+    """A connection to what is not there."""
+
+    def __init__(self, host: "Host", connector: Connector, error: BaseException) -> None:
         self._connector: Connector | None = connector
-        host.soon(self.failIfNotConnected, DNSLookupError(f"no host named {name!r}"))
+        host.soon(self.failIfNotConnected, error)
 
     def failIfNotConnected(self, error: BaseException) -> None:
         """Give up, once."""
@@ -206,3 +250,43 @@ class Port:
     def connect(self, client: Client) -> None:
         """SYN is here."""
         Server(self, self._host, client)
+
+
+class UnixPort(Port):
+    """
+    A Unix socket that listens.
+
+    Args:
+        host: Where it is.
+        address: Its path.
+        factory: Builds protocols.
+
+    Raises:
+        twisted.internet.error.CannotListenError: The path is taken.
+    """
+
+    def __init__(self, host: "Host", address: UNIXAddress, factory: Factory) -> None:
+        self._address = address
+        super().__init__(host, 0, factory, "")
+
+    def startListening(self) -> None:
+        """Open it."""
+        sockets = self._host.unix
+        if self._address.name in sockets:
+            taken = OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            raise CannotListenError(None, self._address.name, taken)
+        sockets[self._address.name] = self
+        self._host.within(self.factory.doStart)
+
+    def stopListening(self) -> Deferred[None]:
+        """Close it."""
+        if self._host.unix.get(self._address.name) is self:
+            del self._host.unix[self._address.name]
+            self._host.within(self.factory.doStop)
+        return succeed(None)
+
+    loseConnection = stopListening
+
+    def getHost(self) -> UNIXAddress:  # type: ignore[override]
+        """Our address."""
+        return self._address

@@ -9,9 +9,11 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path as File
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, Logger, globalLogPublisher
 from twisted.python.failure import Failure
@@ -74,7 +76,11 @@ class Host:
         self.up = True
         self.calls: dict[Call, None] = {}
         self.udp: dict[int, datagrams.Port] = {}
+        #: Those that share a port, and those that have joined a group.
+        self.shared: dict[int, dict[datagrams.Port, None]] = {}
+        self.groups: dict[str, dict[datagrams.Port, None]] = {}
         self.tcp: dict[int, connecting.Port] = {}
+        self.unix: dict[bytes | None, connecting.UnixPort] = {}
         self.ends: dict[streams.End, None] = {}
         self._free = FREE_PORTS
         self.reactor = HostReactor(self)
@@ -100,7 +106,7 @@ class Host:
             call.cancel()
         for end in list(self.ends):
             end.vanish()
-        self.udp, self.tcp = {}, {}
+        self.udp, self.tcp, self.unix, self.shared, self.groups = {}, {}, {}, {}, {}
 
     def restart(self) -> Any:
         """Be switched on (after a crash, if it runs), and start the service anew."""
@@ -187,20 +193,53 @@ class Host:
         if route is None:
             host = self._net.addresses.get(address)
             if host is None:
+                if datagrams.is_group(address):
+                    self._send_group(here, there, data)
                 return
             route = self._routes[address] = host, self.path_to(address)
         host, path = route
         if path.tap is None:
             path.send(data, lambda copy: host.arrive(copy, here, there[1]))
-            return
-        tap, to = path.tap, (host.address, there[1])
+        else:
+            to = host.address, there[1]
+            self._show(path, here, to, data, lambda copy: host.arrive(copy, here, there[1]))
 
-        def arrive(copy: bytes, comment: str = "") -> None:
-            """Show a copy to the capture, and deliver it."""
-            tap.arrives(udp(here, to, copy), comment)
-            host.arrive(copy, here, to[1])
+    def _send_group(self, here: tuple[str, int], there: tuple[str, int], data: bytes) -> None:
+        """Send a datagram to each member of a group, on its own way."""
+        port = self.udp[here[1]]
+        for host in self._net.hosts.values():
+            if host.groups.get(there[0]) and (port.loops if host is self else port.ttl):
+                path, arrive = self.path_to(host.address), partial(host.arrive_group, here, there)
+                if path.tap is None:
+                    path.send(data, arrive)
+                else:
+                    self._show(path, here, there, data, arrive)
 
-        path.send(data, arrive, udp(here, to, data))
+    def _show(
+        self,
+        path: Path,
+        here: tuple[str, int],
+        there: tuple[str, int],
+        data: bytes,
+        arrive: Callable[[bytes], object],
+    ) -> None:
+        """Send a datagram that a capture sees."""
+        tap: Any = path.tap
+
+        def seen(copy: bytes, comment: str = "") -> None:
+            """Show a copy, and deliver it."""
+            tap.arrives(udp(here, there, copy), comment)
+            arrive(copy)
+
+        path.send(data, seen, udp(here, there, data))
+
+    def arrive_group(self, source: tuple[str, int], there: tuple[str, int], data: bytes) -> None:
+        """A datagram for a group is here: all ports of that number hear it, if one is a member."""
+        group, port = there
+        if self.up and self.groups.get(group):
+            one = [self.udp[port]] if port in self.udp else []
+            for listener in [*self.shared.get(port, ())] or one:
+                listener.arrive(data, source)
 
     def arrive(self, data: bytes, source: tuple[str, int], port: int) -> None:
         """A datagram is here."""
@@ -223,7 +262,14 @@ class Host:
             listener.refused(peer)
 
     def knock(self, there: Any, client: connecting.Client) -> None:
-        """SYN arrives at another host, if there is one that is up."""
+        """SYN arrives at another host, if there is one that is up, or at a Unix socket."""
+        if isinstance(there, UNIXAddress):
+            socket = self.unix.get(there.name)
+            if socket is not None:
+                socket.connect(client)
+            else:
+                client.refused()
+            return
         host = self._net.addresses.get(there.host)
         if host is None or not host.up:
             return
@@ -231,7 +277,7 @@ class Host:
         if port is not None:
             port.connect(client)
         else:
-            peer = client.getHost()
+            peer: Any = client.getHost()
             back = host.path_to(peer.host)
             flow = Flow((host.address, there.port), (peer.host, peer.port), ack=1)
             back.control(client.refused, packet=flow.packet(RST) if back.tap else b"")

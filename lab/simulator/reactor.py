@@ -8,7 +8,7 @@ and connects is in the rooms of the transports.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.error import (
     AlreadyCalled,
@@ -22,10 +22,12 @@ from twisted.internet.interfaces import (
     IHostResolution,
     IReactorCore,
     IReactorFromThreads,
+    IReactorMulticast,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
     IReactorUDP,
+    IReactorUNIX,
     IResolutionReceiver,
 )
 from twisted.internet.protocol import DatagramProtocol, Factory
@@ -115,9 +117,11 @@ class Call:
     IReactorTime,
     IReactorCore,
     IReactorFromThreads,
+    IReactorMulticast,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorUDP,
+    IReactorUNIX,
 )
 class HostReactor:
     """
@@ -222,7 +226,7 @@ class HostReactor:
         before, self.nameResolver = self.nameResolver, resolver
         return before
 
-    # IReactorUDP and IReactorTCP
+    # IReactorUDP, IReactorMulticast and IReactorTCP
 
     def listenUDP(
         self,
@@ -233,6 +237,19 @@ class HostReactor:
     ) -> datagrams.Port:
         """Listen for datagrams."""
         return datagrams.Port(self._host, port, protocol, interface, maxPacketSize)
+
+    def listenMulticast(
+        self,
+        port: int,
+        protocol: DatagramProtocol,
+        interface: str = "",
+        maxPacketSize: int = 8192,
+        listenMultiple: bool = False,
+    ) -> datagrams.MulticastPort:
+        """Listen for datagrams, also of groups; several may share a port if they say so."""
+        return datagrams.MulticastPort(
+            self._host, port, protocol, interface, maxPacketSize, shared=listenMultiple
+        )
 
     def listenTCP(
         self, port: int, factory: Factory, backlog: int = 50, interface: str = ""
@@ -252,6 +269,34 @@ class HostReactor:
         connector = connecting.Connector(self._host, host, port, factory, timeout, bindAddress)
         connector.connect()
         return connector
+
+    # IReactorUNIX
+
+    def listenUNIX(
+        self,
+        address: str | bytes,
+        factory: Factory,
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: bool = False,
+    ) -> connecting.UnixPort:
+        """Listen on a path of this host; no file is made."""
+        return connecting.UnixPort(self._host, UNIXAddress(_path(address)), factory)
+
+    def connectUNIX(
+        self, address: str | bytes, factory: Any, timeout: float = 30, checkPID: bool = False
+    ) -> connecting.UnixConnector:
+        """Connect to a path of this host."""
+        connector = connecting.UnixConnector(
+            self._host, UNIXAddress(_path(address)), factory, timeout, check=checkPID
+        )
+        connector.connect()
+        return connector
+
+
+def _path(address: str | bytes) -> bytes:
+    """A path, as Twisted's addresses have it."""
+    return address.encode() if isinstance(address, str) else address
 
 
 @implementer(IHostnameResolver)

@@ -19,7 +19,7 @@ lost, only late.
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import (
     ConnectionAborted,
     ConnectionDone,
@@ -42,6 +42,7 @@ from lab.simulator.tapping import StreamTap
 if TYPE_CHECKING:
     from lab.simulator.network import Host
 
+Address = IPv4Address | UNIXAddress
 #: Bytes of a segment at most.
 SEGMENT = 1460
 #: Bytes that may be under way or unread at the other end.
@@ -65,13 +66,11 @@ class End:
     _producer: Any = None
     _streaming = _paused = _awake = False
 
-    def __init__(self, host: "Host", here: IPv4Address, there: IPv4Address) -> None:
+    def __init__(self, host: "Host", here: Address, there: Address) -> None:
         self._host = host
         self._here, self._there = here, there
-        path = host.path_to(there.host)
-        ends = (here.host, here.port), (there.host, there.port)
         #: What we send goes through it.
-        self.out = Pipe(path, self, StreamTap(path.tap, *ends) if path.tap else None)
+        self.out = self._pipe(here, there)
         self._peer: Any = None  # the other end, from when there is one
         self.protocol: Any = None
         self.connected = self.disconnected = False
@@ -82,13 +81,21 @@ class End:
         self._shutting = self._shut = False
         host.ends[self] = None
 
+    def _pipe(self, here: Address, there: Address) -> Pipe:
+        """The way out; a Unix socket stays on the host, and no capture sees it."""
+        if isinstance(here, UNIXAddress) or isinstance(there, UNIXAddress):
+            return Pipe(self._host.path_to(self._host.address), self)
+        path = self._host.path_to(there.host)
+        ends = (here.host, here.port), (there.host, there.port)
+        return Pipe(path, self, StreamTap(path.tap, *ends) if path.tap else None)
+
     def __str__(self) -> str:
         """For reports: which connection it is, and what has not gone."""
         state = "connected" if self.connected else "connecting"
-        ends = f"{self._here.host}:{self._here.port} > {self._there.host}:{self._there.port}"
-        return (
-            f"TCP {ends} {state}, {len(self._buffer):,} bytes to send, {self._unread:,} under way"
-        )
+        kind = "unix" if isinstance(self._there, UNIXAddress) else "TCP"
+        ends = f"{in_words(self._here)} > {in_words(self._there)}"
+        left = f"{len(self._buffer):,} bytes to send, {self._unread:,} under way"
+        return f"{kind} {ends} {state}, {left}"
 
     # What protocols use.
 
@@ -158,11 +165,11 @@ class End:
         """Close."""
         self.loseConnection()
 
-    def getHost(self) -> IPv4Address:
+    def getHost(self) -> Any:
         """Our address."""
         return self._here
 
-    def getPeer(self) -> IPv4Address:
+    def getPeer(self) -> Any:
         """The other end's."""
         return self._there
 
@@ -329,3 +336,15 @@ class End:
         error = self._host.call(protocol.makeConnection, self)
         if error is not None and self.connected:
             self._lost(error)
+
+
+def in_words(address: Address) -> str:
+    """
+    An address, for people.
+
+    >>> in_words(IPv4Address("TCP", "10.0.0.2", 80)), in_words(UNIXAddress(b"/run/lab"))
+    ('10.0.0.2:80', '/run/lab')
+    """
+    if isinstance(address, UNIXAddress):
+        return (address.name or b"").decode(errors="replace")
+    return f"{address.host}:{address.port}"

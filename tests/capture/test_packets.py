@@ -65,6 +65,13 @@ class PacketTests(SynchronousTestCase):
         assert found is not None
         opened(found)
 
+    def test_groups(self) -> None:
+        """The MAC address of a group follows from its address."""
+        packet = udp(V4[0], ("239.129.2.3", 80), b"")
+        self.assertEqual(packet[:12].hex(), "01005e010203" + "02000a000002")
+        packet = udp(V6[0], ("ff02::fb", 80), b"")
+        self.assertEqual(packet[:12].hex(), "3333000000fb" + "020000000002")
+
     def test_too_long(self) -> None:
         """No datagram has more than 65,507 bytes over IPv4."""
         udp(*V4, bytes(65507))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -106,3 +106,60 @@ class PortTests(StreamCase):
         """They are what Twisted's interfaces say."""
         verifyObject(IListeningPort, self.port)
         self.assertEqual(self.connector.getDestination(), IPv4Address("TCP", "there", 80))
+
+
+class UnixTests(StreamCase):
+    """Unix sockets, within one host."""
+
+    def unix(self, client: Side, **keywords: Any) -> Connecting:
+        """Connect to one."""
+        factory = Connecting(client)
+        connector = self.here.reactor.connectUNIX("/run/lab", factory, **keywords)
+        self.assertEqual(connector.getDestination(), UNIXAddress(b"/run/lab"))
+        return factory
+
+    def test_connection(self) -> None:
+        """Both ends know its path, bytes go both ways, and no time passes."""
+        self.server = Side({"data": lambda side, data: side.transport.write(data.upper())})
+        port = self.here.reactor.listenUNIX("/run/lab", self.factory)
+        verifyObject(IListeningPort, port)
+        address = UNIXAddress(b"/run/lab")
+        client = Side({"data": lambda side, data: side.transport.loseConnection()})
+        before = self.net.now
+        self.unix(client)
+        self.net.run(0)
+        ends = client.transport.getHost(), client.transport.getPeer()
+        self.assertEqual(ends, (UNIXAddress(None), address))
+        self.assertEqual(str(client.transport).split(" connected")[0], "unix  > /run/lab")
+        client.transport.write(b"hello")
+        self.net.run(0)
+        self.assertEqual(client.seen, ["made", b"HELLO", "ConnectionDone"])
+        self.assertEqual(self.server.seen, ["made", b"hello", "ConnectionDone"])
+        self.assertEqual(self.net.now, before)
+
+    def test_taken(self) -> None:
+        """A path is taken once, and free again when its socket is closed."""
+        port = self.here.reactor.listenUNIX("/run/lab", self.factory)
+        error = self.assertRaises(
+            CannotListenError, self.here.reactor.listenUNIX, b"/run/lab", self.factory
+        )
+        self.assertIn("Address already in use", str(error))
+        self.there.reactor.listenUNIX("/run/lab", self.factory)
+        self.successResultOf(port.stopListening())
+        self.successResultOf(port.stopListening())
+        self.assertEqual(port.getHost(), UNIXAddress(b"/run/lab"))
+        self.assertEqual(self.here.unix, {})
+
+    def test_not_there(self) -> None:
+        """Where nothing is, or nobody has locked it, or it is closed meanwhile."""
+        nothing, unlocked, closed = Side({}), Side({}), Side({})
+        self.unix(nothing)
+        self.unix(unlocked, checkPID=True)
+        port = self.here.reactor.listenUNIX("/run/lab", self.factory)
+        self.unix(closed)
+        port.stopListening()
+        self.net.run(1)
+        self.assertEqual(
+            [side.seen for side in (nothing, unlocked, closed)],
+            [["ConnectError"], ["BadFileError"], ["ConnectionRefusedError"]],
+        )

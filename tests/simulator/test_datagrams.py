@@ -3,13 +3,18 @@
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import CannotListenError, InvalidAddressError, MessageLengthError
-from twisted.internet.interfaces import IListeningPort, IUDPTransport
+from twisted.internet.error import (
+    CannotListenError,
+    InvalidAddressError,
+    MessageLengthError,
+    MulticastJoinError,
+)
+from twisted.internet.interfaces import IListeningPort, IMulticastTransport, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from lab.simulator.datagrams import LARGEST
+from lab.simulator.datagrams import LARGEST, MulticastPort
 from lab.simulator.network import Network
 from lab.simulator.paths import LATENCY
 
@@ -150,3 +155,111 @@ class PortTests(SynchronousTestCase):
         self.assertEqual(self.other.getHost(), IPv4Address("UDP", self.there.address, 5000))
         self.port.setBroadcastAllowed(True)
         self.assertFalse(self.port.getBroadcastAllowed())
+
+
+GROUP = "224.0.0.9"
+
+
+class GroupTests(SynchronousTestCase):
+    """What is sent to a group."""
+
+    def setUp(self) -> None:
+        """Three hosts, each with a port of the same number."""
+        self.net = Network(7)
+        self.hosts = [self.net.host(name) for name in "abc"]
+        self.notes = [Notes() for _ in self.hosts]
+        self.ports = [
+            host.reactor.listenMulticast(5000, notes)
+            for host, notes in zip(self.hosts, self.notes, strict=True)
+        ]
+
+    def join(self, *ports: MulticastPort) -> None:
+        """Let ports join."""
+        for port in ports:
+            self.assertIsNone(self.successResultOf(port.joinGroup(GROUP)))
+
+    def send(self, data: bytes, number: int = 5000) -> list[list[bytes]]:
+        """Send from the first host to a group; returns what each hears."""
+        for notes in self.notes:
+            notes.seen.clear()
+        self.ports[0].write(data, (GROUP, number))
+        self.net.run(1)
+        return [[seen[0] for seen in notes.seen] for notes in self.notes]
+
+    def test_members(self) -> None:
+        """All hosts that have joined hear it, the sender's too, until they leave."""
+        self.assertEqual(self.send(b"nobody"), [[], [], []])
+        self.join(*self.ports[:2])
+        self.assertEqual(self.send(b"two"), [[b"two"], [b"two"], []])
+        self.assertEqual(self.notes[1].seen, [(b"two", (self.hosts[0].address, 5000))])
+        self.join(self.ports[2])
+        self.successResultOf(self.ports[1].leaveGroup(GROUP))
+        self.assertEqual(self.send(b"others"), [[b"others"], [], [b"others"]])
+        self.assertEqual(self.send(b"other port", 6000), [[], [], []])
+        self.hosts[2].crash()
+        self.ports[0].stopListening()
+        self.ports[0].startListening()
+        self.assertEqual(self.send(b"gone"), [[], [], []])
+
+    def test_crash_on_the_way(self) -> None:
+        """A host that crashes before it comes hears nothing."""
+        self.join(self.ports[1])
+        self.ports[0].write(b"late", (GROUP, 5000))
+        self.hosts[1].crash()
+        self.net.run(1)
+        self.assertEqual(self.notes[1].seen, ["started"])
+
+    def test_settings(self) -> None:
+        """Loopback and time to live say whether the own host and others hear it."""
+        port = self.ports[0]
+        verifyObject(IMulticastTransport, port)
+        self.join(*self.ports)
+        self.assertEqual((port.getLoopbackMode(), port.getTTL()), (True, 1))
+        port.setLoopbackMode(False)
+        self.assertFalse(port.getLoopbackMode())
+        self.assertEqual(self.send(b"others"), [[], [b"others"], [b"others"]])
+        port.setLoopbackMode(True)
+        port.setTTL(0)
+        self.assertEqual(port.getTTL(), 0)
+        self.assertEqual(self.send(b"me"), [[b"me"], [], []])
+        self.assertEqual(self.successResultOf(port.setOutgoingInterface("0.0.0.0")), 1)
+        self.assertEqual(port.getOutgoingInterface(), self.hosts[0].address)
+
+    def test_refused(self) -> None:
+        """What is no group, is joined twice, or left without having been joined, fails."""
+        port = self.ports[0]
+        self.join(port)
+        for failing in (
+            port.joinGroup("10.0.0.1"),
+            port.joinGroup("group"),
+            port.joinGroup(GROUP),
+            port.leaveGroup("224.0.0.10"),
+        ):
+            self.failureResultOf(failing, MulticastJoinError)
+
+    def test_shared(self) -> None:
+        """Ports that share a number all hear what is for their group; one hears what is not."""
+        host = self.hosts[1]
+        notes = [Notes(), Notes()]
+        ports = [host.reactor.listenMulticast(7000, one, listenMultiple=True) for one in notes]
+        self.assertRaises(CannotListenError, host.reactor.listenMulticast, 7000, Notes())
+        self.assertRaises(
+            CannotListenError, host.reactor.listenMulticast, 5000, Notes(), listenMultiple=True
+        )
+        self.join(ports[0])
+        self.send(b"all", 7000)
+        self.ports[0].write(b"one", (host.address, 7000))
+        self.net.run(1)
+        ports[1].stopListening()
+        self.ports[0].write(b"other", (host.address, 7000))
+        self.net.run(1)
+        heard = [[seen[0] for seen in one.seen if isinstance(seen, tuple)] for one in notes]
+        self.assertEqual(heard, [[b"all", b"other"], [b"all", b"one"]])
+        ports[0].stopListening()
+        self.assertEqual(host.udp, {5000: self.ports[1]})
+
+    def test_faults(self) -> None:
+        """Each member has its own way, with its own faults."""
+        self.join(*self.ports)
+        self.net.partition("a", "b")
+        self.assertEqual(self.send(b"x"), [[b"x"], [], [b"x"]])

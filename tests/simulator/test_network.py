@@ -388,6 +388,42 @@ class CaptureTests(SynchronousTestCase):
         self.assertEqual(len([one for one in found if one.data[23] == 17]), 4)
         self.assertEqual(len([one for one in found if one.data[23] == 1]), 2)
 
+    def test_groups(self) -> None:
+        """What is sent to a group is heard by its members, with a capture and without one."""
+        file = folder(self) / "run.pcapng"
+        for capture in (None, file):
+            with simulate(7, capture=capture) as net:
+                a, b, c, d = (net.host(name) for name in "abcd")
+                heard = Notes()
+                b.reactor.listenMulticast(7, heard).joinGroup("224.0.0.9")
+                d.reactor.listenMulticast(8, Notes()).joinGroup("224.0.0.9")
+                c.reactor.listenUDP(7, Notes())
+                port = a.reactor.listenUDP(0, Notes())
+                port.write(b"hello", ("224.0.0.9", 7))
+                b.reactor.listenMulticast(9, Notes()).write(b"late", ("224.0.0.9", 8))
+                net.run(0.0005)
+                d.crash()
+                net.run(1)
+            self.assertEqual([seen[0] for seen in heard.seen[1:]], [b"hello"])
+        self.assertEqual(len(packets(file.read_bytes())), 7)
+
+    def test_unix(self) -> None:
+        """A Unix socket is there or is gone when somebody knocks; no capture sees it."""
+        file = folder(self) / "run.pcapng"
+        with simulate(7, capture=file) as net:
+            host = net.host("a")
+            factory = Factory.forProtocol(Protocol)
+            factory.noisy = False
+            sides = Side({}), Side({})
+            port = host.reactor.listenUNIX("/run/lab", factory)
+            host.reactor.connectUNIX("/run/lab", Connecting(sides[0]))
+            net.run(1)
+            host.reactor.connectUNIX("/run/lab", Connecting(sides[1]))
+            port.stopListening()
+            net.run(1)
+        self.assertEqual([side.seen for side in sides], [["made"], ["ConnectionRefusedError"]])
+        self.assertEqual(packets(file.read_bytes()), [])
+
     def test_hold(self) -> None:
         """What is held arrives when it is released."""
         net = Network(7)

@@ -7,17 +7,20 @@ sees between two things of the other is not promised by any network, and not com
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import CannotListenError, MulticastJoinError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPullProducer, IPushProducer
-from twisted.internet.protocol import ClientFactory, Factory, Protocol
+from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from lab.simulator.network import SimulationFailed, simulate
+from tests.helpers import folder
 
 
 class Side(Protocol):
@@ -211,6 +214,21 @@ def pair(name: str) -> tuple[Side, Side]:
     return kind(client), kind(server)
 
 
+class Hearing(DatagramProtocol):
+    """Notes what it hears, with its name."""
+
+    noisy = False
+
+    def __init__(self, heard: list[Any], name: str) -> None:
+        self._heard, self._name = heard, name
+        self.next: Deferred[None] = Deferred()
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """Note it."""
+        self._heard.append((self._name, datagram))
+        self.next.callback(None)
+
+
 class ParityTests(TestCase):
     """Every script, on both."""
 
@@ -256,6 +274,82 @@ class ParityTests(TestCase):
             net.host("server")
             found = net.run_until(go(net.host("client").reactor, "server", number))
         self.assertEqual(found, await go(real_reactor, "127.0.0.1", number))
+
+    async def test_groups(self) -> None:
+        """Two ports that share a number, one of which joins and leaves a group."""
+
+        async def go(reactor: Any, interface: str) -> list[Any]:
+            """Send to the group before, while and after it has a member."""
+            heard: list[Any] = []
+            ours, theirs = Hearing(heard, "ours"), Hearing(heard, "theirs")
+            # Bound to the group, a port hears nothing of other networks.
+            port = reactor.listenMulticast(0, ours, "224.0.0.9", listenMultiple=True)
+            number = port.getHost().port
+            other = reactor.listenMulticast(number, theirs, "224.0.0.9", listenMultiple=True)
+            sender = reactor.listenMulticast(0, Hearing(heard, "sender"), interface)
+            await sender.setOutgoingInterface(interface)
+            for group in ("224.0.0.9", "224.0.0.9", "10.0.0.1"):
+                try:
+                    await port.joinGroup(group, interface)
+                except MulticastJoinError as error:
+                    heard.append(error.args[2:])
+            sender.write(b"all", ("224.0.0.9", number))
+            await gatherResults([ours.next, theirs.next])
+            heard.sort(key=str)
+            await port.leaveGroup("224.0.0.9", interface)
+            try:
+                await port.leaveGroup("224.0.0.9", interface)
+            except MulticastJoinError as error:
+                heard.append(error.args[2:])
+            for one in (port, other, sender):
+                await one.stopListening()
+            return heard
+
+        with simulate(7) as net:
+            reactor = net.host("a").reactor
+            found = net.run_until(Deferred.fromCoroutine(go(reactor, "127.0.0.1")))
+        self.assertEqual(len(found), 5)
+        self.assertEqual(found, await go(real_reactor, "127.0.0.1"))
+
+    async def test_unix(self) -> None:
+        """Unix sockets: where nobody listens, where somebody does, and what both ends are."""
+
+        def path(address: Any) -> str:
+            """The last part of an address."""
+            return Path((address.name or b"").decode()).name
+
+        async def go(reactor: Any, where: str) -> list[Any]:
+            """Connect, before and while somebody listens."""
+            seen: list[Any] = []
+            for check in (False, True):
+                side = Side({})
+                reactor.connectUNIX(f"{where}/lab", Connecting(side), checkPID=check)
+                seen.append(await side.over)
+
+            def ends(side: Side) -> None:
+                """Note both addresses."""
+                transport: Any = side.transport
+                side.seen += [path(transport.getHost()), path(transport.getPeer())]
+
+            client = Side({"made": both(ends, write(b"hello")), "data": lose})
+            server = Side({"made": ends, "data": echo})
+            factory = Factory.forProtocol(lambda: server)
+            factory.noisy = False
+            port = reactor.listenUNIX(f"{where}/lab", factory, wantPID=True)
+            seen.append(path(port.getHost()))
+            try:
+                reactor.listenUNIX(f"{where}/lab", factory, wantPID=True)
+            except CannotListenError as error:
+                seen.append(error.interface)
+            reactor.connectUNIX(f"{where}/lab", Connecting(client), checkPID=True)
+            seen += await gatherResults([client.over, server.over])
+            await port.stopListening()
+            return seen
+
+        with simulate(7) as net:
+            found = net.run_until(Deferred.fromCoroutine(go(net.host("a").reactor, "/run")))
+        self.assertEqual(len(found), 6)
+        self.assertEqual(found, await go(real_reactor, str(folder(self))))
 
     async def test_exception(self) -> None:
         """A protocol that raises loses its connection; in a simulation the run fails as well."""

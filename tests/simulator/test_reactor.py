@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import (
     AlreadyCalled,
@@ -13,10 +14,12 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IReactorCore,
     IReactorFromThreads,
+    IReactorMulticast,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
     IReactorUDP,
+    IReactorUNIX,
 )
 from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall, deferLater
@@ -107,7 +110,7 @@ class TimeTests(ReactorCase):
         """It is what Twisted's interfaces say."""
         for interface in (
             IReactorTime, IReactorCore, IReactorFromThreads, IReactorPluggableNameResolver,
-            IReactorTCP, IReactorUDP,
+            IReactorTCP, IReactorUDP, IReactorMulticast, IReactorUNIX,
         ):  # fmt: skip
             verifyObject(interface, self.reactor)
         verifyObject(IDelayedCall, self.reactor.callLater(1, self.note))
@@ -147,6 +150,15 @@ class CoreTests(ReactorCase):
         self.assertFalse(self.reactor.running)
         self.assertRaises(ReactorNotRunning, self.reactor.stop)
 
+    def test_shutdown_raises(self) -> None:
+        """A trigger that raises is logged, and fails the run; the others have their turn."""
+        self.reactor.addSystemEventTrigger("before", "shutdown", int, "x")
+        self.reactor.addSystemEventTrigger("after", "shutdown", self.note, "after")
+        self.reactor.stop()
+        self.assertEqual([what for _, what in self.seen], ["after"])
+        self.assertIn("here: ValueError", self.net.failures[0])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
     def test_crash(self) -> None:
         """A crash tells nobody."""
         self.reactor.addSystemEventTrigger("before", "shutdown", self.note)
@@ -154,6 +166,16 @@ class CoreTests(ReactorCase):
         self.reactor.crash()
         self.net.run(5)
         self.assertEqual(self.seen, [])
+
+    def test_transports(self) -> None:
+        """What listens and connects is of the rooms of the transports."""
+        address = self.reactor.listenMulticast(5000, DatagramProtocol()).getHost()
+        self.assertEqual((address.type, address.port), ("UDP", 5000))
+        port = self.reactor.listenUNIX("/run/lab", Factory())
+        self.assertEqual(port.getHost(), UNIXAddress(b"/run/lab"))
+        for path in ("/run/lab", b"/run/lab"):
+            connector = self.reactor.connectUNIX(path, ClientFactory())
+            self.assertEqual(connector.getDestination(), UNIXAddress(b"/run/lab"))
 
     def test_not_here(self) -> None:
         """What would run the reactor says who does."""

@@ -62,6 +62,12 @@ class TransportTests(StreamCase):
         self.net.run(0.0)
         expected = f"{ends} connected, 0 bytes to send, 3 under way"
         self.assertEqual(str(self.client.transport), expected)
+        self.here.reactor.listenUNIX("/run/lab", self.factory)
+        side = Side({})
+        self.here.reactor.connectUNIX("/run/lab", Connecting(side))
+        self.net.run(0.0)
+        expected = "unix  > /run/lab connected, 0 bytes to send, 0 under way"
+        self.assertEqual(str(side.transport), expected)
 
     def test_made_raises(self) -> None:
         """A protocol that raises when it is connected loses its connection."""
