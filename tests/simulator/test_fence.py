@@ -1,13 +1,16 @@
 """The fence around a simulation."""
 
+import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.policies import TimeoutMixin
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.simulator.fence import FENCED, EscapeError, fence
+from lab.simulator.fence import FENCED, EscapeError, Simulated, fence, place
 from lab.simulator.network import SimulationFailed, simulate
 from tests.simulator.test_parity import Connecting, Side
 
@@ -20,12 +23,21 @@ class Real:
         return "called"
 
 
+class Mine(Simulated, Real):
+    """One that is simulated."""
+
+
 class Impatient(Protocol, TimeoutMixin):
     """A protocol that asks the global reactor for its timeout."""
 
     def connectionMade(self) -> None:
         """Ask."""
         self.setTimeout(5)
+
+
+def compile_in(file: str, text: str) -> Any:
+    """An expression that seems to stand in a file."""
+    return eval(compile(text, file, "eval"), {"place": place})
 
 
 class FenceTests(SynchronousTestCase):
@@ -49,6 +61,12 @@ class FenceTests(SynchronousTestCase):
             self.assertEqual(self.real.listenTCP(), "listens")
             self.assertEqual(list(vars(self.real)), ["listenTCP"])
 
+    def test_simulated(self) -> None:
+        """A reactor that is simulated itself stays as it is."""
+        sys.modules["twisted.internet.reactor"] = mine = Mine()  # type: ignore[assignment]
+        with fence():
+            self.assertEqual(mine.callLater(5), "called")
+
     def test_nested(self) -> None:
         """One simulation in another leaves the fence of the outer one."""
         with fence():
@@ -56,6 +74,22 @@ class FenceTests(SynchronousTestCase):
                 self.assertRaises(EscapeError, self.real.callLater, 5)
             self.assertRaises(EscapeError, self.real.callLater, 5)
         self.assertEqual(self.real.callLater(5), "called")
+
+    def test_runners(self) -> None:
+        """Who runs the tests keeps the reactor."""
+        for name, allowed in {
+            "pytest_twisted": True,
+            "twisted.trial._asynctest": True,
+            "a": False,
+        }.items():
+            code = compile("real.callLater(5)", name, "eval")
+            with fence(), fence():
+                if allowed:
+                    self.assertEqual(eval(code, {"__name__": name, "real": self.real}), "called")
+                else:
+                    self.assertRaises(
+                        EscapeError, eval, code, {"__name__": name, "real": self.real}
+                    )
 
     def test_after_an_error(self) -> None:
         """An error within changes nothing of that."""
@@ -73,6 +107,16 @@ class FenceTests(SynchronousTestCase):
         del sys.modules["twisted.internet.reactor"]
         with fence():
             self.assertNotIn("twisted.internet.reactor", sys.modules)
+
+    def test_place(self) -> None:
+        """A place is that of the nearest caller that is in no library."""
+        self.assertEqual(place().rpartition(":")[0], __file__)
+        through = succeed(None).addCallback(compile_in(json.__file__, "lambda _: place()"))
+        self.assertEqual(through.result.rpartition(":")[0], __file__)
+        self.assertEqual(eval("place()", {"place": place}), "<string>:1")
+        library = compile_in(json.__file__, "lambda: place()")
+        with ThreadPoolExecutor(1) as pool:  # nobody of ours is below a thread
+            self.assertEqual(pool.submit(library).result(), "a library")
 
     def test_what_is_fenced(self) -> None:
         """Time, connections, threads and processes."""

@@ -141,6 +141,17 @@ class CoreTests(ReactorCase):
         self.assertFalse(self.reactor.running)
         self.assertRaises(ReactorNotRunning, self.reactor.stop)
 
+    def test_failing_trigger(self) -> None:
+        """A trigger that fails is told of, and the others have their turn."""
+        net = Network(7)
+        reactor, seen = net.host("a").reactor, list[str]()
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: 1 / 0)
+        reactor.addSystemEventTrigger("before", "shutdown", seen.append, "next")
+        reactor.stop()
+        self.assertEqual((seen, reactor.stopped), (["next"], True))
+        self.assertEqual(net.failures, ["a: ZeroDivisionError('division by zero')"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_crash(self) -> None:
         """A crash tells nobody."""
         self.reactor.addSystemEventTrigger("before", "shutdown", self.note)
