@@ -16,7 +16,7 @@ from lab.commands.types import SECONDS, SEED
 from lab.errors import LabError
 
 
-def perform(script: str, seed: int, limit: float) -> None:
+def perform(script: str, seed: int, limit: float, *, clock: bool) -> None:
     """
     Execute a script in a simulation, and call its function ``scenario`` if it has one.
 
@@ -24,6 +24,7 @@ def perform(script: str, seed: int, limit: float) -> None:
         script: The file.
         seed: Of the simulation.
         limit: So long `reactor.run` takes at most, in seconds, or time passes after ``scenario``.
+        clock: Refuse the real clock.
 
     Raises:
         SimulationFailed: Something went wrong that the script has not told of.
@@ -32,7 +33,7 @@ def perform(script: str, seed: int, limit: float) -> None:
     from lab.simulator.network import simulate
 
     ended: SystemExit | None = None
-    with simulate(seed) as net:
+    with simulate(seed, clock=clock) as net:
         reactor = install(net, limit)
         try:
             names = execute(script)
@@ -84,16 +85,19 @@ def own_frames(trace: TracebackType | None, script: str) -> TracebackType | None
     return trace
 
 
-def replay_line(script: str, arguments: tuple[str, ...], seed: int, limit: float | None) -> str:
+def replay_line(
+    script: str, arguments: tuple[str, ...], seed: int, limit: float | None, *, clock: bool
+) -> str:
     """
     The command that does the same again.
 
-    >>> replay_line("chat.py", ("a b",), 7, None)
+    >>> replay_line("chat.py", ("a b",), 7, None, clock=False)
     "lab simulate --seed 7 chat.py -- 'a b'"
     """
-    time = ["--for", f"{limit:g}"] if limit is not None else []
+    options = ["--for", f"{limit:g}"] if limit is not None else []
+    options += ["--clock"] if clock else []
     rest = ["--", *arguments] if arguments else []
-    return shlex.join(["lab", "simulate", "--seed", str(seed), *time, script, *rest])
+    return shlex.join(["lab", "simulate", "--seed", str(seed), *options, script, *rest])
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,7 +105,10 @@ def replay_line(script: str, arguments: tuple[str, ...], seed: int, limit: float
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENT...]")
 @click.option("--seed", type=SEED, default="0", show_default=True, help="All draws follow from it.")
 @click.option("--for", "limit", type=SECONDS, help="Let so much virtual time pass at most.")
-def command(script: str, arguments: tuple[str, ...], *, seed: int, limit: float | None) -> int:
+@click.option("--clock", is_flag=True, help="Refuse SCRIPT's calls of the real clock.")
+def command(
+    script: str, arguments: tuple[str, ...], *, seed: int, limit: float | None, clock: bool
+) -> int:
     """
     Run the Python file SCRIPT with the simulator in the place of Twisted's reactor.
 
@@ -119,9 +126,9 @@ def command(script: str, arguments: tuple[str, ...], *, seed: int, limit: float 
     """
     sys.argv[:] = [script, *arguments]
     signal.signal(signal.SIGINT, interrupt)
-    again = replay_line(script, arguments, seed, limit)
+    again = replay_line(script, arguments, seed, limit, clock=clock)
     try:
-        perform(script, seed, math.inf if limit is None else limit)
+        perform(script, seed, math.inf if limit is None else limit, clock=clock)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

@@ -379,13 +379,16 @@ class Network:
 
 
 @contextmanager
-def simulate(seed: int = 0, decisions: Decisions | None = None) -> Iterator[Network]:
+def simulate(
+    seed: int = 0, decisions: Decisions | None = None, *, clock: bool = False
+) -> Iterator[Network]:
     """
     A network for one run.
 
     Args:
         seed: All that is drawn follows from it.
         decisions: Where the verdicts of faults come from, for a replay.
+        clock: Whether code that asks the real clock is refused; see `lab.simulator.fence`.
 
     Raises:
         SimulationFailed: At the end, if code on a host raised, a Deferred failed and nobody
@@ -404,7 +407,7 @@ def simulate(seed: int = 0, decisions: Decisions | None = None) -> Iterator[Netw
     globalLogPublisher.addObserver(observer)
     RUNNING.append(net)
     try:
-        with fence():
+        with fence(clock=clock):
             yield net
         gc.collect()  # a Deferred tells when it is gone
         net.check()

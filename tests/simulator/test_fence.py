@@ -1,18 +1,28 @@
 """The fence around a simulation."""
 
 import json
+import logging
+import socket
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from twisted.internet import main
 from twisted.internet.defer import succeed
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.policies import TimeoutMixin
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.simulator.fence import FENCED, EscapeError, Simulated, fence, place
+from lab.simulator import network
+from lab.simulator.fence import CLOCKS, FENCED, EscapeError, Simulated, fence, is_library, place
 from lab.simulator.network import SimulationFailed, simulate
+from tests.helpers import without_reactor
 from tests.simulator.test_parity import Connecting, Side
+
+#: Some file of an installed package.
+INSTALLED = "/usr/lib/python3/dist-packages/somebody.py"
 
 
 class Real:
@@ -35,9 +45,9 @@ class Impatient(Protocol, TimeoutMixin):
         self.setTimeout(5)
 
 
-def compile_in(file: str, text: str) -> Any:
+def compile_in(file: str, text: str, **names: object) -> Any:
     """An expression that seems to stand in a file."""
-    return eval(compile(text, file, "eval"), {"place": place})
+    return eval(compile(text, file, "eval"), {"place": place, **names})
 
 
 class FenceTests(SynchronousTestCase):
@@ -107,6 +117,61 @@ class FenceTests(SynchronousTestCase):
         del sys.modules["twisted.internet.reactor"]
         with fence():
             self.assertNotIn("twisted.internet.reactor", sys.modules)
+
+    def test_installed_meanwhile(self) -> None:
+        """A reactor that is installed meanwhile is refused, and free afterwards."""
+        without_reactor(self)
+        real: Any = Real()
+        with fence():
+            main.installReactor(real)
+            self.assertRaises(EscapeError, lambda: real.callLater(5))
+        self.assertEqual(real.callLater(5), "called")
+
+    def test_sockets(self) -> None:
+        """A socket is refused, also by way of a module of Python's; libraries may have theirs."""
+        init = socket.socket.__init__
+        for function in (socket.socket, lambda: socket.create_connection(("127.0.0.1", 9))):
+            with fence():
+                error = self.assertRaises(EscapeError, lambda opens=function: opens())
+            self.assertIn(" opens a socket in a simulation", str(error))
+            self.assertTrue(str(error).startswith(f"{__file__}:"))
+        with fence():
+            compile_in(INSTALLED, "lambda: function()", function=socket.socket)().close()
+        self.assertIs(socket.socket.__init__, init)
+
+    def test_threads(self) -> None:
+        """The same of threads; a thread that has begun below nobody's code is nobody's."""
+        with ThreadPoolExecutor(1) as pool, fence():
+            error = self.assertRaises(EscapeError, lambda: pool.submit(list))
+            self.assertIn(" starts a thread in a simulation", str(error))
+        thread = threading.Thread(target=list)
+        begin = compile_in(json.__file__, "lambda: start()", start=lambda: None)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(begin).result()
+            with fence():
+                pool.submit(thread.start).result()
+        thread.join()
+
+    def test_clocks(self) -> None:
+        """Clocks are refused if that is asked for, in the lines of the code itself."""
+        before = [getattr(time, name) for name in CLOCKS]
+        with fence():
+            self.assertGreater(time.time(), 0)
+        for name in CLOCKS:
+            with fence(clock=True):
+                error = self.assertRaises(EscapeError, lambda ask=name: getattr(time, ask)(0))
+                self.assertIn(f" calls time.{name}() in a simulation", str(error))
+                logging.makeLogRecord({})
+        with fence(), fence(clock=True), fence(clock=True):
+            self.assertGreater(compile_in(json.__file__, "lambda: t.time()", t=time)(), 0)
+        self.assertEqual([getattr(time, name) for name in CLOCKS], before)
+
+    def test_libraries(self) -> None:
+        """Which files are libraries: Python's, Twisted's, ours and installed ones."""
+        for file in (json.__file__, main.__file__, network.__file__, INSTALLED, "<frozen runpy>"):
+            self.assertTrue(is_library(file), file)
+        for file in (__file__, "<string>", "/home/me/chat.py"):
+            self.assertFalse(is_library(file), file)
 
     def test_place(self) -> None:
         """A place is that of the nearest caller that is in no library."""
