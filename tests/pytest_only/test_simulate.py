@@ -54,7 +54,7 @@ def test_explored(tmp_path: Path) -> None:
         from twisted.internet import reactor
         from lab.simulator import explore
 
-        def scenario(net):
+        def crashing(net):
             a, b = net.host("a"), net.host("b")
             a.start(lambda _, disk: reactor.callLater(5, disk.update, name=a.name))
             b.start(lambda _, disk: reactor.callLater(5, disk.update, name=b.name))
@@ -62,8 +62,7 @@ def test_explored(tmp_path: Path) -> None:
             net.run(5)
             assert (a.disk, b.disk) == ({"name": "a"}, {})
 
-        print(explore(scenario, range(20)))
-        del scenario
+        print(explore(crashing, range(20)))
     """
     assert simulate(tmp_path, text) == Ended(0, "20\n", "")
 
@@ -96,7 +95,5 @@ def test_interrupted(tmp_path: Path) -> None:
         "reactor.run()\n"
     )
     with running(*COMMAND, "simulate", str(script), cwd=CHECKOUT) as process:
-        process.wait_for("begins")
-        process.signal(signal.SIGINT)
-        ended = process.end()
-    assert (ended.code, ended.out) == (130, "begins\n")
+        process.line("begins\n".__eq__)
+        assert process.end(signal.SIGINT) == Ended(130, "begins\n", "interrupted\n")
