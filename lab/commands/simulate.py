@@ -16,7 +16,9 @@ from lab.commands.types import SECONDS, SEED
 from lab.errors import LabError
 
 
-def perform(script: str, seed: int, limit: float, again: str, capture: Path | None) -> None:
+def perform(
+    script: str, seed: int, limit: float, again: str, *, capture: Path | None, clock: bool
+) -> None:
     """
     Execute a script in a simulation, and call its function ``scenario`` if it has one.
 
@@ -26,6 +28,7 @@ def perform(script: str, seed: int, limit: float, again: str, capture: Path | No
         limit: So long `reactor.run` takes at most, in seconds, or time passes after ``scenario``.
         again: The command that does the same again.
         capture: A file for a capture.
+        clock: Refuse the real clock.
 
     Raises:
         SimulationFailed: Something went wrong that the script has not told of.
@@ -34,7 +37,7 @@ def perform(script: str, seed: int, limit: float, again: str, capture: Path | No
     from lab.simulator.network import simulate
 
     ended: SystemExit | None = None
-    with simulate(seed, capture=capture) as net:
+    with simulate(seed, capture=capture, clock=clock) as net:
         net.again = again
         reactor = install(net, limit)
         try:
@@ -87,16 +90,19 @@ def own_frames(trace: TracebackType | None, script: str) -> TracebackType | None
     return trace
 
 
-def replay_line(script: str, arguments: tuple[str, ...], seed: int, limit: float | None) -> str:
+def replay_line(
+    script: str, arguments: tuple[str, ...], seed: int, limit: float | None, *, clock: bool
+) -> str:
     """
     The command that does the same again.
 
-    >>> replay_line("chat.py", ("a b",), 7, None)
+    >>> replay_line("chat.py", ("a b",), 7, None, clock=False)
     "lab simulate --seed 7 chat.py -- 'a b'"
     """
-    time = ["--for", f"{limit:g}"] if limit is not None else []
+    options = ["--for", f"{limit:g}"] if limit is not None else []
+    options += ["--clock"] if clock else []
     rest = ["--", *arguments] if arguments else []
-    return shlex.join(["lab", "simulate", "--seed", str(seed), *time, script, *rest])
+    return shlex.join(["lab", "simulate", "--seed", str(seed), *options, script, *rest])
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,6 +116,7 @@ def replay_line(script: str, arguments: tuple[str, ...], seed: int, limit: float
     metavar="FILE",
     help="Write what crosses the links to a pcapng file, for Wireshark.",
 )
+@click.option("--clock", is_flag=True, help="Refuse SCRIPT's calls of the real clock.")
 def command(
     script: str,
     arguments: tuple[str, ...],
@@ -117,6 +124,7 @@ def command(
     seed: int,
     limit: float | None,
     capture: BinaryIO | None,
+    clock: bool,
 ) -> int:
     """
     Run the Python file SCRIPT with the simulator in the place of Twisted's reactor.
@@ -135,10 +143,11 @@ def command(
     """
     sys.argv[:] = [script, *arguments]
     signal.signal(signal.SIGINT, interrupt)
-    again = replay_line(script, arguments, seed, limit)
+    again = replay_line(script, arguments, seed, limit, clock=clock)
     try:
         file = Path(capture.name) if capture else None
-        perform(script, seed, math.inf if limit is None else limit, again, file)
+        longest = math.inf if limit is None else limit
+        perform(script, seed, longest, again, capture=file, clock=clock)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

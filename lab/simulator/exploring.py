@@ -89,7 +89,7 @@ def explore(
                 found = _shrink(scenario, seed, error, journal)
                 if to is not None:
                     to.write_text("".join(f"{line}\n" for line in found.journal.lines()))
-                raise ExplorationFailed(found)
+                raise ExplorationFailed(found) from found.error
     finally:
         gc.unfreeze()
     for name, has in held.items():

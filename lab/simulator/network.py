@@ -493,6 +493,7 @@ def simulate(
     decisions: Decisions | None = None,
     *,
     capture: str | File | None = None,
+    clock: bool = False,
 ) -> Iterator[Network]:
     """
     A network for one run.
@@ -501,6 +502,7 @@ def simulate(
         seed: All that is drawn follows from it.
         decisions: Where the verdicts of faults come from, for a replay.
         capture: A file that gets what crosses the ways between hosts, in pcapng, for Wireshark.
+        clock: Whether code that asks the real clock is refused; see `lab.simulator.fence`.
 
     An exception that leaves the ``with`` gets a note: the seed, the command that runs it again, the
     last events, and what each host was waiting for.
@@ -530,7 +532,7 @@ def simulate(
         RUNNING.append(net)
         stack.callback(RUNNING.remove, net)
         try:
-            with fence():
+            with fence(clock=clock):
                 yield net
             net.finish()
         except Exception as error:

@@ -120,6 +120,16 @@ class SimulateTests(SynchronousTestCase):
         self.check(done, 1, "", "\n".join(report))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
+    def test_clock(self) -> None:
+        """The real clock is refused if that is asked for."""
+        text = "import time\ntime.sleep(0)\n"
+        self.check(self.simulate(text), 0, "")
+        without_reactor(self)
+        done = self.simulate(text, "--clock")
+        self.assertIn("script.py:2 calls time.sleep() in a simulation", done.stderr)
+        self.assertIn("  lab simulate --seed 0 --clock ", done.stderr)
+        self.assertEqual(done.exit_code, 1)
+
     def test_exception(self) -> None:
         """An exception of the script is a traceback of its own frames, and the report."""
         done = self.simulate("def scenario(net):\n    1 / 0\n")
