@@ -7,18 +7,22 @@ failure-inducing input", 2002).
 """
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from attrs import field, frozen
 
-from lab.errors import LabError
+from lab.errors import LabError, LocalError
 from lab.faults.journal import Entry, Journal, Replay
 from lab.faults.link import Decisions
 from lab.simulator.network import Network, simulate
+from lab.simulator.parallel import cpus, in_processes, pieces
+from lab.simulator.reports import seeds_given
 
 #: What is run: it gets the network, and raises if something is wrong.
 Scenario = Callable[[Network], object]
+# So many seeds are given to a process together.
+_PIECE = 10
 
 
 @frozen
@@ -62,34 +66,51 @@ class NothingProved(LabError):
 
 
 def explore(
-    scenario: Scenario, seeds: Iterable[int] = range(100), *, to: Path | None = None
+    scenario: Scenario,
+    seeds: Iterable[int] = range(100),
+    *,
+    jobs: int = 1,
+    to: Path | None = None,
 ) -> int:
     """
     Run a scenario with many seeds.
 
+    With ``LAB_SEED=7`` in the environment that seed is run, and no other.
+
     Args:
         scenario: Called with a network for each seed; it raises if something is wrong.
         seeds: The seeds.
+        jobs: In so many processes; 0 for one for each CPU. What the scenario changes outside of
+            its network is then changed in these, and lost.
         to: Where the journal of a failure is written, for `replay`.
 
     Returns:
         How many seeds there were, all of which were right.
 
     Raises:
-        ExplorationFailed: One was not; the text has the few faults that are to blame.
+        ExplorationFailed: One was not, the first of them; the text has the few faults that are to
+            blame.
         NothingProved: What `Network.sometimes` names has held in none of them.
+        LocalError: There can't be so many jobs.
+        LabError: A process has died, or a seed failed in one, and not when it was run again.
     """
+    if jobs < 0:
+        raise LocalError(f"jobs is {jobs}; give 0 for one for each CPU, or more")
     number, held = 0, dict[str, bool]()
+    failures: dict[int, _Failure] = {}
     gc.freeze()  # each run looks for garbage at its end, and there is none in what was before
     try:
-        for seed in seeds:
-            error, journal = run_once(scenario, seed, None, held)
-            number += 1
-            if error is not None:
-                found = _shrink(scenario, seed, error, journal)
+        runs = _runs(scenario, seeds_given(seeds), jobs or cpus(), failures)
+        for count, wrong, held_there in runs:
+            number += count
+            for name, has in held_there.items():
+                held[name] = held.get(name, False) or has
+            if wrong is not None:
+                error, journal = failures.get(wrong) or _again(scenario, wrong)
+                found = _shrink(scenario, wrong, error, journal)
                 if to is not None:
                     to.write_text("".join(f"{line}\n" for line in found.journal.lines()))
-                raise ExplorationFailed(found) from found.error
+                raise ExplorationFailed(found) from error
     finally:
         gc.unfreeze()
     for name, has in held.items():
@@ -98,7 +119,50 @@ def explore(
     return number
 
 
-def replay(scenario: Scenario, journal: Journal | Path, seed: int = 0) -> None:
+# What a run raised, and what its faults decided.
+_Failure = tuple[Exception, Journal]
+# How many seeds were right, the first that was not, and what has held in them.
+_Result = tuple[int, int | None, dict[str, bool]]
+
+
+def _runs(
+    scenario: Scenario, seeds: Iterable[int], jobs: int, failures: dict[int, _Failure]
+) -> Iterator[_Result]:
+    """Run many seeds, here, which fills in the failures, or in several processes."""
+
+    def run(piece: list[int]) -> _Result:
+        """Some of them, up to the first that is wrong."""
+        held: dict[str, bool] = {}
+        for number, seed in enumerate(piece):
+            error, journal = run_once(scenario, seed, None, held)
+            if error is not None:
+                failures[seed] = error, journal
+                return number, seed, held
+        return len(piece), None, held
+
+    if jobs == 1:
+        return map(run, pieces(seeds, 1))
+    return (result for _, result in in_processes(run, pieces(seeds, _PIECE), jobs))
+
+
+def _again(scenario: Scenario, seed: int) -> _Failure:
+    """Run a seed here that has failed in another process."""
+    error, journal = run_once(scenario, seed, None)
+    if error is None:
+        raise LabError(
+            f"seed {seed} failed, and was right when it was run again: something outside of the "
+            "simulation has a part in it"
+        )
+    return error, journal
+
+
+def replay(
+    scenario: Scenario,
+    journal: Journal | Path,
+    seed: int = 0,
+    *,
+    capture: Path | None = None,
+) -> None:
     """
     Run a scenario with the faults of a journal, and no others.
 
@@ -106,15 +170,15 @@ def replay(scenario: Scenario, journal: Journal | Path, seed: int = 0) -> None:
         scenario: As for `explore`.
         journal: The faults, or the file that has them.
         seed: Of all that is drawn besides faults.
+        capture: As for `simulate`.
 
     Raises:
         Exception: Whatever the scenario raises.
     """
     if isinstance(journal, Path):
         journal = Journal.read(journal.read_text().splitlines())
-    error, _ = run_once(scenario, seed, Replay.of(journal))
-    if error is not None:
-        raise error
+    with simulate(seed, Replay.of(journal), capture=capture) as net:
+        scenario(net)
 
 
 def run_once(

@@ -1,5 +1,8 @@
 """Many runs, and which few faults are to blame."""
 
+import os
+from unittest import mock
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -8,6 +11,7 @@ from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoin
 from lab.arithmetic import udp
 from lab.arithmetic.settings import ClientSettings, ServerSettings
 from lab.backoff import Backoff
+from lab.errors import LabError, LocalError
 from lab.faults.datagrams import Duplicate, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
@@ -16,6 +20,7 @@ from lab.rng import stream
 from lab.simulator import explore, replay
 from lab.simulator.exploring import ExplorationFailed, NothingProved, ddmin
 from lab.simulator.network import Network
+from tests.capture.blocks import packets
 from tests.helpers import folder
 from tests.simulator.test_datagrams import Notes
 
@@ -79,6 +84,58 @@ class ExploreTests(SynchronousTestCase):
         self.assertRaises(AssertionError, replay, self.lost_two, file)
         self.assertRaises(AssertionError, replay, self.lost_two, found.journal)
         replay(self.lost_two, Journal(found.journal.entries[:1]))
+
+    def test_jobs(self) -> None:
+        """Several processes find what one finds, whichever is the first to find something."""
+        alone = self.assertRaises(ExplorationFailed, explore, self.lost_two, range(50)).found
+        for jobs in (2, 0):
+            error = self.assertRaises(
+                ExplorationFailed, explore, self.lost_two, range(50), jobs=jobs
+            )
+            self.assertEqual(str(error), str(ExplorationFailed(alone)))
+            self.assertIs(error.__cause__, error.found.error)
+        self.assertEqual(explore(lambda net: net.run(5), range(50), jobs=2), 50)
+        error = self.assertRaises(LocalError, explore, self.lost_two, jobs=-1)
+        self.assertEqual(str(error), "jobs is -1; give 0 for one for each CPU, or more")
+
+    def test_jobs_and_sometimes(self) -> None:
+        """What has held in any process has held."""
+
+        def run(net: Network) -> None:
+            """It holds with the last seed."""
+            net.sometimes("the last", lambda: net.seed == 49)
+            net.at(1, lambda: None)
+            net.run(5)
+
+        self.assertEqual(explore(run, range(50), jobs=2), 50)
+        self.assertRaises(NothingProved, explore, run, range(49), jobs=2)
+
+    def test_right_when_run_again(self) -> None:
+        """What only fails in another process is no failure of the simulation."""
+        here = os.getpid()
+
+        def elsewhere(net: Network) -> None:
+            """Fail there."""
+            if os.getpid() != here:
+                raise ValueError
+
+        error = self.assertRaises(LabError, explore, elsewhere, range(5, 9), jobs=2)
+        self.assertIn("seed 5 failed, and was right when it was run again", str(error))
+
+    def test_the_seed_of_the_environment(self) -> None:
+        """One that is given there takes the place of the others."""
+        seen: list[int] = []
+        with mock.patch.dict(os.environ, {"LAB_SEED": "7"}):
+            self.assertEqual(explore(lambda net: seen.append(net.seed), range(50)), 1)
+        self.assertEqual(seen, [7])
+
+    def test_capture(self) -> None:
+        """A replay leaves a capture, if asked."""
+        file = folder(self) / "run.pcapng"
+        found = self.assertRaises(ExplorationFailed, explore, self.lost_two).found
+        self.assertRaises(AssertionError, replay, self.lost_two, found.journal, capture=file)
+        lost = [one for one in packets(file.read_bytes()) if one.comment.startswith("dropped")]
+        self.assertEqual(len(lost), 2)
 
     def test_not_because_of_faults(self) -> None:
         """What fails without any fault is shrunk to none."""
