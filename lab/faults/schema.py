@@ -27,6 +27,7 @@ from lab.faults.datagrams import (
 )
 from lab.faults.fault import Fault
 from lab.faults.streams import (
+    Cut,
     LimitData,
     PacketLoss,
     Partition,
@@ -86,6 +87,7 @@ STREAMS: dict[str, _Kind] = {
     "loss": DATAGRAMS["loss"],
     "corrupt": DATAGRAMS["corrupt"],
     "blackhole": DATAGRAMS["blackhole"],
+    "cut": _Kind(Cut),
     "partition": _Kind(Partition),
     "noop": DATAGRAMS["noop"],
 }

@@ -19,6 +19,7 @@ from lab.faults.streams import (
     CLOSE,
     END,
     RESET,
+    Cut,
     Item,
     LimitData,
     Mark,
@@ -328,6 +329,20 @@ class LimitDataStage(Stage):
 
 
 @define
+class CutStage(Stage):
+    """Resets at a byte."""
+
+    _judge: Judge
+
+    def take(self, item: Item, now: float) -> Iterable[Timed]:
+        """Let pass what is before the cut, if there is one; a mark is no unit."""
+        cut = None if isinstance(item, Mark) else self._judge.judge(len(item), now).cut
+        if isinstance(item, Mark) or cut is None:
+            return [(now, item)]
+        return [(now, item[:cut]), (now, RESET)] if cut else [(now, RESET)]
+
+
+@define
 class PartitionStage(Stage):
     """Holds everything until the fault stops working."""
 
@@ -446,6 +461,7 @@ STAGES: Mapping[type[Any], Callable[[Any, Judge, Schedule], Stage]] = {
     ResetPeer: lambda settings, judge, schedule: ResetPeerStage(settings, schedule),
     Slicer: lambda settings, judge, schedule: SlicerStage(settings, judge),
     LimitData: lambda settings, judge, schedule: LimitDataStage(settings),
+    Cut: lambda settings, judge, schedule: CutStage(judge),
     Partition: lambda settings, judge, schedule: PartitionStage(schedule),
 }
 #: Those that decide nothing: what they do follows from sizes and times.

@@ -1,5 +1,5 @@
 """
-What can go wrong with a stream: Toxiproxy's toxics, with the meanings that they have there.
+What can go wrong with a stream: Toxiproxy's toxics, with their meanings, and more.
 
 A stream keeps its order whatever happens to it. So a fault on a stream is a stage of a pipe, see
 `lab.faults.stages`; here are their settings. They are values, as those of datagrams; `Latency`,
@@ -227,6 +227,53 @@ class _PacketLossJudge:
         draw = self._random.random()
         self._lost = draw < (self._after_loss if self._lost else self._rate)
         return Verdict((), draw=draw) if self._lost else DELIVER
+
+
+@frozen
+class Cut:
+    """
+    Resets the connection at a byte, wherever chunks begin: both ends see it.
+
+    Args:
+        probability: Of a cut before each byte, 0 to 1; with 1 no byte passes.
+
+    Raises:
+        LocalError: No probability.
+    """
+
+    probability: float = 0.0
+
+    drawn = True
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what can't be."""
+        if not 0 <= self.probability <= 1:
+            raise LocalError(f"probability is {self.probability:g}; give 0 to 1")
+
+    def begin(self, random: Random) -> Judge:
+        """See `lab.faults.datagrams.Settings`."""
+        stays = -math.inf if self.probability == 1 else math.log1p(-self.probability)
+        return _CutJudge(random, stays)
+
+
+@define
+class _CutJudge:
+    """
+    Draws once for each chunk.
+
+    How many bytes pass before a cut is geometric, which has no memory: where a chunk ends is of
+    no meaning to it.
+    """
+
+    _random: Random
+    #: Logarithm of the probability that a byte passes.
+    _stays: float
+
+    def judge(self, size: int, now: float) -> Verdict:
+        """Draw; the number of bytes is the inverse of its distribution at the draw."""
+        draw = self._random.random()
+        passed = math.log1p(-draw) / self._stays if self._stays else math.inf
+        return Verdict(draw=draw, cut=int(passed)) if passed < size else DELIVER
 
 
 @frozen

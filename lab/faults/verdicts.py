@@ -22,16 +22,20 @@ class Verdict:
             first byte.
         held: The unit waits until so many later ones have passed.
         draw: The random number that decided, if it was one.
+        cut: So many bytes of the unit pass, and then its connection is reset; None: it is not.
     """
 
     delays: tuple[float, ...] = (0.0,)
     flips: tuple[int, ...] = ()
     held: int = 0
     draw: float | None = field(default=None, eq=False)
+    cut: int | None = None
 
     @property
     def kind(self) -> str:
-        """One word: deliver, drop, hold, corrupt, duplicate or delay."""
+        """One word: deliver, drop, hold, corrupt, duplicate, delay or cut."""
+        if self.cut is not None:
+            return "cut"
         if self.held:
             return "hold"
         if self.flips:
@@ -41,13 +45,15 @@ class Verdict:
         return "delay" if self.delays[0] else "deliver"
 
     def apply(self, data: bytes) -> list[tuple[float, bytes]]:
-        """The copies that are delivered, each with its delay in seconds."""
+        """The copies that are delivered, each with its delay in seconds; a cut is not made here."""
         changed = flip(data, self.flips) if self.flips else data
         return [(delay, changed) for delay in self.delays]
 
     def as_json(self) -> dict[str, Any]:
         """As values that JSON has; times in seconds."""
         found: dict[str, Any] = {"verdict": self.kind}
+        if self.cut is not None:
+            found["cut"] = self.cut
         if self.held:
             found["held"] = self.held
         if self.flips:
@@ -71,7 +77,9 @@ class Verdict:
                 return cls((), draw=values.get("draw"))
             delays = tuple(map(_delay, values.get("delays", (0.0,))))
             flips = tuple(map(_count, values.get("flips", ())))
-            verdict = cls(delays, flips, _count(values.get("held", 0)), values.get("draw"))
+            held, cut = _count(values.get("held", 0)), values.get("cut")
+            cut = None if cut is None else _count(cut)
+            verdict = cls(delays, flips, held, values.get("draw"), cut)
         except (KeyError, TypeError, ValueError) as error:
             raise LocalError(f"verdict is {values!r}; give one that was recorded") from error
         if verdict.kind != values["verdict"]:
@@ -108,7 +116,7 @@ def _delay(value: Any) -> float:
 
 
 def _count(value: Any) -> int:
-    """A number of bits or units."""
+    """A number of bits, bytes or units."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(value)
     return value

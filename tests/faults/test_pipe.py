@@ -26,6 +26,7 @@ from lab.faults.streams import (
     CLOSE,
     END,
     RESET,
+    Cut,
     Item,
     LimitData,
     PacketLoss,
@@ -44,13 +45,13 @@ SAFE: list[Settings] = [
     Latency(0.02), Latency(0.01, 0.05), Latency(0.0, 1.0, "pareto", 0.5), Bandwidth(5000.0),
     Bandwidth(700.0, burst=1000.0), SlowClose(0.7), Slicer(100, 30, 0.001), Slicer(), Noop(),
     Slicer(-5, 40, -1.0), Loss(0.4), Loss(every=2), Loss(p=0.2, r=0.5), LimitData(10**9),
-    Corrupt(0.0), PacketLoss(0.0), Partition(), ResetPeer(5000.0), Bandwidth(0.0),
+    Corrupt(0.0), PacketLoss(0.0), Partition(), ResetPeer(5000.0), Bandwidth(0.0), Cut(0.0),
 ]  # fmt: skip
 #: Of these, those that hold everything while they work; they have to stop.
 HOLDING = (Partition(), ResetPeer(5000.0), Bandwidth(0.0))
 BAD: list[Settings] = [
     Blackhole(), Corrupt(0.5, 3), PacketLoss(0.3, 0.3), LimitData(700), Timeout(0.3), Timeout(),
-    ResetPeer(0.2), ResetPeer(0.4, idle=True),
+    ResetPeer(0.2), ResetPeer(0.4, idle=True), Cut(0.002), Cut(1.0),
 ]  # fmt: skip
 
 TIMES = st.sampled_from([0.0, 0.05, 0.1, 0.25, 0.5, 1.0]) | st.floats(0, 1)
@@ -308,6 +309,18 @@ class LinkTests(PipeCase):
         link.feed(b"def", 1.0)
         link.end(2.0)
         self.assertEqual((link.outgoing(), link.buffered), ([b"abc", CLOSE], 0))
+
+    def test_cut(self) -> None:
+        """A cut lets pass what was before it, later faults and all, and is in the journal."""
+        link = self.make(Fault(Cut(0.2), "cut"), Fault(Latency(0.5), "late"))
+        for n in range(50):
+            link.feed(b"abcd", float(n))
+        found = self.until(link, 60.0)
+        (entry,) = self.journal.entries
+        assert entry.verdict.cut is not None
+        passed = b"".join(item for _, item in found if isinstance(item, bytes))
+        self.assertEqual(len(passed), 4 * entry.unit + entry.verdict.cut)
+        self.assertIs(found[-1][1], RESET)
 
     def test_after_a_reset_that_waits(self) -> None:
         """A reset that has not gone out yet is the last, too: nothing gathers behind it."""

@@ -14,6 +14,7 @@ from lab.faults.fault import Fault
 from lab.faults.schema import DATAGRAMS, STREAMS, from_json, from_text, to_json
 from lab.faults.stages import STAGES
 from lab.faults.streams import (
+    Cut,
     LimitData,
     PacketLoss,
     Partition,
@@ -144,6 +145,7 @@ class StreamTests(SynchronousTestCase):
             ("limit_data", {"bytes": 1000}, LimitData(1000)),
             ("packet_loss", {"loss_rate": 0.3, "correlation": 0.25}, PacketLoss(0.3, 0.25)),
             ("loss", {"probability": 0.3}, Loss(0.3)),
+            ("cut", {"probability": 0.25}, Cut(0.25)),
             ("partition", {}, Partition()),
         ]
         for word, attributes, expected in cases:
@@ -189,6 +191,10 @@ class StreamTests(SynchronousTestCase):
                 "idle is '1'; give true or false",
             ),
             ({"type": "limit_data", "attributes": {"bytes": -1}}, "bytes is -1; give 0 or more"),
+            (
+                {"type": "cut", "attributes": {"probability": 2}},
+                "probability is 2; give 0 to 1",
+            ),
         ]
         for values, text in wrong:
             error = self.assertRaises(LocalError, from_json, values, STREAMS)

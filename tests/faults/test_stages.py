@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from itertools import pairwise
 
+from attrs import define
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,11 +19,12 @@ from lab.faults.datagrams import (
     Settings,
 )
 from lab.faults.fault import Fault
-from lab.faults.stages import SEGMENT, STAGES, LimitDataStage, Schedule, Stage, size_of
+from lab.faults.stages import SEGMENT, STAGES, CutStage, LimitDataStage, Schedule, Stage, size_of
 from lab.faults.streams import (
     CLOSE,
     END,
     RESET,
+    Cut,
     Item,
     LimitData,
     Mark,
@@ -34,6 +36,7 @@ from lab.faults.streams import (
     Timed,
     Timeout,
 )
+from lab.faults.verdicts import Verdict
 from lab.rng import stream
 
 
@@ -51,6 +54,17 @@ def sizes(found: Iterable[Timed]) -> list[tuple[float, int]]:
 def joined(found: Iterable[Timed]) -> bytes:
     """All bytes."""
     return b"".join(item for _, item in found if isinstance(item, bytes))
+
+
+@define
+class Always:
+    """A judge that always says the same."""
+
+    verdict: Verdict
+
+    def judge(self, size: int, now: float) -> Verdict:
+        """Say it."""
+        return self.verdict
 
 
 class ScheduleTests(SynchronousTestCase):
@@ -319,6 +333,14 @@ class ClosingTests(SynchronousTestCase):
         self.assertEqual(list(new.take(b"g", 2.0)), [(2.0, CLOSE)])
         new.follow(begin(Noop()))
         self.assertEqual(new.passed, 6)
+
+    def test_cut(self) -> None:
+        """Bytes up to the cut, and a reset right behind them; none if there are none."""
+        cases = ((0, [RESET]), (2, [b"ab", RESET]), (3, [b"abc", RESET]), (None, [b"abc"]))
+        for cut, expected in cases:
+            found = list(CutStage(Always(Verdict(cut=cut))).take(b"abc", 1.0))
+            self.assertEqual(found, [(1.0, item) for item in expected])
+        self.assertEqual(list(begin(Cut(1.0)).take(END, 1.0)), [(1.0, END)])
 
     def test_partition(self) -> None:
         """Bytes and end are held until it ends; never, if it never does."""

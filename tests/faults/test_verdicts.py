@@ -14,6 +14,7 @@ VERDICTS = st.one_of(
     st.builds(Verdict, DELAYS, draw=st.none() | st.floats(-9, 9)),
     st.builds(Verdict, flips=st.lists(st.integers(0, 9999), min_size=1, max_size=9).map(tuple)),
     st.builds(Verdict, held=st.integers(1, 99)),
+    st.builds(Verdict, draw=st.none() | st.floats(0, 1), cut=st.integers(0, 99_999)),
 )
 
 
@@ -29,6 +30,7 @@ class VerdictTests(SynchronousTestCase):
             "duplicate": Verdict((0.0, 0.0)),
             "corrupt": Verdict(flips=(3,)),
             "hold": Verdict(held=2),
+            "cut": Verdict(cut=0),
         }
         for kind, verdict in kinds.items():
             self.assertEqual(verdict.kind, kind)
@@ -51,6 +53,12 @@ class VerdictTests(SynchronousTestCase):
         again = Verdict.from_json(json.loads(json.dumps(verdict.as_json())))
         self.assertEqual((again, again.draw), (verdict, verdict.draw))
 
+    def test_cut(self) -> None:
+        """A cut is written with the number of bytes that pass, also if it is none."""
+        written = {"verdict": "cut", "cut": 17, "draw": 0.25}
+        self.assertEqual(Verdict(draw=0.25, cut=17).as_json(), written)
+        self.assertEqual(Verdict(cut=0).as_json(), {"verdict": "cut", "cut": 0})
+
     def test_wrong_json(self) -> None:
         """What was not written by us is refused."""
         wrong = (
@@ -58,6 +66,9 @@ class VerdictTests(SynchronousTestCase):
             {"verdict": "hold", "held": True}, {"verdict": "delay", "delays": [-1]},
             {"verdict": "delay", "delays": [float("inf")]}, {"verdict": "delay", "delays": ["x"]},
             {"verdict": "delay", "delays": 5}, {"verdict": "corrupt", "flips": [1.5]},
+            {"verdict": "cut"}, {"verdict": "cut", "cut": None}, {"verdict": "cut", "cut": -1},
+            {"verdict": "cut", "cut": True}, {"verdict": "cut", "cut": 1.0},
+            {"verdict": "hold", "held": 1, "cut": 3},
             {"verdict": "drop", "delays": [1.0], "held": 3, "flips": []} | {"verdict": "hold"},
         )  # fmt: skip
         for values in wrong[:-1]:

@@ -10,7 +10,7 @@ from lab.capture.recorder import Capture
 from lab.faults.datagrams import Bandwidth, Blackhole, Duplicate, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
-from lab.faults.streams import LimitData, ResetPeer, SlowClose
+from lab.faults.streams import Cut, LimitData, ResetPeer, SlowClose
 from lab.simulator.kernel import Kernel
 from lab.simulator.network import Network
 from lab.simulator.paths import LATENCY, Path
@@ -117,6 +117,19 @@ class PipeTests(SynchronousTestCase):
         self.kernel.run(9)
         self.assertEqual(self.there.seen[-1], (0.5 + LATENCY, "reset"))
         self.assertIn((0.5 + LATENCY, "reset"), self.here.seen)
+
+    def test_cut_at_a_byte(self) -> None:
+        """A cut connection is reset at both ends, behind the bytes that passed."""
+        pipe = self.make(Cut(0.2))
+        for _ in range(50):
+            pipe.feed(b"abc", self.there)
+        self.kernel.run(9)
+        (entry,) = self.journal.entries
+        *_, seen, reset = self.there.seen
+        assert entry.verdict.cut
+        self.assertEqual(seen, (LATENCY, b"abc"[: entry.verdict.cut]))
+        self.assertEqual(reset, (LATENCY, "reset"))
+        self.assertEqual(self.here.seen[-1], reset)
 
     def test_cut(self) -> None:
         """While the way is cut all waits; mended, it goes on in order."""
