@@ -6,6 +6,7 @@ them back and give marks of its own. Seconds, bytes and bytes/s.
 """
 
 import math
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
@@ -31,6 +32,7 @@ from lab.faults.streams import (
     Timed,
     Timeout,
 )
+from lab.faults.verdicts import Verdict
 
 #: A rate is kept in pieces of so many seconds, as Toxiproxy does.
 PIECE = 0.1
@@ -126,38 +128,55 @@ class Stage:
 
 
 @define
-class JudgedStage(Stage):
+class JudgingStage(Stage):
     """
-    A fault that judges chunks as it judges datagrams.
+    A fault that judges each chunk as it comes; a mark is no unit.
 
     Args:
         judge: Decides.
     """
 
     _judge: Judge
-    position: int = 0
+    position: int = field(init=False, default=0)
 
     def take(self, item: Item, now: float) -> Iterable[Timed]:
-        """Carry the verdict out; a mark is no unit."""
+        """Judge it."""
         if isinstance(item, Mark):
-            return [(now, item)]
+            return self.mark(item, now)
         verdict = self._judge.judge(len(item), now)
         self.position += len(item)
-        return [(now + delay, copy) for delay, copy in verdict.apply(item)]
+        return self.carry_out(verdict, item, now)
 
     def spare(self, item: Item, now: float) -> Iterable[Timed]:
         """See `Stage`."""
         self.position += size_of(item)
         return [(now, item)]
 
+    def mark(self, mark: Mark, now: float) -> Iterable[Timed]:
+        """What goes out because of a mark."""
+        return [(now, mark)]
+
+    @abstractmethod
+    def carry_out(self, verdict: Verdict, item: bytes, now: float) -> Iterable[Timed]:
+        """What goes out because of a verdict."""
+
+
+@define
+class JudgedStage(JudgingStage):
+    """A fault that judges chunks as it judges datagrams."""
+
+    def carry_out(self, verdict: Verdict, item: bytes, now: float) -> Iterable[Timed]:
+        """Each copy at its time."""
+        return [(now + delay, copy) for delay, copy in verdict.apply(item)]
+
 
 @define
 class BlackholeStage(JudgedStage):
     """Drops the end, too."""
 
-    def take(self, item: Item, now: float) -> Iterable[Timed]:
+    def mark(self, mark: Mark, now: float) -> Iterable[Timed]:
         """Nobody at the other end hears of anything."""
-        return () if isinstance(item, Mark) else JudgedStage.take(self, item, now)
+        return ()
 
 
 @define
@@ -272,32 +291,25 @@ class ResetPeerStage(Stage):
 
 
 @define
-class SlicerStage(Stage):
-    """Cuts chunks, and waits after each slice."""
+class SlicerStage(JudgingStage):
+    """Cuts chunks, and waits after each slice; the end waits after the last slice, too."""
 
     _settings: Slicer
-    _judge: Judge
     _free_at: float = -math.inf
-    position: int = 0
 
-    def take(self, item: Item, now: float) -> Iterable[Timed]:
-        """Cut; the end waits after the last slice, too."""
+    def mark(self, mark: Mark, now: float) -> Iterable[Timed]:
+        """Wait."""
+        return [(max(now, self._free_at), mark)]
+
+    def carry_out(self, verdict: Verdict, item: bytes, now: float) -> Iterable[Timed]:
+        """Cut."""
         at = max(now, self._free_at)
-        if isinstance(item, Mark):
-            return [(at, item)]
         found: list[Timed] = []
-        draw = self._judge.judge(len(item), now).draw
-        self.position += len(item)
-        for part in self._settings.cut(item, draw):
+        for part in self._settings.cut(item, verdict.draw):
             found.append((at, part))
             at += max(0.0, self._settings.delay)
         self._free_at = at
         return found
-
-    def spare(self, item: Item, now: float) -> Iterable[Timed]:
-        """See `Stage`."""
-        self.position += size_of(item)
-        return [(now, item)]
 
     def flush(self) -> list[Item]:
         """See `Stage`."""
@@ -329,17 +341,14 @@ class LimitDataStage(Stage):
 
 
 @define
-class CutStage(Stage):
+class CutStage(JudgingStage):
     """Resets at a byte."""
 
-    _judge: Judge
-
-    def take(self, item: Item, now: float) -> Iterable[Timed]:
-        """Let pass what is before the cut, if there is one; a mark is no unit."""
-        cut = None if isinstance(item, Mark) else self._judge.judge(len(item), now).cut
-        if isinstance(item, Mark) or cut is None:
+    def carry_out(self, verdict: Verdict, item: bytes, now: float) -> Iterable[Timed]:
+        """Let pass what is before the cut, if there is one."""
+        if verdict.cut is None:
             return [(now, item)]
-        return [(now, item[:cut]), (now, RESET)] if cut else [(now, RESET)]
+        return [(now, item[: verdict.cut]), (now, RESET)] if verdict.cut else [(now, RESET)]
 
 
 @define
@@ -459,7 +468,7 @@ STAGES: Mapping[type[Any], Callable[[Any, Judge, Schedule], Stage]] = {
     SlowClose: lambda settings, judge, schedule: SlowCloseStage(settings),
     Timeout: lambda settings, judge, schedule: TimeoutStage(settings, schedule),
     ResetPeer: lambda settings, judge, schedule: ResetPeerStage(settings, schedule),
-    Slicer: lambda settings, judge, schedule: SlicerStage(settings, judge),
+    Slicer: lambda settings, judge, schedule: SlicerStage(judge, settings),
     LimitData: lambda settings, judge, schedule: LimitDataStage(settings),
     Cut: lambda settings, judge, schedule: CutStage(judge),
     Partition: lambda settings, judge, schedule: PartitionStage(schedule),

@@ -13,6 +13,7 @@ from lab.faults.verdicts import Verdict
 Touch = tuple[Fault, Verdict]
 
 _DONE = {
+    "cut": "cut",
     "corrupt": "corrupted",
     "delay": "delayed",
     "drop": "dropped",

@@ -417,7 +417,7 @@ class LossTests(SynchronousTestCase):
 
     def test_positions(self) -> None:
         """What judges chunks knows where in the stream they begin, and the stage which are lost."""
-        for fault in (Latency(0.5), Slicer(2, 0)):
+        for fault in (Latency(0.5), Slicer(2, 0), Cut(0.0)):
             stage = begin(fault)
             stage.take(b"abcd", 0.0)
             stage.spare(b"ef", 0.0)

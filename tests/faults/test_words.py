@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.faults.datagrams import Corrupt, Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
-from lab.faults.streams import LimitData
+from lab.faults.streams import Cut, LimitData
 from lab.faults.verdicts import DROP, Verdict
 from lab.faults.words import all_told, done_by, told
 
@@ -21,6 +21,7 @@ class WordsTests(SynchronousTestCase):
              "delayed 21.3 ms by x, latency=20, jitter=5, draw 0.260"),
             (Duplicate(0.5), Verdict((0.0, 0.0)), "duplicated by x, p=0.5"),
             (Corrupt(0.25, bits=2), Verdict(flips=(1, 2)), "corrupted by x, p=0.25, bits=2"),
+            (Cut(0.25), Verdict(cut=3, draw=0.5), "cut by x, p=0.25, draw 0.500"),
             (Reorder(0.25, 5), Verdict(held=5), "held back by x, p=0.25, displacement=5"),
         ]  # fmt: skip
         for settings, verdict, expected in cases:
