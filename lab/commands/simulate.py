@@ -74,13 +74,17 @@ def interrupt(*_: object) -> None:
     """
     End at Ctrl-C.
 
-    A Deferred would keep the `KeyboardInterrupt` to itself, so the clock raises another one.
+    A Deferred would keep a `KeyboardInterrupt` to itself, so code on a host runs to its end, and
+    the clock raises. A second Ctrl-C does not wait for that.
     """
     from lab.simulator.network import RUNNING
 
-    for net in RUNNING:
-        net.kernel.at(net.now, signal.default_int_handler, signal.SIGINT, None)
-    raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    inside = [net for net in RUNNING if net.current is not None]
+    for net in inside:
+        net.kernel.at(net.now, signal.raise_signal, signal.SIGINT)
+    if not inside:
+        raise KeyboardInterrupt
 
 
 def own_frames(trace: TracebackType | None, script: str) -> TracebackType | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lab.commands import arithmetic, demo
+from lab.commands import arithmetic, demo, simulate
 from lab.commands.main import COMMANDS
 from tests.pytest_only.processes import LAB, PATIENCE, Ended, Server, run, running, serving
 
@@ -205,7 +205,11 @@ def test_help_lists_every_command_and_option() -> None:
     assert (ended.code, ended.err) == (0, "")
     for name in COMMANDS:
         assert re.search(rf"^  {name} ", ended.out, re.MULTILINE)
-    commands: dict[str, click.Command] = {"arithmetic": arithmetic.command, "demo": demo.command}
+    commands: dict[str, click.Command] = {
+        "arithmetic": arithmetic.command,
+        "demo": demo.command,
+        "simulate": simulate.command,
+    }
     assert commands.keys() == COMMANDS.keys()
     for name, command in commands.items():
         ended = run(LAB, name, "--help")
