@@ -53,7 +53,7 @@ class _Worker:
 
     def end(self) -> None:
         """End it, whatever it does."""
-        self.process.terminate()
+        self.process.kill()
         self.process.join()
         self.pipe.close()
 
@@ -138,9 +138,12 @@ def serve(work: Callable[[Any], Any], pipe: Connection) -> None:
     """
     What a process does: take pieces until there are no more.
 
-    Ctrl-C is for the process that has started it, which ends this one.
+    Ctrl-C is for the process that has started it, which ends this one. So are the handlers of
+    signals that a reactor has there, and the file descriptor by which they wake it.
     """
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while True:
         try:
             piece = pipe.recv()

@@ -88,6 +88,14 @@ class ParallelTests(SynchronousTestCase):
             )
             self.assertEqual(self.children(), [])
 
+    def test_handlers(self) -> None:
+        """The handlers of a reactor, which processes have inherited, keep none of them alive."""
+        self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        found = in_processes(signal.getsignal, [signal.SIGTERM], 1)
+        self.assertEqual(list(found), [(signal.SIGTERM, signal.SIG_DFL)])
+        self.assertEqual(self.children(), [])
+
     def test_threads(self) -> None:
         """A process that has threads may fork."""
         over = threading.Event()
@@ -106,12 +114,15 @@ class ParallelTests(SynchronousTestCase):
         self.assertEqual(str(error), "jobs is 2, and this system can't fork; give 1")
 
     def test_serve(self) -> None:
-        """A process works until there is no more, and Ctrl-C is not for it."""
-        self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+        """A process works until there is no more; signals are not for the reactor it comes from."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.addCleanup(signal.set_wakeup_fd, signal.set_wakeup_fd(-1))
         pipe: Any = Pipe(1, 2)
         serve(str, pipe)
         self.assertEqual(pipe.sent, ["1", "2"])
         self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+        self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
 
     def test_pieces(self) -> None:
         """All values, in lists of one size, but the last."""
