@@ -1,109 +1,155 @@
 """
 Every placement of a few faults, instead of many runs with drawn ones.
 
-A short scenario has few datagrams. Losing each of them in turn, and each two of them, proves more
-about it than any number of seeds.
+A short scenario has few datagrams and few bytes. Losing each of them in turn, and each two of them,
+proves more about it than any number of seeds; so does a cut of each connection after each byte.
 """
 
-from collections.abc import Iterator
+import gc
+from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
+from lab.errors import LocalError
 from lab.faults.datagrams import Duplicate, Judge, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place, Replay
+from lab.faults.streams import Cut
 from lab.faults.verdicts import DROP, Verdict
 from lab.simulator.exploring import ExplorationFailed, Found, Scenario, run_once
 
+# What a fault may do to a unit, by its settings, the number of the unit and its size in bytes.
+_PLACED: dict[type[Any], Any] = {
+    Loss: lambda settings, unit, size: [DROP],
+    Duplicate: lambda settings, unit, size: [Verdict((0.0,) * (1 + settings.copies))],
+    Reorder: lambda settings, unit, size: [Verdict(held=settings.displacement)],
+    # Behind the last byte of a unit is ahead of the first of the next: it is one placement.
+    Cut: lambda settings, unit, size: [Verdict(cut=n) for n in range(min(unit, 1), size + 1)],
+}
 
-def _placed(fault: Fault) -> Verdict | None:
-    """What a fault does to the unit it is placed on; None if it can't be placed."""
-    settings = fault.settings
-    if isinstance(settings, Loss):
-        return DROP
-    if isinstance(settings, Duplicate):
-        return Verdict((0.0,) * (1 + settings.copies))
-    return Verdict(held=settings.displacement) if isinstance(settings, Reorder) else None
+
+@frozen
+class _Unit:
+    """A unit that a fault has seen: where, the how-manieth, when, and how large it is in bytes."""
+
+    place: Place
+    settings: Any
+    number: int
+    at: float
+    size: int
+
+    def entries(self) -> list[Entry]:
+        """All that the fault may do to it."""
+        placed = _PLACED[type(self.settings)](self.settings, self.number, self.size)
+        return [Entry(self.place, self.number, self.at, verdict) for verdict in placed]
 
 
 @define
 class _Counting:
     """
-    Decides what a journal says, and counts the units that faults could be placed on.
+    Decides what a journal says, and notes the units that faults could be placed on.
 
     Args:
         replay: Has the decisions.
-        units: How many units each place has seen, and what would be done to one.
+        units: What faults have seen so far, in that order.
     """
 
     _replay: Replay
-    units: dict[Place, tuple[int, Verdict]] = field(factory=dict)
+    units: list[_Unit] = field(factory=list)
 
     def judge(self, place: Place, fault: Fault) -> Judge:
         """What judges at this place."""
-        judge, placed = self._replay.judge(place, fault), _placed(fault)
-        return judge if placed is None else _Counted(judge, place, placed, self.units)
+        judge = self._replay.judge(place, fault)
+        if type(fault.settings) not in _PLACED:
+            return judge
+        return _Counted(judge, place, fault.settings, self.units)
 
     def hits(self, place: Place, fault: Fault) -> bool:
-        """Every fault works on every connection."""
-        return True
+        """A fault that can be placed works on every connection: it does nothing by itself."""
+        return type(fault.settings) in _PLACED or self._replay.hits(place, fault)
 
 
 @define
 class _Counted:
-    """A judge whose units are counted."""
+    """A judge whose units are noted."""
 
     _judge: Judge
     _place: Place
-    _placed: Verdict
-    _units: dict[Place, tuple[int, Verdict]]
+    _settings: Any
+    _units: list[_Unit]
+    _number: int = 0
 
     def judge(self, size: int, now: float) -> Verdict:
-        """Count, and judge."""
-        self._units[self._place] = (self._units.get(self._place, (0,))[0] + 1, self._placed)
+        """Note, and judge."""
+        self._units.append(_Unit(self._place, self._settings, self._number, now, size))
+        self._number += 1
         return self._judge.judge(size, now)
 
 
-def exhaust(scenario: Scenario, faults: int = 1, seed: int = 0) -> int:
+@define
+class _Search:
+    """Runs of one scenario, with more and more faults."""
+
+    _scenario: Scenario
+    _seed: int
+    _most: int
+    runs: int = 0
+
+    def run(self, entries: list[Entry], left: int, first: int = 0) -> None:
+        """
+        Run with these faults, and with these and up to so many more.
+
+        A run is what it would be without its last fault until that judges. So all sets of faults
+        come up, and each once, if one is added only behind the last, in the order in which units
+        are seen: also on units, such as those of a connection that is made again, that are there
+        because of the faults before.
+
+        Args:
+            entries: The faults.
+            left: How many more may be placed.
+            first: On which unit the first of them may be, counted over all places.
+        """
+        if self.runs == self._most:
+            raise LocalError(
+                f"more than {self._most} runs; give a shorter scenario, fewer faults or more runs"
+            )
+        self.runs += 1
+        counting = _Counting(Replay.of(Journal(entries)))
+        error, _ = run_once(self._scenario, self._seed, counting)
+        if error is not None:
+            raise ExplorationFailed(Found(self._seed, error, Journal(entries), self.runs))
+        if left:
+            for number, unit in enumerate(counting.units[first:], first + 1):
+                for entry in unit.entries():
+                    self.run([*entries, entry], left - 1, number)
+
+
+def exhaust(scenario: Scenario, faults: int = 1, seed: int = 0, *, most: int = 100_000) -> int:
     """
     Run a scenario with every placement of so many faults, and of fewer.
 
     What can be placed are the `Loss`, `Duplicate` and `Reorder` that the scenario has on its
-    links: each on each datagram, whatever their probability. Nothing is drawn for them.
+    links, each on each datagram, and the `Cut`: ahead of the first byte of each connection, and
+    behind each byte. Their probability is of no meaning; nothing is drawn for them.
 
     Args:
-        scenario: As for `explore`; a short one, for there are n**faults runs for n datagrams.
+        scenario: As for `explore`; a short one, for there are about n**faults runs for n
+            datagrams or bytes.
         faults: How many are placed in one run.
         seed: Of all that is drawn besides.
+        most: So many runs at most.
 
     Returns:
         How many runs there were, all of which were right.
 
     Raises:
         ExplorationFailed: One was not; the text has the faults that were placed.
+        LocalError: It takes more runs; as many as are allowed were right.
     """
-    runs = 0
-    for entries in _placements(scenario, [], faults, seed):
-        runs += 1
-        error, _ = run_once(scenario, seed, Replay.of(Journal(entries)))
-        if error is not None:
-            raise ExplorationFailed(Found(seed, error, Journal(entries), runs))
-    return runs
-
-
-def _placements(
-    scenario: Scenario, entries: list[Entry], left: int, seed: int
-) -> Iterator[list[Entry]]:
-    """These faults, and these with each one more, behind the last of them, and so on."""
-    yield entries
-    if not left:
-        return
-    # A fault may bring forth datagrams that were not there without it: count with it.
-    counting = _Counting(Replay.of(Journal(entries)))
-    run_once(scenario, seed, counting)
-    last = (entries[-1].place, entries[-1].unit) if entries else None
-    for place, (number, placed) in sorted(counting.units.items(), key=lambda of: str(of[0])):
-        for unit in range(number):
-            if last is None or (str(place), unit) > (str(last[0]), last[1]):
-                entry = Entry(place, unit, 0.0, placed)
-                yield from _placements(scenario, [*entries, entry], left - 1, seed)
+    search = _Search(scenario, seed, most)
+    gc.freeze()  # as in `explore`
+    try:
+        search.run([], faults)
+    finally:
+        gc.unfreeze()
+    return search.runs
