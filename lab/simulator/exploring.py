@@ -8,6 +8,7 @@ failure-inducing input", 2002).
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from attrs import field, frozen
@@ -71,6 +72,7 @@ def explore(
     *,
     jobs: int = 1,
     to: Path | None = None,
+    order: str = "fifo",
 ) -> int:
     """
     Run a scenario with many seeds.
@@ -83,6 +85,7 @@ def explore(
         jobs: In so many processes; 0 for one for each CPU. What the scenario changes outside of
             its network is then changed in these, and lost.
         to: Where the journal of a failure is written, for `replay`.
+        order: Of timers of one time: ``fifo`` or ``shuffle``, see `simulate`.
 
     Returns:
         How many seeds there were, all of which were right.
@@ -97,23 +100,24 @@ def explore(
     if jobs < 0:
         raise LocalError(f"jobs is {jobs}; give 0 for one for each CPU, or more")
     number, held = 0, dict[str, bool]()
+    once = partial(run_once, scenario, order=order)
     failures: dict[int, _Failure] = {}
     gc.freeze()  # each run looks for garbage at its end, and there is none in what was before
     try:
-        runs = _runs(scenario, seeds_given(seeds), jobs or cpus(), failures)
+        runs = _runs(once, seeds_given(seeds), jobs or cpus(), failures)
         for count, wrong, held_there in runs:
             number += count
             for name, has in held_there.items():
                 held[name] = held.get(name, False) or has
             if wrong is not None:
-                error, journal = failures.get(wrong) or _again(scenario, wrong)
-                found = _shrink(scenario, wrong, error, journal)
+                error, journal = failures.get(wrong) or _again(once, wrong)
+                found = _shrink(once, wrong, error, journal)
                 if to is not None:
                     to.write_text("".join(f"{line}\n" for line in found.journal.lines()))
                 raise ExplorationFailed(found) from error
     finally:
         gc.unfreeze()
-    for name, has in held.items():
+    for name, has in sorted(held.items()):
         if not has:
             raise NothingProved(f"{name!r} has held in none of {number} runs; give other faults")
     return number
@@ -121,12 +125,13 @@ def explore(
 
 # What a run raised, and what its faults decided.
 _Failure = tuple[Exception, Journal]
+_Run = tuple[Exception | None, Journal]
 # How many seeds were right, the first that was not, and what has held in them.
 _Result = tuple[int, int | None, dict[str, bool]]
 
 
 def _runs(
-    scenario: Scenario, seeds: Iterable[int], jobs: int, failures: dict[int, _Failure]
+    once: Callable[..., _Run], seeds: Iterable[int], jobs: int, failures: dict[int, _Failure]
 ) -> Iterator[_Result]:
     """Run many seeds, here, which fills in the failures, or in several processes."""
 
@@ -134,7 +139,7 @@ def _runs(
         """Some of them, up to the first that is wrong."""
         held: dict[str, bool] = {}
         for number, seed in enumerate(piece):
-            error, journal = run_once(scenario, seed, None, held)
+            error, journal = once(seed, None, held)
             if error is not None:
                 failures[seed] = error, journal
                 return number, seed, held
@@ -145,9 +150,9 @@ def _runs(
     return (result for _, result in in_processes(run, pieces(seeds, _PIECE), jobs))
 
 
-def _again(scenario: Scenario, seed: int) -> _Failure:
+def _again(once: Callable[..., _Run], seed: int) -> _Failure:
     """Run a seed here that has failed in another process."""
-    error, journal = run_once(scenario, seed, None)
+    error, journal = once(seed, None)
     if error is None:
         raise LabError(
             f"seed {seed} failed, and was right when it was run again: something outside of the "
@@ -162,6 +167,7 @@ def replay(
     seed: int = 0,
     *,
     capture: Path | None = None,
+    order: str = "fifo",
 ) -> None:
     """
     Run a scenario with the faults of a journal, and no others.
@@ -171,13 +177,14 @@ def replay(
         journal: The faults, or the file that has them.
         seed: Of all that is drawn besides faults.
         capture: As for `simulate`.
+        order: As for `explore`; ``shuffle`` takes the seed that failed, too.
 
     Raises:
         Exception: Whatever the scenario raises.
     """
     if isinstance(journal, Path):
         journal = Journal.read(journal.read_text().splitlines())
-    with simulate(seed, Replay.of(journal), capture=capture) as net:
+    with simulate(seed, Replay.of(journal), capture=capture, order=order) as net:
         scenario(net)
 
 
@@ -186,6 +193,8 @@ def run_once(
     seed: int,
     decisions: Decisions | None,
     held: dict[str, bool] | None = None,
+    *,
+    order: str = "fifo",
 ) -> tuple[Exception | None, Journal]:
     """
     Run a scenario once.
@@ -195,13 +204,14 @@ def run_once(
         seed: All that is drawn follows from it.
         decisions: Where the verdicts of faults come from.
         held: Notes what `Network.sometimes` names, and whether it has held.
+        order: Of timers of one time.
 
     Returns:
         What it raised, if anything, and what its faults decided.
     """
     journal = Journal()
     try:
-        with simulate(seed, decisions) as net:
+        with simulate(seed, decisions, order=order) as net:
             journal = net.journal
             scenario(net)
             if held is not None:
@@ -212,7 +222,7 @@ def run_once(
     return None, journal
 
 
-def _shrink(scenario: Scenario, seed: int, error: Exception, journal: Journal) -> Found:
+def _shrink(once: Callable[..., _Run], seed: int, error: Exception, journal: Journal) -> Found:
     """Find few entries of the journal with which the same failure comes."""
     runs = 0
 
@@ -220,7 +230,7 @@ def _shrink(scenario: Scenario, seed: int, error: Exception, journal: Journal) -
         """Whether it comes with these."""
         nonlocal runs
         runs += 1
-        again, _ = run_once(scenario, seed, Replay.of(Journal(entries)))
+        again, _ = once(seed, Replay.of(Journal(entries)))
         return again is not None and _alike(again, error)
 
     entries = journal.entries

@@ -16,6 +16,8 @@ from typing import Any
 
 from attrs import define, field
 
+from lab.rng import Random
+
 #: An event: when, its number, its function (None if it was withdrawn), its arguments.
 Event = list[Any]
 
@@ -54,6 +56,9 @@ class Kernel:
         event: Event = [max(self.now, when), self._numbers, function, arguments]
         heapq.heappush(self._events, event)
         return event
+
+    #: As `at`, for timers of hosts: those of one time have no order that could be relied on.
+    timer = at
 
     def withdraw(self, event: Event) -> None:
         """Let an event not happen; one that has happened, or was withdrawn, stays as it is."""
@@ -113,3 +118,63 @@ class Kernel:
     def waiting(self) -> int:
         """How many events are to come."""
         return len(self._events) - self._withdrawn
+
+
+@define(eq=False)
+class ShuffledKernel(Kernel):
+    """
+    Virtual time on which timers have no order among the events of their time.
+
+    Timers of one time happen in a drawn order, and each before, between or behind the other
+    events of that time, which keep their order.
+
+    Args:
+        random: Draws.
+    """
+
+    _random: Random = field(kw_only=True)
+    #: Their numbers are drawn, and less than 0.
+    _timers: Kernel = field(init=False, factory=Kernel)
+
+    def timer(self, when: float, function: Callable[..., object], *arguments: Any) -> Event:
+        """As `Kernel.at`, but in any order."""
+        event: Event = [max(self.now, when), -1.0 - self._random.random(), function, arguments]
+        heapq.heappush(self._timers._events, event)  # noqa: SLF001 - it is a kernel, too
+        return event
+
+    def withdraw(self, event: Event) -> None:
+        """Let an event not happen."""
+        if event[1] < 0:
+            self._timers.withdraw(event)
+        else:
+            Kernel.withdraw(self, event)
+
+    def next(self) -> float:
+        """When something happens next, in seconds; infinity if nothing will."""
+        return min(Kernel.next(self), self._timers.next())
+
+    def step(self) -> None:
+        """Let the next event happen; if a timer and another are due, a draw decides."""
+        other, timer = Kernel.next(self), self._timers.next()
+        if other < timer or (other == timer and self._random.random() < 0.5):
+            Kernel.step(self)
+            return
+        event = heapq.heappop(self._timers._events)  # noqa: SLF001 - the same
+        self.now, _, function, arguments = event
+        event[2] = None
+        self.done += 1
+        function(*arguments)
+        if self.watch is not None:
+            self.watch()
+
+    def run(self, until: float) -> None:
+        """Let all happen that is due up to a time, in seconds, and stand there."""
+        while self.waiting and self.next() <= until:
+            self.step()
+        if until < math.inf:
+            self.now = max(self.now, until)
+
+    @property
+    def waiting(self) -> int:
+        """How many events are to come."""
+        return len(self._events) - self._withdrawn + self._timers.waiting

@@ -21,14 +21,15 @@ from twisted.python.failure import Failure
 from lab.capture.flows import Flow
 from lab.capture.packets import RST, udp, unreachable
 from lab.capture.recorder import Capture
-from lab.errors import LabError
+from lab.errors import LabError, LocalError
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
 from lab.faults.link import Decisions
+from lab.rng import stream
 from lab.simulator import connecting, datagrams, streams
 from lab.simulator.checks import Checks, Condition
 from lab.simulator.fence import fence
-from lab.simulator.kernel import Kernel
+from lab.simulator.kernel import Kernel, ShuffledKernel
 from lab.simulator.paths import LATENCY, Path
 from lab.simulator.reactor import Call, HostReactor
 from lab.simulator.reports import report
@@ -291,6 +292,10 @@ class Network:
         seed: All that is drawn follows from it.
         decisions: Where the verdicts of faults come from; dice of that seed by default.
         capture: What crosses the ways goes there.
+        order: Of timers of one time: ``fifo`` or ``shuffle``, see `simulate`.
+
+    Raises:
+        LocalError: Another order.
 
     Attributes:
         kernel: The clock.
@@ -302,11 +307,16 @@ class Network:
     """
 
     def __init__(
-        self, seed: int, decisions: Decisions | None = None, capture: Capture | None = None
+        self,
+        seed: int,
+        decisions: Decisions | None = None,
+        capture: Capture | None = None,
+        *,
+        order: str = "fifo",
     ) -> None:
         self.seed = seed
         self._capture = capture
-        self.kernel = Kernel()
+        self.kernel = _kernel(seed, order)
         self.journal = Journal()
         self.failures: list[str] = []
         self.hosts: dict[str, Host] = {}
@@ -494,6 +504,7 @@ def simulate(
     *,
     capture: str | File | None = None,
     clock: bool = False,
+    order: str = "fifo",
 ) -> Iterator[Network]:
     """
     A network for one run.
@@ -503,6 +514,8 @@ def simulate(
         decisions: Where the verdicts of faults come from, for a replay.
         capture: A file that gets what crosses the ways between hosts, in pcapng, for Wireshark.
         clock: Whether code that asks the real clock is refused; see `lab.simulator.fence`.
+        order: Of timers of one time: ``fifo``, in which they were asked for, or ``shuffle``, one
+            that is drawn, also among what else happens at that time.
 
     An exception that leaves the ``with`` gets a note: the seed, the command that runs it again, the
     last events, and what each host was waiting for.
@@ -510,6 +523,7 @@ def simulate(
     Raises:
         SimulationFailed: At the end, if code on a host raised, a Deferred failed and nobody
             handled it, or what should have held in the end has not.
+        LocalError: Another order.
         OSError: The capture can't be written.
     """
     with ExitStack() as stack:
@@ -517,7 +531,7 @@ def simulate(
         if capture is not None:
             file = stack.enter_context(File(capture).open("wb"))
             recorder = Capture(file.write, f"simulation with seed {seed}", "simulated")
-        net = Network(seed, decisions, recorder)
+        net = Network(seed, decisions, recorder, order=order)
 
         def observe(event: LogEvent) -> None:
             """Note failures of Deferreds that nobody handles."""
@@ -538,6 +552,13 @@ def simulate(
         except Exception as error:
             error.add_note(report(net))
             raise
+
+
+def _kernel(seed: int, order: str) -> Kernel:
+    """A clock with this order of timers."""
+    if order not in {"fifo", "shuffle"}:
+        raise LocalError(f"order is {order!r}; give fifo or shuffle")
+    return Kernel() if order == "fifo" else ShuffledKernel(random=stream(seed, "order"))
 
 
 def _name(host: str | Host) -> str:

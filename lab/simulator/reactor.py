@@ -90,7 +90,9 @@ class Call:
     def _schedule(self, delay: float) -> None:
         """Put it on the clock."""
         kernel = self._host.kernel
-        self._event: Event = kernel.at(kernel.now + delay, self._run)
+        # A delay of 0 is the next turn, as with callFromThread: those keep their order.
+        at = kernel.timer if delay else kernel.at
+        self._event: Event = at(kernel.now + delay, self._run)
         self._host.calls[self] = None
 
     def _withdraw(self) -> None:

@@ -196,6 +196,81 @@ class ExploreTests(SynchronousTestCase):
         self.assertRaises(NothingProved, explore, run, range(100, 110))
 
 
+class OrderTests(SynchronousTestCase):
+    """Timers of one time."""
+
+    def scenario(self, net: Network) -> None:
+        """Fails if a second timer comes first, when a datagram is lost."""
+        seen: list[int] = []
+        net.link("a", "b", Fault(Loss(0.5), "loss"))
+        reactor = net.host("a").reactor
+        reactor.listenUDP(0, Notes()).write(b"x", (net.host("b").address, 1))
+        for n in range(2):
+            reactor.callLater(1, seen.append, n)
+        net.run(1)
+        if seen != [0, 1] and net.journal.entries:
+            raise AssertionError
+
+    def test_order(self) -> None:
+        """A failure that takes another order is found with it, shrunk, and can be replayed."""
+        self.assertEqual(explore(self.scenario, range(20)), 20)
+        for jobs in (1, 2):
+            error = self.assertRaises(
+                ExplorationFailed, explore, self.scenario, order="shuffle", jobs=jobs
+            )
+            found = error.found
+            self.assertEqual((len(found.journal.entries), found.runs > 1), (1, True))
+        journal, seed = found.journal, found.seed
+        self.assertRaises(AssertionError, replay, self.scenario, journal, seed, order="shuffle")
+        replay(self.scenario, journal, seed)
+
+
+class JobsTests(SynchronousTestCase):
+    """Several processes."""
+
+    def test_first_failure(self) -> None:
+        """The failure is that of the first seed that fails, shrunk as ever, with its exception."""
+
+        class OddError(Exception):
+            """Can't be sent, as its class is known here only."""
+
+        def run(net: Network) -> None:
+            """Fail with some seeds, as soon as two datagrams are lost."""
+            net.link("a", "b", Fault(Loss(0.9), "loss"))
+            address = net.host("b").address, 1
+            port = net.host("a").reactor.listenUDP(0, Notes())
+            for _ in range(4):
+                port.write(b"x", address)
+            if net.seed in {30, 13, 14} and len(net.journal.entries) > 1:
+                raise OddError(net.seed)
+
+        file = folder(self) / "run.journal"
+        found = [
+            self.assertRaises(ExplorationFailed, explore, run, range(40), to=file, jobs=jobs).found
+            for jobs in (1, 2, 3)
+        ]
+        self.assertEqual(found[0], found[1])
+        self.assertEqual(found[0], found[2])
+        self.assertEqual((found[1].seed, repr(found[1].error)), (13, "OddError(13)"))
+        self.assertEqual(len(file.read_text().splitlines()), 2)
+
+    def test_sometimes(self) -> None:
+        """What has held in one process has held; names are told in their order."""
+
+        def run(net: Network) -> None:
+            """Something holds with one seed, and two things never."""
+            net.sometimes("seed 17", lambda: net.seed == 17)
+            for name in ("b", "a")[: net.seed // 100]:
+                net.sometimes(name, lambda: False)
+            net.at(1, lambda: None)
+            net.run(5)
+
+        self.assertEqual(explore(run, range(30), jobs=2), 30)
+        error = self.assertRaises(NothingProved, explore, run, range(17, 300), jobs=2)
+        text = "'a' has held in none of 283 runs; give other faults"
+        self.assertEqual(str(error), text)
+
+
 class PlantedBugTests(SynchronousTestCase):
     """What it is made for: a server that executes a request twice."""
 

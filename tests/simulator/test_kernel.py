@@ -1,10 +1,13 @@
 """The clock of a simulation."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.simulator.kernel import Kernel
+from lab.rng import stream
+from lab.simulator.kernel import Kernel, ShuffledKernel
 
 TIMES = st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.5]), max_size=30)
 
@@ -116,3 +119,62 @@ class KernelTests(SynchronousTestCase):
         self.kernel.run(3.0)
         self.kernel.run(1.0)
         self.assertEqual(self.kernel.now, 3.0)
+
+
+class ShuffledTests(SynchronousTestCase):
+    """Timers in any order."""
+
+    def orders(self, seeds: int = 200) -> set[str]:
+        """The orders of two timers and two other events of one time, over seeds."""
+        found = set()
+        for seed in range(seeds):
+            kernel, seen = ShuffledKernel(random=stream(seed)), list[str]()
+            for name in "abc":
+                (kernel.timer if name < "c" else kernel.at)(1.0, seen.append, name)
+            kernel.at(1.0, seen.append, "d")
+            kernel.run(2.0)
+            found.add("".join(seen))
+        return found
+
+    def test_any_order(self) -> None:
+        """Timers come in any order, and among others in any; the others keep theirs."""
+        self.assertEqual(len(self.orders()), 4 * 3)
+        self.assertTrue(all(order.index("c") < order.index("d") for order in self.orders()))
+
+    def test_in_time(self) -> None:
+        """No timer is before or behind its time, and the clock ends where it is told to."""
+        kernel, seen = ShuffledKernel(random=stream(7)), list[float]()
+        for n in (3, 1, 2, 1):
+            kernel.timer(float(n), lambda: seen.append(kernel.now))
+            kernel.at(n + 0.5, lambda: seen.append(kernel.now))
+        self.assertEqual((kernel.waiting, kernel.next()), (8, 1.0))
+        kernel.run(2.75)
+        self.assertEqual((seen, kernel.now), ([1.0, 1.0, 1.5, 1.5, 2.0, 2.5], 2.75))
+        kernel.run(math.inf)
+        self.assertEqual((seen[6:], kernel.now, kernel.done), ([3.0, 3.5], 3.5, 8))
+        self.assertRaises(IndexError, kernel.step)
+
+    def test_withdraw(self) -> None:
+        """What is withdrawn does not happen, timer or not; what is past is done at once."""
+        kernel, seen = ShuffledKernel(random=stream(7)), list[int]()
+        for event in (kernel.timer(1.0, seen.append, 1), kernel.at(1.0, seen.append, 2)):
+            kernel.withdraw(event)
+        self.assertEqual((kernel.waiting, kernel.next()), (0, math.inf))
+        kernel.run(5.0)
+        event = kernel.timer(1.0, seen.append, 3)
+        kernel.run(5.0)
+        kernel.withdraw(event)
+        self.assertEqual((seen, kernel.now, kernel.waiting), ([3], 5.0, 0))
+
+    def test_watch(self) -> None:
+        """It is called after each timer, too."""
+        kernel, seen = ShuffledKernel(random=stream(7)), list[int]()
+        kernel.watch = lambda: seen.append(0)
+        kernel.timer(1.0, seen.append, 1)
+        kernel.at(2.0, seen.append, 2)
+        kernel.run(3.0)
+        self.assertEqual(seen, [1, 0, 2, 0])
+
+    def test_fifo(self) -> None:
+        """Otherwise a timer is as any other event."""
+        self.assertIs(Kernel.timer, Kernel.at)

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.errors import LocalError
 from lab.faults.datagrams import Blackhole, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.journal import Replay
@@ -438,3 +440,61 @@ class CaptureTests(SynchronousTestCase):
         net.release("a", b)
         net.run(5)
         self.assertEqual(len(there.seen), 2)
+
+
+class OrderTests(SynchronousTestCase):
+    """Timers of one time."""
+
+    def run_one(self, seed: int, order: str) -> tuple[list[object], bytes, str]:
+        """Timers on two hosts at the same times, with bytes under way between them."""
+        seen: list[object] = []
+        got = bytearray()
+        data = bytes(range(256)) * 20
+        with simulate(seed, order=order) as net:
+            here, there = net.host("here"), net.host("there")
+            factory = Factory()
+            factory.noisy = False
+            factory.buildProtocol = lambda addr: Side(  # type: ignore[method-assign]
+                {"data": lambda side, data: got.extend(data)}
+            )
+            there.reactor.listenTCP(80, factory)
+            client = Side({})
+            here.reactor.connectTCP("there", 80, Connecting(client))
+            net.run(1)
+            for start in range(0, len(data), 512):
+                part = data[start : start + 512]
+                net.at(2 + start // 2048 * 0.001, client.transport.write, part)
+            for n in range(3):
+                here.reactor.callLater(1.001, seen.append, n)
+                there.reactor.callLater(1.001, lambda: seen.append(f"{len(got)} bytes"))
+                here.reactor.callLater(0, seen.append, f"turn {n}")
+            net.run(5)
+            self.assertEqual(bytes(got), data)
+            return seen, bytes(got), net.digest()
+
+    def test_shuffle(self) -> None:
+        """Over seeds timers come in all orders, also between arrivals; bytes stay in theirs."""
+        found = [self.run_one(seed, "shuffle") for seed in range(200)]
+        turns = {tuple(seen[:3]) for seen, _, _ in found}
+        self.assertEqual(turns, {("turn 0", "turn 1", "turn 2")})
+        timers = {tuple(n for n in seen if n in range(3)) for seen, _, _ in found}
+        self.assertEqual(timers, set(permutations(range(3))))
+        # Two segments arrive at that time.
+        arrived = {n for seen, _, _ in found for n in seen if str(n).endswith("bytes")}
+        self.assertEqual(arrived, {"0 bytes", "1460 bytes", "2048 bytes"})
+
+    def test_equal_seeds(self) -> None:
+        """One seed gives one order."""
+        for seed in range(5):
+            self.assertEqual(self.run_one(seed, "shuffle"), self.run_one(seed, "shuffle"))
+
+    def test_fifo(self) -> None:
+        """Otherwise the order is that of asking, whatever the seed."""
+        (first, *_), *others = (self.run_one(seed, "fifo") for seed in range(3))
+        self.assertEqual(first[:3], ["turn 0", "turn 1", "turn 2"])
+        self.assertTrue(all(seen == first for seen, _, _ in others))
+
+    def test_refused(self) -> None:
+        """There is no other order."""
+        error = self.assertRaises(LocalError, Network, 7, order="lifo")
+        self.assertEqual(str(error), "order is 'lifo'; give fifo or shuffle")
