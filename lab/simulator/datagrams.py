@@ -191,7 +191,7 @@ class MulticastPort(Port):
         self.ttl = ttl
 
     def joinGroup(self, addr: str, interface: str = "") -> Deferred[None]:
-        """Hear what is sent to a group; fails with `MulticastJoinError` if that is none."""
+        """Hear what is sent to a group; fails with ``MulticastJoinError`` if that is none."""
         if not isIPAddress(addr) or not is_group(addr):
             return self._no(addr, interface, errno.EINVAL)
         members = self._host.groups.setdefault(addr, {})
@@ -201,7 +201,7 @@ class MulticastPort(Port):
         return succeed(None)
 
     def leaveGroup(self, addr: str, interface: str = "") -> Deferred[None]:
-        """Hear it no more; fails with `MulticastJoinError` if it has not been joined."""
+        """Hear it no more; fails with ``MulticastJoinError`` if it has not been joined."""
         members = self._host.groups.get(addr, {})
         if self not in members:
             return self._no(addr, interface, errno.EADDRNOTAVAIL)

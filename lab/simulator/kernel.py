@@ -53,7 +53,9 @@ class Kernel:
             The event, for `withdraw`.
         """
         self._numbers += 1
-        event: Event = [max(self.now, when), self._numbers, function, arguments]
+        event: Event = [when, self._numbers, function, arguments]
+        if when < self.now:
+            event[0] = self.now
         heapq.heappush(self._events, event)
         return event
 

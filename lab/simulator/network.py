@@ -468,7 +468,7 @@ class Network:
 
     def digest(self) -> str:
         """A hash of all that has been sent so far, and when: equal for equal runs."""
-        self._hash.update("".join(map(repr, self._trace)).encode())
+        self._hash.update("".join([f"{when}{what}" for when, what in self._trace]).encode())
         self._before = [*self._before, *self._trace][-_KEPT:]
         self._trace.clear()
         return self._hash.copy().hexdigest()

@@ -105,7 +105,8 @@ class Path:
                 self.hold(self.send, data, arrive, packet)
             return
         if self._link is None:
-            self._see(packet, "")
+            if packet:
+                self._see(packet, "")
             self.kernel.at(self.kernel.now + self.latency, arrive, data)
             return
         arrivals = self._link.send(data, self.kernel.now, arrive)
