@@ -38,7 +38,10 @@ napoleon_use_ivar = True
 
 nitpick_ignore_regex = [
     # Other projects' pages are not fetched, so that a build needs no network.
-    ("py:.*", r"(_pytest|multiprocessing|attrs?|collections|pathlib|typing|random|twisted|zope)\..*"),
+    (
+        "py:.*",
+        r"(_pytest|multiprocessing|attrs?|collections|pathlib|typing|random|twisted|zope)\..*",
+    ),
     ("py:obj", r"I[A-Z]\w+"),
     # What begins with an underscore is not described.
     ("py:class", r"lab\.(.*\.)?_\w+"),

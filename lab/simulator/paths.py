@@ -64,6 +64,8 @@ class Path:
     connections: int = field(init=False, default=0)
     #: What follows when the faults change; of no meaning here.
     pipes: dict[Any, None] = field(init=False, factory=dict)
+    #: How often there were faults that datagrams have.
+    _settings: int = field(init=False, default=0)
     _link: DatagramLink | None = field(init=False, default=None)
     _timer: Event | None = field(init=False, default=None)
     #: What waits for the end of a cut: bytes of streams, which are sent again until they arrive.
@@ -81,7 +83,9 @@ class Path:
         self._link = None
         datagrams = [fault for fault in faults if type(fault.settings) in _DATAGRAMS]
         if datagrams:
-            place, now = Place(self.name), self.kernel.now
+            # What begins anew draws anew, and its units have places of their own in the journal.
+            place, now = Place(self.name, self._settings), self.kernel.now
+            self._settings += 1
             self._link = DatagramLink(
                 datagrams, self.decisions, place, journal=self.journal, now=now
             )

@@ -3,9 +3,9 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.capture.recorder import Capture
-from lab.faults.datagrams import Blackhole, Corrupt, Latency, Reorder
+from lab.faults.datagrams import Blackhole, Corrupt, Latency, Loss, Reorder
 from lab.faults.fault import Fault
-from lab.faults.journal import Dice, Journal
+from lab.faults.journal import Dice, Journal, Replay
 from lab.faults.link import PATIENCE
 from lab.faults.streams import SlowClose
 from lab.simulator.kernel import Kernel
@@ -122,6 +122,26 @@ class PathTests(SynchronousTestCase):
         self.path.heal()
         self.assertEqual(self.run_all(), [(LATENCY, b"one"), (LATENCY, "two")])
         self.assertFalse(self.path.keeps)
+
+    def test_each_setting_draws(self) -> None:
+        """Faults that are set again draw other numbers, and a replay knows which were which."""
+        loss = [Fault(Loss(0.5), "loss")]
+
+        def losses(path: Path) -> list[bool]:
+            """Which of two times 50 datagrams arrive."""
+            found: list[bytes] = []
+            for start in (0, 50):
+                path.set(loss)
+                for n in range(start, start + 50):
+                    path.send(bytes([n]), found.append)
+                self.kernel.run(self.kernel.now + 1)
+            return [bytes([n]) in found for n in range(100)]
+
+        first = losses(self.path)
+        self.assertNotEqual(first[:50], first[50:])
+        self.assertEqual({entry.place.connection for entry in self.journal.entries}, {0, 1})
+        again = Path("a>b", self.kernel, Replay.of(self.journal), Journal())
+        self.assertEqual(losses(again), first)
 
     def test_tap(self) -> None:
         """A capture sees what leaves, what is done to it, and what arrives of control."""
