@@ -9,12 +9,14 @@ from sphinx.util.nodes import make_refnode
 from twisted.internet import interfaces
 from zope.interface.interface import InterfaceClass
 
+from lab.sequence.sessions import ISessionStore
+
 project = "txlab"
 author = "The txlab founders"
 copyright = author
 version = release = version_of("txlab")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib.zopeext.autointerface"]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -43,6 +45,8 @@ nitpick_ignore_regex = [
         r"(_pytest|multiprocessing|attrs?|collections|pathlib|typing|random|twisted|zope)\..*",
     ),
     ("py:obj", r"I[A-Z]\w+"),
+    # An interface is described as one, and not as a class.
+    ("py:class", r"lab\..*\.I[A-Z]\w+"),
     # What begins with an underscore is not described.
     ("py:class", r"lab\.(.*\.)?_\w+"),
     # Constants that are said with the class or function that uses them.
@@ -50,7 +54,7 @@ nitpick_ignore_regex = [
 ]
 
 # Sphinx shows the name of a class, and that of an interface only if it finds it in the same place.
-for interface in vars(interfaces).values():
+for interface in [*vars(interfaces).values(), ISessionStore]:
     if isinstance(interface, InterfaceClass):
         interface.__qualname__ = interface.__name__
 

@@ -59,7 +59,7 @@ class ArithmeticFactory(Factory):
 
     Args:
         clock: The reactor, or another `IReactorTime`.
-        settings: Limits; those of `ServerSettings` by default.
+        settings: Limits; those of `lab.arithmetic.settings.ServerSettings` by default.
 
     Attributes:
         counters: What was answered so far, on all connections.
@@ -89,7 +89,8 @@ class ArithmeticClient(Asking):
     Args:
         reactor: Gives the time.
         endpoint: Where the server is.
-        settings: Timeouts, backoff, connections; those of `ClientSettings` by default.
+        settings: Timeouts, backoff, connections; those of
+            `lab.arithmetic.settings.ClientSettings` by default.
         random: Where ids and jitter are drawn from; by default a stream from the system's seed.
     """
 

@@ -40,7 +40,8 @@ class ArithmeticDatagramProtocol(PeersProtocol):
 
     Args:
         clock: The reactor, or another `IReactorTime`.
-        settings: Limits and drop rate; those of `ServerSettings` by default.
+        settings: Limits and drop rate; those of
+            `lab.arithmetic.settings.ServerSettings` by default.
         drops: Judges what comes in: what it drops is lost. By default `lab.faults.datagrams.Loss`
             at the drop rate, on a stream from the system's seed.
         key: Makes the tokens; 16 random bytes by default.
@@ -103,7 +104,8 @@ class ArithmeticClient(Asking):
     Args:
         reactor: Gives the time.
         endpoint: Where the server is.
-        settings: Timeouts, backoff, ports; those of `ClientSettings` by default.
+        settings: Timeouts, backoff, ports; those of
+            `lab.arithmetic.settings.ClientSettings` by default.
         random: Where ids and jitter are drawn from; by default a stream from the system's seed.
     """
 

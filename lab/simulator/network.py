@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path as File
 from typing import Any
 
+from twisted.internet.abstract import isIPAddress
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, Logger, globalLogPublisher
@@ -341,6 +342,8 @@ class Network:
             number = len(self.hosts) + 1
             host = Host(self, name, f"10.0.{number // 250}.{number % 250 + 1}")
             self.hosts[name] = self.addresses[host.address] = host
+            if self._capture is not None:
+                self._capture.name(host.address, name)
         return self.hosts[name]
 
     def link(self, a: str | Host, b: str | Host, *faults: Fault) -> None:
@@ -359,11 +362,8 @@ class Network:
         return found
 
     def _tap(self, capture: Capture, a: str, b: str) -> Tap:
-        """Let a capture see the way from a to b."""
-        for name in (a, b):
-            if name in self.hosts:
-                capture.name(self.hosts[name].address, name)
-        return Tap(capture, self.kernel, a, b, there=b in self.hosts)
+        """Let a capture see the way from a to b; to an address that no host has, one side of it."""
+        return Tap(capture, self.kernel, a, b, there=not isIPAddress(b))
 
     def partition(self, a: str | Host, b: str | Host) -> None:
         """Cut the way from a to b: datagrams are lost, and what TCP sends waits."""

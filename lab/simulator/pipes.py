@@ -2,7 +2,8 @@
 One direction of one connection: what goes from one end to the other, in order.
 
 Bytes and their end go through the faults that streams have; what TCP says among itself takes the
-latency of the way, and never comes before what was sent ahead of it.
+latency of the way. How a connection begins and ends never comes before what was sent ahead of it,
+nor after what was sent behind it; acknowledgements keep no order.
 """
 
 from typing import Any
@@ -35,6 +36,7 @@ class Pipe:
         self._link: StreamLink | None = None
         self._timer: Event | None = None
         self._last = 0.0
+        self._end_at = 0.0  # when the end arrives, at the earliest: a link may let it pass at once
         self._inside = 0  # bytes that went in and have not come out
         self.follow()
 
@@ -70,6 +72,16 @@ class Pipe:
         """
         packet = self._tap.say(flags) if self._tap else b""
         self._go(packet, self._control, flags, function, arguments)
+
+    def confirm(self, size: int, function: Any) -> None:
+        """
+        Let the other end know that so many bytes have been taken.
+
+        That keeps no order with bytes of ours: it holds up none that are under way.
+        """
+        self.acknowledge(size)
+        packet = self._tap.say(ACK) if self._tap else b""
+        self._go(packet, self._confirm, function, size)
 
     def feed(self, data: bytes, peer: Any) -> None:
         """Send bytes to the other end."""
@@ -109,6 +121,15 @@ class Pipe:
         self._at(when, tap.hear, packet, flags, tap.acked)
         self._at(when, function, *arguments)
 
+    def _confirm(self, packet: bytes, function: Any, size: int) -> None:
+        """An acknowledgement leaves."""
+        kernel, tap = self._path.kernel, self._tap
+        when = kernel.now + self._path.latency
+        if tap is not None:
+            tap.leaves(packet)
+            kernel.at(when, tap.hear, packet, ACK, tap.acked)
+        kernel.at(when, function, size)
+
     def _feed(self, packet: bytes, data: bytes) -> None:
         """Bytes leave."""
         path, link = self._path, self._link
@@ -124,10 +145,11 @@ class Pipe:
     def _end(self, packet: bytes) -> None:
         """Their end leaves."""
         path, link = self._path, self._link
+        self._end_at = path.kernel.now + path.latency
         if self._tap:
             self._tap.leaves(packet)
         if link is None:
-            self._arrive(END, path.kernel.now + path.latency)
+            self._arrive(END, self._end_at)
         else:
             link.end(path.kernel.now)
             self._pump(link)
@@ -164,6 +186,8 @@ class Pipe:
     def _arrive(self, item: Item, when: float) -> None:
         """One item comes out; what closes or resets does so in both directions."""
         peer, owner = self._peer, self._owner
+        if item is END:
+            when = max(when, self._end_at)
         if self._tap:
             self._at(when, self._seen, self._tap, item, peer)
         if isinstance(item, bytes):

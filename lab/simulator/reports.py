@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 #: The environment variable that takes the place of the seeds of an exploration.
 SEED = "LAB_SEED"
-#: How many events a report has, and how many things that one host waits for.
-EVENTS, WAITS = 20, 10
+#: How many events a report has, of how many hosts, and how many things that one waits for.
+EVENTS, HOSTS, WAITS = 20, 20, 10
 
 
 def report(net: "Network") -> str:
@@ -32,7 +32,7 @@ def report(net: "Network") -> str:
             "last events:",
             *_indented(_last(net) or ["none"]),
             "waiting:",
-            *_indented(line for host in net.hosts.values() for line in _host(host)),
+            *_indented(_hosts(list(net.hosts.values()))),
         ]
     )
 
@@ -88,6 +88,14 @@ def _word(what: Any) -> str:
     if isinstance(what, int):
         return f"{what} bytes"
     return f"{what.host}:{what.port}" if hasattr(what, "port") else str(what)
+
+
+def _hosts(hosts: list["Host"]) -> Iterator[str]:
+    """What hosts wait for."""
+    for host in hosts[:HOSTS]:
+        yield from _host(host)
+    if len(hosts) > HOSTS:
+        yield f"and {len(hosts) - HOSTS:,} more hosts"
 
 
 def _host(host: "Host") -> Iterator[str]:

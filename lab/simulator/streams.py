@@ -35,7 +35,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lab.capture.packets import ACK, RST
+from lab.capture.packets import RST
 from lab.simulator.pipes import Pipe
 from lab.simulator.tapping import StreamTap
 
@@ -271,8 +271,7 @@ class End:
             if not data:
                 self._read_end()
                 return
-            self.out.acknowledge(len(data))
-            self.out.send(ACK, self._peer.taken, len(data))
+            self.out.confirm(len(data), self._peer.taken)
             error = self._host.call(self.protocol.dataReceived, data)
             if error is not None and self.connected:
                 self._lost(error)

@@ -98,6 +98,24 @@ class PipeTests(SynchronousTestCase):
         self.assertEqual([what for _, what in self.there.seen], [b"x" * 50, "word", b"y"])
         self.assertEqual(self.there.seen[1][0], self.there.seen[2][0])
 
+    def test_end_alone(self) -> None:
+        """An end with nothing before it takes as long as bytes would."""
+        pipe = self.make(Latency(0.5))
+        pipe.end(self.there)
+        self.kernel.run(9)
+        self.assertEqual(self.there.seen, [(0.5, "end")])
+
+    def test_acknowledgements(self) -> None:
+        """They hold up no bytes that are under way, and wait for none."""
+        pipe = self.make(Latency(1.0), Bandwidth(100.0))
+        pipe.feed(b"x" * 50, self.there)
+        self.kernel.run(0.9)
+        pipe.confirm(7, self.there.note)
+        self.kernel.run(9)
+        expected = [(1.1, b"x" * 10), (1.2, b"x" * 10), (1.3, b"x" * 10)]
+        self.assertEqual(self.there.seen[:3], expected)
+        self.assertIn((1.9, 7), self.there.seen)
+
     def test_lost_bytes(self) -> None:
         """Bytes that a fault takes are not waited for by the sender."""
         pipe = self.make(Blackhole())
@@ -251,6 +269,8 @@ class TappedTests(SynchronousTestCase):
         b.out.acknowledge(1)
         a.out.feed(b"abc", b)
         a.out.end(b)
+        self.kernel.run(0.5)
+        b.out.confirm(3, b.note)
         self.kernel.run(1)
         expected = [
             (0, 0, 0, SYN, b"", ""),
@@ -261,6 +281,8 @@ class TappedTests(SynchronousTestCase):
             (1, 4, 0, FIN, b"", ""),
             (1, 0, 2, ACK, b"", ""),
             (0, 0, 2, ACK, b"", ""),
+            (1, 0, 5, ACK, b"", ""),
+            (0, 0, 5, ACK, b"", ""),
         ]
         self.assertEqual(self.seen(), expected)
 

@@ -14,7 +14,7 @@ from lab.faults.datagrams import Loss
 from lab.faults.fault import Fault
 from lab.simulator import simulate
 from lab.simulator.network import Network
-from lab.simulator.reports import EVENTS, WAITS, command, report, seeds_given
+from lab.simulator.reports import EVENTS, HOSTS, WAITS, command, report, seeds_given
 from tests.simulator.test_parity import Connecting, Side
 from tests.simulator.test_tapping import Send
 
@@ -116,6 +116,15 @@ class ReportTests(SynchronousTestCase):
         found = report(net).splitlines()[-WAITS - 1 :]
         self.assertEqual(found[0], "    calls print at 1.000000 s")
         self.assertEqual(found[-1], "    and 90 more")
+
+    def test_many_hosts(self) -> None:
+        """So are hosts."""
+        net = Network(7)
+        for number in range(100):
+            net.host(f"h{number}")
+        found = report(net).splitlines()
+        self.assertEqual(found[-1], "  and 80 more hosts")
+        self.assertEqual(len(found), 5 + HOSTS + 1)
 
     def test_events(self) -> None:
         """What was sent last, with what faults have decided, in order; no more than are of use."""

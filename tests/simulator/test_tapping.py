@@ -12,7 +12,7 @@ from lab.faults.journal import Journal, Replay
 from lab.faults.streams import LimitData, Partition, ResetPeer, Timeout
 from lab.simulator import simulate
 from lab.simulator.network import Network
-from tests.capture.blocks import Packet, packets
+from tests.capture.blocks import Packet, blocks, packets
 from tests.capture.test_flows import fields
 from tests.capture.test_packets import opened
 from tests.helpers import folder
@@ -131,6 +131,20 @@ class TapTests(SynchronousTestCase):
         })  # fmt: skip
         self.assertIn(b"simulation with seed 7", self.raw)
         self.assertEqual([found[0].comment, found[0].at], ["", 0.0])
+
+    def test_hosts_that_come_later(self) -> None:
+        """A way may be named before its hosts are there: both sides are seen, with their names."""
+        file = folder(self) / "run.pcapng"
+        with simulate(7, capture=file) as net:
+            net.link("client", "server")
+            net.host("client"), net.host("server")
+            talk(net)
+            net.run(60)
+        raw = file.read_bytes()
+        found = [Seen(packet) for packet in packets(raw)]
+        self.assertEqual(sum(one.inbound for one in found) * 2, len(found))
+        self.assertEqual({one.side for one in found}, {0, 1})
+        self.assertEqual([block.kind for block in blocks(raw)].count(4), 2)
 
     def test_nothing_changes(self) -> None:
         """A run with a capture is the run without one."""

@@ -1,0 +1,328 @@
+"""
+The server's side of one connection. Knows no transport and no store.
+
+What it wants of the store it tells as events: `Create`, `Load`, `Attach`, `Progress`, `Detach`,
+`Forget`. Whoever has the store answers with `created`, `loaded`, `attached`, and with `conflict`
+when the session belongs to another connection.
+
+Its states are ``new`` (nothing was said), ``asking`` (the store was), ``challenged`` (a proof is
+due), ``running`` (numbers are due), ``waiting`` (all was said, and ``done`` is due), ``over``.
+"""
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field, frozen
+
+from lab.core import Finished
+from lab.rng import Random
+from lab.sequence import wire
+from lab.sequence.records import Record
+from lab.sequence.settings import ServerSettings
+from lab.sequence.values import LONGEST, Checksum, value
+
+#: A side that hears nothing for so many heartbeats takes the other for lost.
+SILENCES = 3
+# Numbers that were sent on other connections are summed up so many at a time, and so often, in
+# seconds: a reactor has others to serve.
+_CATCH_UP, _TURN = 256, 0.001
+
+
+@frozen
+class Create:
+    """Keep this session; answered by `SequenceServerCore.created`."""
+
+    record: Record
+
+
+@frozen
+class Load:
+    """Look for this session; answered by `SequenceServerCore.loaded`."""
+
+    id: str
+
+
+@frozen
+class Attach:
+    """Take a session that has this epoch; answered by `SequenceServerCore.attached`."""
+
+    id: str
+    epoch: int
+
+
+@frozen
+class Progress:
+    """So many numbers have been sent; if the epoch is old, `SequenceServerCore.conflict`."""
+
+    id: str
+    epoch: int
+    sent: int
+
+
+@frozen
+class Detach:
+    """The client is lost; the session ends at a time, in seconds."""
+
+    id: str
+    epoch: int
+    deadline: float
+
+
+@frozen
+class Forget:
+    """The session is over."""
+
+    id: str
+    epoch: int
+
+
+@frozen
+class Lost:
+    """The client is silent: the connection is to be broken off."""
+
+    reason: str
+
+
+@define(eq=False)
+class SequenceServerCore:
+    """
+    Serves one connection.
+
+    Args:
+        settings: Of the server.
+        now: When the client came, in seconds.
+        secret: Gives 128 bits that nobody can guess, each time.
+        random: Where the length of a sequence is drawn from, when the client leaves it open.
+        address: Who the client is.
+    """
+
+    _settings: ServerSettings
+    _heard: float
+    _secret: Callable[[], bytes]
+    _random: Random
+    _address: str = ""
+    state: str = field(init=False, default="new")
+    _record: Record | None = field(init=False, default=None)
+    #: Whether the session is ours, to be given back when the connection ends.
+    _owns: bool = field(init=False, default=False)
+    _next: int = field(init=False, default=0)
+    #: When this connection has begun with numbers, and with which: all times follow from it.
+    _begin: float = field(init=False, default=0.0)
+    _first: int = field(init=False, default=0)
+    _sum: Checksum = field(init=False, factory=Checksum)
+    _summed: float = field(init=False, default=0.0)
+    _nonce: str = field(init=False, default="")
+    _outgoing: list[bytes] = field(init=False, factory=list)
+    _events: list[object] = field(init=False, factory=list)
+
+    # The verbs of a core.
+
+    def message(self, data: bytes, now: float) -> None:
+        """One line of the client's."""
+        self._heard = now
+        if self.state == "over":
+            return
+        try:
+            line = wire.read_client(data)
+        except wire.WireError as error:
+            self._wrong(str(error))
+            return
+        handlers: dict[type[Any], Callable[[Any, float], None]] = {
+            wire.Start: self._start,
+            wire.Resume: self._resume,
+            wire.Proof: self._prove,
+            wire.Heartbeat: self._beat,
+            wire.Done: self._done,
+        }
+        handlers[type(line)](line, now)
+
+    def heard(self, now: float) -> None:
+        """Some bytes of the client's are here: it lives."""
+        self._heard = now
+
+    def tick(self, now: float) -> None:
+        """Numbers are due, or the client has been silent for too long."""
+        if now >= self._heard + SILENCES * self._settings.heartbeat:
+            self._events.append(Lost(f"silent for {now - self._heard:g} s"))
+            self._leave(now)
+        elif self.state == "running":
+            self._send(now)
+
+    def close(self, now: float) -> None:
+        """The client is gone."""
+        self._leave(now)
+
+    def outgoing(self) -> list[bytes]:
+        """Lines."""
+        out, self._outgoing = self._outgoing, []
+        return out
+
+    def events(self) -> list[object]:
+        """What the store is asked, and the end."""
+        events, self._events = self._events, []
+        return events
+
+    def deadline(self) -> float | None:
+        """When the next number is due, or silence becomes too long."""
+        if self.state == "over":
+            return None
+        silence = self._heard + SILENCES * self._settings.heartbeat
+        return min(silence, self._due()) if self.state == "running" else silence
+
+    # What the store answers.
+
+    def created(self, kept: bool, now: float) -> None:  # noqa: FBT001 - what the store says
+        """The session is kept, or there are too many."""
+        self._owns = kept
+        if self.state == "over":
+            self._leave(now)
+        elif kept:
+            record = self._session
+            self._say(wire.Session(record.id, record.key, record.n, record.interval))
+            self._run(0, now)
+        else:
+            self._reject("full")
+
+    def loaded(self, record: Record | None, now: float) -> None:
+        """The session is there, or is not."""
+        if self.state == "over":
+            return
+        if record is None or now >= record.deadline:
+            self._reject("unknown" if record is None else "expired")
+            return
+        self._record, self._nonce = record, self._secret().hex()
+        self.state = "challenged"
+        self._say(wire.Challenge(self._nonce))
+
+    def attached(self, epoch: int | None, now: float) -> None:
+        """The session is ours, or somebody else was faster."""
+        if epoch is None:
+            self.conflict(now)
+            return
+        self._owns, self._record = True, self._session.attached()
+        if self.state == "over":
+            self._leave(now)
+        else:
+            self._say(wire.Resumed(self._next))
+            self._run(self._next, now)
+
+    def conflict(self, now: float) -> None:
+        """The session belongs to another connection from now on."""
+        self._owns = False
+        if self.state != "over":
+            self._say(wire.Conflict())
+            self._finish("the session was resumed elsewhere", now)
+
+    # What the client says.
+
+    def _start(self, line: wire.Start, now: float) -> None:
+        """Begin a session."""
+        if self.state != "new":
+            self._wrong("start is only for the first line")
+            return
+        n = line.n or self._random.randint(1, LONGEST)
+        interval = max(line.interval or self._settings.interval, self._settings.fastest)
+        self._record = Record(self._secret().hex(), self._secret(), n, interval, self._address)
+        self.state = "asking"
+        self._events.append(Create(self._record))
+
+    def _resume(self, line: wire.Resume, now: float) -> None:
+        """Go on with a session."""
+        if self.state != "new":
+            self._wrong("resume is only for the first line")
+            return
+        self._next = line.next
+        self.state = "asking"
+        self._events.append(Load(line.id))
+
+    def _prove(self, line: wire.Proof, now: float) -> None:
+        """Look at the proof; only who has the key hears anything of the session."""
+        if self.state != "challenged":
+            self._wrong("proof is only for the answer to a challenge")
+            return
+        record = self._session
+        right = wire.proof(record.key, record.id, self._nonce, self._next)
+        if not hmac.compare_digest(line.mac, right):
+            self._reject("proof")
+        elif self._next > record.sent:
+            self._reject("ahead")
+        else:
+            self.state = "asking"
+            self._events.append(Attach(record.id, record.epoch))
+
+    def _beat(self, line: wire.Heartbeat, now: float) -> None:
+        """Answer."""
+        self._say(wire.Alive(line.number))
+
+    def _done(self, line: wire.Done, now: float) -> None:
+        """The client has all, and the session is over."""
+        if self.state != "waiting":
+            self._wrong("done is only for the answer to a checksum")
+            return
+        self._owns = False
+        self._events.append(Forget(self._session.id, self._session.epoch))
+        self._finish("done", now)
+
+    # What the server says.
+
+    @property
+    def _session(self) -> Record:
+        """The session, where there must be one."""
+        assert self._record is not None  # noqa: S101 - the states say so
+        return self._record
+
+    def _run(self, first: int, now: float) -> None:
+        """Send numbers from this one on, the first at once."""
+        self._next = self._first = first
+        self._begin, self.state = now, "running"
+        self._send(now)
+
+    def _due(self) -> float:
+        """When the next number is due, or the next part of the checksum."""
+        if self._next == self._session.n:
+            return self._summed + _TURN
+        return self._begin + (self._next - self._first) * self._session.interval
+
+    def _send(self, now: float) -> None:
+        """Send what is due; sum up what was sent on other connections, a part at a time."""
+        record, before = self._session, self._next
+        while self._next < record.n and self._due() <= now:
+            self._say(wire.Number(self._next, value(record.key, self._next)))
+            self._next += 1
+        if self._next > before:
+            self._events.append(Progress(record.id, record.epoch, self._next))
+        summed = self._sum.count
+        for index in range(summed, min(self._next, summed + _CATCH_UP)):
+            self._sum.add(value(record.key, index))
+        self._summed = now
+        if self._sum.count == record.n:
+            self.state = "waiting"
+            self._say(wire.Sum(*self._sum.digest()))
+
+    def _reject(self, reason: str) -> None:
+        """The session does not go on."""
+        self._say(wire.Rejected(reason))
+        self._finish(f"rejected: {reason}", self._heard)
+
+    def _wrong(self, text: str) -> None:
+        """The client is not understood; its session, if it has one, waits for it."""
+        self._say(wire.Wrong(text))
+        self._finish(text, self._heard)
+
+    def _say(self, line: Any) -> None:
+        """Send a line."""
+        self._outgoing.append(wire.encode(line))
+
+    def _finish(self, reason: str, now: float) -> None:
+        """The connection has to end."""
+        self._leave(now)
+        self._events.append(Finished(reason))
+
+    def _leave(self, now: float) -> None:
+        """Nothing more happens here; the session waits for another connection."""
+        self.state = "over"
+        if self._owns:
+            self._owns = False
+            record, deadline = self._session, now + self._settings.window
+            self._events.append(Detach(record.id, record.epoch, deadline))

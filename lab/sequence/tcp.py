@@ -1,0 +1,343 @@
+"""
+The sequence service on streams: TCP, TLS, Unix sockets, whatever an endpoint gives.
+
+An application embeds the server with ``endpoint.listen(SequenceFactory(reactor))``, and receives a
+sequence with ``await SequenceClient(reactor, endpoint).receive(print)``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lab.adapters.driver import Driver
+from lab.adapters.stream import LineCoreProtocol
+from lab.rng import Random, secret, stream
+from lab.sequence import client, server
+from lab.sequence.memory import MemoryStore
+from lab.sequence.sessions import ISessionStore
+from lab.sequence.settings import ClientSettings, ServerSettings
+from lab.sequence.wire import LIMIT, Number, Rejected, Resumed, Session
+
+#: The store is asked so often to forget what has ended, in seconds.
+SWEEP = 1.0
+#: An attempt to connect is given up after so long, in seconds.
+CONNECT_TIMEOUT = 10.0
+#: What a client tells of: the session, its numbers, that it goes on, that it begins anew.
+Event = Session | Number | Resumed | Rejected
+
+
+class _LivingProtocol(LineCoreProtocol):
+    """A protocol whose core is told of any bytes: whoever sends lives."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Some bytes of the peer's."""
+        core: Any = self._driver.core
+        core.heard(self._driver.clock.seconds())
+        super().dataReceived(data)
+
+
+class SequenceProtocol(_LivingProtocol):
+    """
+    Serves one connection.
+
+    Args:
+        factory: Has the store, and knows which connection has which session.
+        core: What it runs.
+        clock: The reactor.
+    """
+
+    def __init__(
+        self, factory: "SequenceFactory", core: server.SequenceServerCore, clock: IReactorTime
+    ) -> None:
+        self.factory = self._all = factory
+        self._core = core
+        driver = Driver(core, clock)
+        driver.tell = self._tell
+        super().__init__(driver, LIMIT, self._closed)
+        #: The name of the session that it has, or had.
+        self.session = ""
+        self._requests: dict[type[Any], Callable[[Any], object]] = {
+            server.Create: self._create,
+            server.Load: self._load,
+            server.Attach: self._attach,
+            server.Progress: self._progress,
+            server.Detach: self._detach,
+            server.Forget: self._forget,
+            server.Lost: lambda event: self.transport.abortConnection(),
+        }
+
+    def conflict(self) -> None:
+        """The session belongs to another connection from now on."""
+        self._answer(self._core.conflict)
+
+    def _closed(self, reason: Failure) -> None:
+        """The connection is gone."""
+        self._driver.close()
+        self._all.gone(self)
+
+    def _tell(self, event: Any) -> None:
+        """Do what the core wants."""
+        self._requests[type(event)](event)
+
+    def _create(self, event: server.Create) -> None:
+        """Keep a session."""
+
+        def kept(good: bool) -> None:  # noqa: FBT001 - what the store says
+            """It is, or there are too many."""
+            if good:
+                self._all.take(event.record.id, self)
+            self._answer(self._core.created, good)
+
+        self._ask(self._all.store.create(event.record), kept)
+
+    def _load(self, event: server.Load) -> None:
+        """Look for a session."""
+        self._ask(self._all.store.load(event.id), lambda it: self._answer(self._core.loaded, it))
+
+    def _attach(self, event: server.Attach) -> None:
+        """Take a session; whoever has it here has it no more."""
+
+        def taken(epoch: int | None) -> None:
+            """It is ours."""
+            if epoch is not None:
+                self._all.take(event.id, self)
+            self._answer(self._core.attached, epoch)
+
+        self._ask(self._all.store.attach(event.id, event.epoch), taken)
+
+    def _progress(self, event: server.Progress) -> None:
+        """Numbers were sent; if the epoch is old, somebody else has the session."""
+        asked = self._all.store.progress(event.id, event.epoch, event.sent)
+
+        def written(good: bool) -> None:  # noqa: FBT001 - what the store says
+            """It is, or the epoch is old."""
+            if not good:
+                self.conflict()
+
+        self._ask(asked, written)
+
+    def _detach(self, event: server.Detach) -> None:
+        """The session waits."""
+        self._ask(self._all.store.detach(event.id, event.epoch, event.deadline))
+
+    def _forget(self, event: server.Forget) -> None:
+        """The session is over."""
+        self._ask(self._all.store.forget(event.id, event.epoch))
+
+    def _ask(self, asked: Deferred[Any], heard: Callable[[Any], object] = bool) -> None:
+        """Hear what the store says; without a store there is no connection."""
+
+        def failed(reason: Failure) -> None:
+            """The client has to come again."""
+            self._log.failure("the store fails: {log_failure}", reason)
+            self.transport.abortConnection()
+
+        asked.addCallback(heard)
+        asked.addErrback(failed)
+
+    def _answer(self, verb: Callable[..., None], *value: Any) -> None:
+        """Tell the core what the store says."""
+        verb(*value, self._driver.clock.seconds())
+        self._driver.settle()
+
+
+class SequenceFactory(Factory):
+    """
+    Builds the server's protocol for each connection.
+
+    Args:
+        clock: The reactor.
+        settings: Of the server.
+        store: Where sessions are kept; in memory by default.
+        secret: Gives 128 bits that nobody can guess, each time; the system's by default.
+        random: Where the length of a sequence is drawn from, when the client leaves it open.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        settings: ServerSettings | None = None,
+        store: ISessionStore | None = None,
+        *,
+        secret: Callable[[], bytes] = secret,
+        random: Random | None = None,
+    ) -> None:
+        self._clock, self._settings = clock, settings or ServerSettings()
+        limits = self._settings.sessions, self._settings.per_address, self._settings.window
+        self.store: Any = store if store is not None else MemoryStore(*limits)
+        self._secret, self._random = secret, random or stream(None)
+        self._connections: dict[str, SequenceProtocol] = {}
+        self._sweep: Any = None
+
+    def startFactory(self) -> None:
+        """Forget from now on what has ended."""
+        self._sweep = self._clock.callLater(SWEEP, self._expire)
+
+    def stopFactory(self) -> None:
+        """No longer."""
+        self._sweep.cancel()
+
+    def buildProtocol(self, addr: IAddress | None) -> SequenceProtocol:
+        """A protocol with a core of its own."""
+        core = server.SequenceServerCore(
+            self._settings,
+            self._clock.seconds(),
+            self._secret,
+            self._random,
+            str(getattr(addr, "host", "")),
+        )
+        return SequenceProtocol(self, core, self._clock)
+
+    def take(self, id: str, protocol: SequenceProtocol) -> None:
+        """A connection has a session; the one that had it hears of that."""
+        before = self._connections.get(id)
+        self._connections[id] = protocol
+        protocol.session = id
+        if before is not None:
+            before.conflict()
+
+    def gone(self, protocol: SequenceProtocol) -> None:
+        """A connection is gone."""
+        if self._connections.get(protocol.session) is protocol:
+            del self._connections[protocol.session]
+
+    def _expire(self) -> None:
+        """Forget what has ended, and come again."""
+        asked = self.store.expire(self._clock.seconds())
+        asked.addErrback(lambda reason: self._log.failure("the store fails", reason))
+        self._sweep = self._clock.callLater(SWEEP, self._expire)
+
+
+class _ClientFactory(Factory):
+    """Builds the one protocol of a connection."""
+
+    noisy = False
+
+    def __init__(self, build: Callable[[], _LivingProtocol]) -> None:
+        self._build = build
+
+    def buildProtocol(self, addr: IAddress | None) -> _LivingProtocol:
+        """The protocol."""
+        return self._build()
+
+
+class SequenceClient:
+    """
+    Receives one sequence over any stream endpoint, over as many connections as it takes.
+
+    Args:
+        reactor: Gives the time.
+        endpoint: Where the server is.
+        settings: Of the client.
+        random: Where waits are drawn from; by default a stream from the system's seed.
+        session: A session to go on with, and the numbers of it that are there already.
+
+    Attributes:
+        core: What it runs.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+        settings: ClientSettings | None = None,
+        random: Random | None = None,
+        session: tuple[Session, tuple[int, ...]] | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        known = session or (None, ())
+        self.core = client.SequenceClientCore(
+            settings or ClientSettings(), random or stream(None), *known
+        )
+        self._driver = Driver(self.core, reactor)
+        self._driver.tell = self._tell
+        self._protocol: _LivingProtocol | None = None
+        self._connecting: Deferred[Any] | None = None
+        self._ended: Deferred[client.Ended] = Deferred(lambda _: self._stop())
+        self._show: Callable[[Event], object] = bool
+
+    def receive(self, show: Callable[[Event], object] = bool) -> Deferred[client.Ended]:
+        """
+        Receive the sequence.
+
+        Args:
+            show: Called with the session, each number once and in its order, and each time that
+                the session goes on.
+
+        Returns:
+            How it ended. Cancelling it ends the connection; the server keeps the session for its
+            window.
+        """
+        self._show = show
+        self._driver.settle()
+        return self._ended
+
+    def _tell(self, event: Any) -> None:
+        """Do what the core wants."""
+        if isinstance(event, client.Connect):
+            self._connect()
+        elif isinstance(event, client.Lost):
+            self._log.info("the connection is broken off: {reason}", reason=event.reason)
+            self._abort()
+        elif isinstance(event, client.Ended):
+            self._driver.stop()
+            self._ended.callback(event)
+        else:
+            self._show(event)
+
+    def _connect(self) -> None:
+        """Try once."""
+
+        def failed(reason: Failure) -> None:
+            """There is no connection."""
+            self._connecting = None
+            self._log.info("no connection: {why}", why=reason.getErrorMessage())
+            self._closed()
+
+        def connected(protocol: _LivingProtocol) -> None:
+            """There is one."""
+            self._connecting, self._protocol = None, protocol
+            self.core.opened(self._driver.clock.seconds())
+            self._driver.settle()
+
+        build = _ClientFactory(lambda: _LivingProtocol(self._driver, LIMIT, self._lost))
+        self._connecting = self._endpoint.connect(build)
+        self._connecting.addTimeout(CONNECT_TIMEOUT, self._driver.clock)
+        self._connecting.addCallbacks(connected, failed)
+
+    def _lost(self, reason: Failure) -> None:
+        """The connection is gone."""
+        self._protocol = None
+        self._closed()
+
+    def _closed(self) -> None:
+        """The core has no connection."""
+        self.core.close(self._driver.clock.seconds())
+        self._driver.settle()
+
+    def _abort(self) -> None:
+        """Break the connection off."""
+        if self._protocol is not None:
+            self._protocol.transport.abortConnection()
+
+    def _stop(self) -> None:
+        """Nobody wants the rest."""
+        self.core.state = "over"
+        self._driver.stop()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._abort()

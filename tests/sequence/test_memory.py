@@ -1,0 +1,41 @@
+"""Sessions in memory; `test_sessions` has what all stores do."""
+
+import sys
+import tracemalloc
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.rng import stream
+from lab.sequence.memory import MemoryStore
+from lab.sequence.records import Record
+from tests.sequence.test_sessions import StoreCase
+
+
+class MemoryTests(StoreCase, SynchronousTestCase):
+    """The tests of all stores, and the wheel."""
+
+    def make(self, **limits: int) -> MemoryStore:
+        """A store."""
+        return MemoryStore(**limits)
+
+    def test_very_many(self) -> None:
+        """100,000 that nobody has end within a second of their time, and are small."""
+        random, store = stream(7), MemoryStore(per_address=100_000)
+        tracemalloc.start()
+        try:
+            deadlines = []
+            for number in range(100_000):
+                one = Record(f"{number:032x}", random.randbytes(16), 5, 1.0, "10.0.0.2")
+                self.now(store.create(one))
+                deadlines.append(random.uniform(0, 30))
+                self.now(store.detach(one.id, 1, deadlines[-1]))
+            size, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess((size - sys.getsizeof(deadlines)) / 100_000, 1024)
+        for second in range(32):
+            self.now(store.expire(float(second)))
+            still = sum(deadline > second for deadline in deadlines)
+            late = sum(deadline > second - 1 for deadline in deadlines)
+            self.assertTrue(still <= len(store) <= late)
+        self.assertEqual(len(store), 0)

@@ -1,0 +1,273 @@
+"""The server's side of one connection, step by step."""
+
+from itertools import count
+from typing import Any
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.core import Finished
+from lab.rng import stream
+from lab.sequence.records import Record
+from lab.sequence.server import (
+    Attach,
+    Create,
+    Detach,
+    Forget,
+    Load,
+    Lost,
+    Progress,
+    SequenceServerCore,
+)
+from lab.sequence.settings import ServerSettings
+from lab.sequence.values import LONGEST, Checksum, value
+from lab.sequence.wire import (
+    Alive,
+    Challenge,
+    Conflict,
+    Done,
+    Heartbeat,
+    Number,
+    Proof,
+    Rejected,
+    Resume,
+    Resumed,
+    Session,
+    Start,
+    Sum,
+    Wrong,
+    encode,
+    proof,
+)
+from lab.testing import Playbook
+
+#: What the stand-in for a source of secrets gives, one after the other.
+ID, KEY, NONCE = (bytes([number]) * 16 for number in (1, 2, 1))
+RECORD = Record(ID.hex(), KEY, 3, 1.0, "10.0.0.2")
+
+
+def number(index: int) -> bytes:
+    """The line with a number."""
+    return encode(Number(index, value(KEY, index)))
+
+
+def checksum(n: int) -> bytes:
+    """The line with the checksum over the first numbers."""
+    found = Checksum()
+    for index in range(n):
+        found.add(value(KEY, index))
+    return encode(Sum(*found.digest()))
+
+
+class ServerCase(SynchronousTestCase):
+    """A test case with a core in a play."""
+
+    def play(self, *, now: float = 0.0, **settings: Any) -> Playbook:
+        """A play with a core."""
+        secrets = count(1)
+        self.core = SequenceServerCore(
+            ServerSettings(**settings),
+            now,
+            lambda: bytes([next(secrets)]) * 16,
+            stream(7),
+            "10.0.0.2",
+        )
+        return Playbook(self.core, now)
+
+    def running(self, n: int = 3, **settings: Any) -> Playbook:
+        """A play whose session has begun."""
+        play = self.play(**settings).receives(encode(Start(n)))
+        record = evolve(RECORD, n=n, interval=self.core._settings.interval)
+        play.tells(Create(record)).does(lambda now: self.core.created(True, now))
+        return play.sends(encode(Session(record.id, KEY, n, record.interval)))
+
+    def resuming(self, next: int, sent: int, *, now: float = 0.0, **record: Any) -> Playbook:
+        """A play that has come to a valid proof; the session is kept like this."""
+        kept = evolve(RECORD, sent=sent, **record)
+        play = self.play(now=now).receives(encode(Resume(kept.id, next)))
+        play.tells(Load(kept.id)).does(lambda now: self.core.loaded(kept, now))
+        play.sends(encode(Challenge(NONCE.hex())))
+        return play.receives(encode(Proof(proof(KEY, kept.id, NONCE.hex(), next))))
+
+
+class SequenceTests(ServerCase):
+    """A session from its beginning to its end."""
+
+    def test_a_whole_sequence(self) -> None:
+        """Numbers at 0, 1, 2 s, then the checksum; the session is forgotten after ``done``."""
+        play = self.running()
+        for index in range(3):
+            play.sends(number(index), at=float(index))
+            if index == 2:
+                play.sends(checksum(3), at=2.0)
+            play.tells(Progress(RECORD.id, 1, index + 1))
+            play.wait(1.0)
+        play.receives(encode(Done())).tells(Forget(RECORD.id, 1)).tells(Finished("done"))
+        play.closes().wait(100.0).end()
+
+    def test_drawn(self) -> None:
+        """Without a number the server draws one; the interval is the client's, within bounds."""
+        for asked, given in ((None, 1.0), (0.5, 0.5), (0.0001, 0.001)):
+            play = self.play().receives(encode(Start(5, asked)))
+            play.tells(Create(evolve(RECORD, n=5, interval=given))).end()
+        random, lengths = stream(7), set()
+        for _ in range(20):
+            core = SequenceServerCore(ServerSettings(), 0.0, lambda: ID, random)
+            core.message(encode(Start()), 0.0)
+            (create,) = core.events()
+            assert isinstance(create, Create)
+            lengths.add(create.record.n)
+        self.assertGreater(len(lengths), 15)
+        self.assertTrue(all(1 <= n <= LONGEST for n in lengths))
+
+    def test_no_drift(self) -> None:
+        """A tick that comes late moves no other number; what is due is sent at once."""
+        play = self.running(n=100, interval=0.1)
+        play.sends(number(0), at=0.0).tells(Progress(RECORD.id, 1, 1))
+        self.core.tick(0.35)
+        found = self.core.outgoing()
+        self.assertEqual(found, [number(1), number(2), number(3)])
+        self.assertEqual(self.core.events(), [Progress(RECORD.id, 1, 4)])
+        self.assertAlmostEqual(self.core.deadline() or 0.0, 0.4)
+
+    def test_full(self) -> None:
+        """If there are too many sessions, it is rejected."""
+        play = self.play().receives(encode(Start(3))).tells(Create(RECORD))
+        play.does(lambda now: self.core.created(False, now)).sends(encode(Rejected("full")))
+        play.tells(Finished("rejected: full")).closes().end()
+
+    def test_gone_while_asking(self) -> None:
+        """A client that is gone when the store answers can still resume."""
+        play = self.play().receives(encode(Start(3))).tells(Create(RECORD)).closes().silent()
+        play.does(lambda now: self.core.created(True, now)).tells(Detach(RECORD.id, 1, 30.0)).end()
+        play = self.resuming(0, 3).tells(Attach(RECORD.id, 1)).closes().silent()
+        play.does(lambda now: self.core.attached(2, now)).tells(Detach(RECORD.id, 2, 30.0)).end()
+        play = self.play().receives(encode(Resume(RECORD.id, 0))).tells(Load(RECORD.id)).closes()
+        play.does(lambda now: self.core.loaded(RECORD, now)).end()
+
+
+class ResumeTests(ServerCase):
+    """A session goes on."""
+
+    def test_goes_on(self) -> None:
+        """The number that is next comes at once, the others follow; the checksum is over all."""
+        play = self.resuming(1, 2, now=50.0).tells(Attach(RECORD.id, 1))
+        play.does(lambda now: self.core.attached(2, now))
+        play.sends(encode(Resumed(1)), at=50.0).sends(number(1), at=50.0)
+        play.tells(Progress(RECORD.id, 2, 2)).wait(1.0)
+        play.sends(number(2), at=51.0).sends(checksum(3), at=51.0).tells(Progress(RECORD.id, 2, 3))
+        play.closes().tells(Detach(RECORD.id, 2, 81.0)).end()
+
+    def test_before_the_first(self) -> None:
+        """Nothing was received yet."""
+        play = self.resuming(0, 0).tells(Attach(RECORD.id, 1))
+        play.does(lambda now: self.core.attached(2, now)).sends(encode(Resumed(0)))
+        play.sends(number(0))
+
+    def test_after_the_last(self) -> None:
+        """All was received but the checksum."""
+        play = self.resuming(3, 3).tells(Attach(RECORD.id, 1))
+        play.does(lambda now: self.core.attached(2, now)).sends(encode(Resumed(3)))
+        play.sends(checksum(3)).receives(encode(Done())).tells(Forget(RECORD.id, 2))
+
+    def test_long_checksum(self) -> None:
+        """What was sent elsewhere is summed up a part at a time: others have their turn."""
+        play = self.resuming(1000, 1000, n=1000).tells(Attach(RECORD.id, 1))
+        play.does(lambda now: self.core.attached(2, now)).sends(encode(Resumed(1000))).silent()
+        play.wait(0.0005).silent().wait(1.0).sends(checksum(1000), at=0.003).silent()
+
+    def test_the_window(self) -> None:
+        """At 29.999 s it goes on, at 30 s it does not."""
+        for now, answer in ((29.999, None), (30.0, "expired"), (31.0, "expired")):
+            kept = evolve(RECORD, deadline=30.0)
+            play = self.play(now=now).receives(encode(Resume(RECORD.id, 0)))
+            play.tells(Load(RECORD.id)).does(lambda now, kept=kept: self.core.loaded(kept, now))
+            if answer is None:
+                play.sends(encode(Challenge(NONCE.hex())))
+            else:
+                play.sends(encode(Rejected(answer))).tells(Finished(f"rejected: {answer}")).end()
+
+    def test_unknown(self) -> None:
+        """Nobody knows it."""
+        play = self.play().receives(encode(Resume(RECORD.id, 0))).tells(Load(RECORD.id))
+        play.does(lambda now: self.core.loaded(None, now)).sends(encode(Rejected("unknown")))
+        play.tells(Finished("rejected: unknown")).end()
+
+    def test_ahead(self) -> None:
+        """Who has the key, but asks for what was never sent before, hears so."""
+        play = self.resuming(3, 2).sends(encode(Rejected("ahead")))
+        play.tells(Finished("rejected: ahead")).end()
+
+    def test_no_proof(self) -> None:
+        """Without the key, or for another place, or with an old nonce, nothing is told or done."""
+        for key, nonce, next in (
+            (bytes(16), NONCE.hex(), 1),
+            (KEY, NONCE.hex(), 2),
+            (KEY, bytes(16).hex(), 1),
+        ):
+            kept = evolve(RECORD, sent=0)
+            play = self.play().receives(encode(Resume(RECORD.id, 1))).tells(Load(RECORD.id))
+            play.does(lambda now, kept=kept: self.core.loaded(kept, now))
+            play.sends(encode(Challenge(NONCE.hex())))
+            play.receives(encode(Proof(proof(key, RECORD.id, nonce, next))))
+            play.sends(encode(Rejected("proof"))).tells(Finished("rejected: proof"))
+            play.closes().end()
+
+    def test_somebody_was_faster(self) -> None:
+        """Two prove at once: one has it, and the other hears so."""
+        play = self.resuming(0, 0).tells(Attach(RECORD.id, 1))
+        play.does(lambda now: self.core.attached(None, now)).sends(encode(Conflict()))
+        play.tells(Finished("the session was resumed elsewhere")).closes().end()
+        play = self.resuming(0, 0).tells(Attach(RECORD.id, 1)).closes()
+        play.does(lambda now: self.core.attached(None, now)).end()
+
+    def test_conflict(self) -> None:
+        """The newest wins: the old connection says so, and does not touch the session."""
+        play = self.running().sends(number(0)).tells(Progress(RECORD.id, 1, 1))
+        play.does(self.core.conflict).sends(encode(Conflict()))
+        play.tells(Finished("the session was resumed elsewhere")).closes().wait(100.0).end()
+
+
+class LifeTests(ServerCase):
+    """Who is there."""
+
+    def test_heartbeats(self) -> None:
+        """Each is answered, in every state; whoever sends them is not given up."""
+        play = self.play()
+        for beat in range(10):
+            play.wait(5.9).receives(encode(Heartbeat(beat))).sends(encode(Alive(beat)))
+        play.end()
+
+    def test_any_bytes(self) -> None:
+        """A part of a line is a sign of life."""
+        play = self.play().wait(5.0).does(self.core.heard).wait(5.9).silent()
+        play.wait(0.1).tells(Lost("silent for 6 s"), at=11.0).end()
+
+    def test_silence(self) -> None:
+        """After three intervals without anything the client is lost, and the session waits."""
+        play = self.running(n=10, interval=4.0).sends(number(0)).tells(Progress(RECORD.id, 1, 1))
+        play.wait(5.9).sends(number(1), at=4.0).tells(Progress(RECORD.id, 1, 2)).silent()
+        play.wait(0.1).tells(Lost("silent for 6 s"), at=6.0).tells(Detach(RECORD.id, 1, 36.0))
+        play.closes().receives(encode(Heartbeat(0))).wait(100.0).end()
+
+    def test_early_tick(self) -> None:
+        """A tick that comes before its time does nothing."""
+        self.play().does(self.core.tick).end()
+
+    def test_wrong(self) -> None:
+        """What has no place is told so, and ends the connection; the session waits."""
+        for data, text in (
+            (encode(Start(1)), "start is only for the first line"),
+            (encode(Resume("0" * 32, 0)), "resume is only for the first line"),
+            (encode(Done()), "done is only for the answer to a checksum"),
+        ):
+            play = self.running().sends(number(0)).tells(Progress(RECORD.id, 1, 1))
+            play.receives(data).sends(encode(Wrong(text))).tells(Detach(RECORD.id, 1, 30.0))
+            play.tells(Finished(text)).receives(data).end()
+        for data, text in (
+            (encode(Proof("0" * 64)), "proof is only for the answer to a challenge"),
+            (encode(Done()), "done is only for the answer to a checksum"),
+            (b"start 0", "n is '0'; give 1 to 65535"),
+        ):
+            play = self.play().receives(data).sends(encode(Wrong(text)))
+            play.tells(Finished(text)).closes().end()
