@@ -22,7 +22,7 @@ PAGE = DOC / "reference" / "options.rst"
 #: What a file need not set: it can't, or says what another option says.
 NOT_IN_FILE = {"config", "help", "version", "success"}
 #: What lab-server listens on is no default of the option: it is what is done without it.
-COMPUTED = {("lab-server", "--arithmetic")}
+COMPUTED = {("lab-server", "--arithmetic"), ("lab-server", "--sequence")}
 
 Names = frozenset[str]
 
@@ -135,10 +135,11 @@ class OptionsPageTests(SynchronousTestCase):
 
     def test_defaults_of_the_server(self) -> None:
         """Where lab-server listens without options is said in full."""
-        (said,) = re.findall(
-            r"^\.\. option:: --arithmetic .*\n\n +:Default: (.*)$", self.text, re.MULTILINE
-        )
-        self.assertEqual(re.findall(r"``(.*?)``", said), server.DEFAULTS["arithmetic"])
+        for name, places in server.DEFAULTS.items():
+            (said,) = re.findall(
+                rf"^\.\. option:: --{name} .*\n\n +:Default: (.*)$", self.text, re.MULTILINE
+            )
+            self.assertEqual(re.findall(r"``(.*?)``", said), places)
 
     def test_each_in_its_section(self) -> None:
         """Programs follow each other as their sections do, and each stands once."""

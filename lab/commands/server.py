@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,6 +23,8 @@ from lab.faults.datagrams import Loss
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Place
 from lab.rng import fresh_seed
+from lab.sequence.settings import ServerSettings as SequenceSettings
+from lab.sequence.tcp import SequenceFactory
 
 #: Where the services listen without any option.
 DEFAULTS = {
@@ -29,6 +32,7 @@ DEFAULTS = {
         "tcp:50000:backlog=1024:interface=127.0.0.1",
         "udp:50000:interface=127.0.0.1",
     ],
+    "sequence": ["tcp:49155:backlog=1024:interface=127.0.0.1"],
 }
 
 
@@ -36,11 +40,12 @@ class Options(LabOptions):
     """Options of ``twistd lab-server``."""
 
     section = "lab-server"
-    repeatable = ("arithmetic",)
+    repeatable = ("arithmetic", "sequence")
     synopsis = "[options]"
     longdesc = (
         "Without options all services listen at 127.0.0.1 on their usual ports: arithmetic on TCP "
-        "50000 and UDP 50000. As soon as an option names a service, only the named ones start. "
+        "50000 and UDP 50000, sequence on TCP 49155. As soon as an option names a service, only "
+        "the named ones start. "
         "An ENDPOINT is udp:PORT:interface=ADDRESS or any endpoint string of Twisted's: "
         "tcp:50000, ssl:50000:privateKey=key.pem:certKey=cert.pem, unix:/tmp/arithmetic. "
         "Example: twistd -n lab-server --arithmetic udp:50000:interface=127.0.0.1 "
@@ -53,6 +58,9 @@ class Options(LabOptions):
         ["idle", None, "300", "Close a connection without a request for so long (300, 5m)."],
         ["cache-entries", None, "65536", "Most answers kept for retransmissions over UDP."],
         ["cache-size", None, "16M", "Most memory for them, in bytes (64K, 16M)."],
+        ["interval", None, "1", "A number of a sequence so often (0.5, 100ms)."],
+        ["heartbeat-interval", None, "2", "Clients of sequences are expected so often."],
+        ["reconnect-window", None, "30", "Keep a session so long after its client was lost."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
     ]
@@ -60,10 +68,15 @@ class Options(LabOptions):
     def __init__(self) -> None:
         super().__init__()
         self["arithmetic"] = []
+        self["sequence"] = []
 
     def opt_arithmetic(self, endpoint: str) -> None:
         """Serve arithmetic at this ENDPOINT; may be repeated."""
         self["arithmetic"] = [*self["arithmetic"], endpoint]
+
+    def opt_sequence(self, endpoint: str) -> None:
+        """Serve sequences at this ENDPOINT; may be repeated."""
+        self["sequence"] = [*self["sequence"], endpoint]
 
     def settle(self) -> None:
         """
@@ -85,11 +98,16 @@ class Options(LabOptions):
             cache_entries=units.count(self["cache-entries"], "cache-entries", least=0),
             cache_size=units.size(self["cache-size"], "cache-size"),
         )
+        self.sequence = SequenceSettings(
+            interval=units.positive_seconds(self["interval"], "interval"),
+            heartbeat=units.positive_seconds(self["heartbeat-interval"], "heartbeat-interval"),
+            window=units.positive_seconds(self["reconnect-window"], "reconnect-window"),
+        )
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
         services = {name: self[name] for name in DEFAULTS if self[name]} or DEFAULTS
         self.endpoints = [
-            (name, text, serverFromString(reactor, text))
+            (name, text, _endpoint(reactor, name, text))
             for name, texts in services.items()
             for text in texts
         ]
@@ -111,10 +129,22 @@ def makeService(options: Options) -> IService:
         )
     services = options.services()
     ports = count(1)
+    sequence = SequenceFactory(reactor, options.sequence)
     for name, text, endpoint in options.endpoints:
-        listener, report = _arithmetic(reactor, options, endpoint, ports)
+        if name == "arithmetic":
+            listener, report = _arithmetic(reactor, options, endpoint, ports)
+        else:  # one factory for all its endpoints: a client may come back by another
+            listener, report = sequence, partial(_report_sequence, sequence)
         ListeningService(name, text, endpoint, listener, report).setServiceParent(services)
     return services
+
+
+def _endpoint(reactor: Any, name: str, text: str) -> Any:
+    """Where a service listens; sequences need a stream."""
+    endpoint = serverFromString(reactor, text)
+    if name == "sequence" and isinstance(endpoint, DatagramServerEndpoint):
+        raise LocalError(f"sequence is at {text!r}; give an endpoint of streams, like tcp:49155")
+    return endpoint
 
 
 def _arithmetic(
@@ -141,3 +171,12 @@ def _arithmetic(
 def _report(counters: Counters) -> str:
     """What every server counts."""
     return f"{counters.executed:,} executed, {counters.refused:,} refused"
+
+
+def _report_sequence(factory: SequenceFactory) -> str:
+    """What the server of sequences did."""
+    counters = factory.counters
+    return (
+        f"{counters.begun:,} begun, {counters.resumed:,} resumed, {counters.done:,} done, "
+        f"{counters.rejected:,} rejected"
+    )

@@ -3,7 +3,7 @@ The server's side of one connection. Knows no transport and no store.
 
 What it wants of the store it tells as events: `Create`, `Load`, `Attach`, `Progress`, `Detach`,
 `Forget`. Whoever has the store answers with `created`, `loaded`, `attached`, and with `conflict`
-when the session belongs to another connection.
+when the session belongs to another connection. Besides, it tells of each `Rejected`.
 
 Its states are ``new`` (nothing was said), ``asking`` (the store was), ``challenged`` (a proof is
 due), ``running`` (numbers are due), ``waiting`` (all was said, and ``done`` is due), ``over``.
@@ -302,7 +302,9 @@ class SequenceServerCore:
 
     def _reject(self, reason: str) -> None:
         """The session does not go on."""
-        self._say(wire.Rejected(reason))
+        rejected = wire.Rejected(reason)
+        self._say(rejected)
+        self._events.append(rejected)
         self._finish(f"rejected: {reason}", self._heard)
 
     def _wrong(self, text: str) -> None:

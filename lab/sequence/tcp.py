@@ -8,6 +8,7 @@ sequence with ``await SequenceClient(reactor, endpoint).receive(print)``.
 from collections.abc import Callable
 from typing import Any
 
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
@@ -21,7 +22,7 @@ from twisted.python.failure import Failure
 from lab.adapters.driver import Driver
 from lab.adapters.stream import LineCoreProtocol
 from lab.rng import Random, secret, stream
-from lab.sequence import client, server
+from lab.sequence import client, server, wire
 from lab.sequence.memory import MemoryStore
 from lab.sequence.sessions import ISessionStore
 from lab.sequence.settings import ClientSettings, ServerSettings
@@ -33,6 +34,24 @@ SWEEP = 1.0
 CONNECT_TIMEOUT = 10.0
 #: What a client tells of: the session, its numbers, that it goes on, that it begins anew.
 Event = Session | Number | Resumed | Rejected
+
+
+@define
+class Counters:
+    """
+    What a server did.
+
+    Attributes:
+        begun: Sessions that have begun.
+        resumed: How often one went on.
+        done: Sessions whose client had everything.
+        rejected: How often one did not begin, or go on.
+    """
+
+    begun: int = 0
+    resumed: int = 0
+    done: int = 0
+    rejected: int = 0
 
 
 class _LivingProtocol(LineCoreProtocol):
@@ -73,6 +92,7 @@ class SequenceProtocol(_LivingProtocol):
             server.Detach: self._detach,
             server.Forget: self._forget,
             server.Lost: lambda event: self.transport.abortConnection(),
+            wire.Rejected: self._count,
         }
 
     def conflict(self) -> None:
@@ -94,6 +114,7 @@ class SequenceProtocol(_LivingProtocol):
         def kept(good: bool) -> None:  # noqa: FBT001 - what the store says
             """It is, or there are too many."""
             if good:
+                self._all.counters.begun += 1
                 self._all.take(event.record.id, self)
             self._answer(self._core.created, good)
 
@@ -109,6 +130,7 @@ class SequenceProtocol(_LivingProtocol):
         def taken(epoch: int | None) -> None:
             """It is ours."""
             if epoch is not None:
+                self._all.counters.resumed += 1
                 self._all.take(event.id, self)
             self._answer(self._core.attached, epoch)
 
@@ -131,7 +153,13 @@ class SequenceProtocol(_LivingProtocol):
 
     def _forget(self, event: server.Forget) -> None:
         """The session is over."""
+        self._all.counters.done += 1
         self._ask(self._all.store.forget(event.id, event.epoch))
+
+    def _count(self, event: wire.Rejected) -> None:
+        """A session was rejected."""
+        self._all.counters.rejected += 1
+        self._log.info("rejected: {reason}", reason=event.reason)
 
     def _ask(self, asked: Deferred[Any], heard: Callable[[Any], object] = bool) -> None:
         """Hear what the store says; without a store there is no connection."""
@@ -160,6 +188,9 @@ class SequenceFactory(Factory):
         store: Where sessions are kept; in memory by default.
         secret: Gives 128 bits that nobody can guess, each time; the system's by default.
         random: Where the length of a sequence is drawn from, when the client leaves it open.
+
+    Attributes:
+        counters: What was done so far, on all connections.
     """
 
     noisy = False
@@ -178,6 +209,7 @@ class SequenceFactory(Factory):
         limits = self._settings.sessions, self._settings.per_address, self._settings.window
         self.store: Any = store if store is not None else MemoryStore(*limits)
         self._secret, self._random = secret, random or stream(None)
+        self.counters = Counters()
         self._connections: dict[str, SequenceProtocol] = {}
         self._sweep: Any = None
 

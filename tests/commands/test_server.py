@@ -18,7 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.adapters.endpoints import DatagramServerEndpoint
 from lab.arithmetic.settings import ServerSettings
 from lab.commands.options import one_line
-from lab.commands.server import Options, makeService
+from lab.commands.server import DEFAULTS, Options, makeService
+from lab.sequence.settings import ServerSettings as SequenceSettings
 from tests.helpers import folder
 
 TCP, UDP = "tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"
@@ -121,12 +122,14 @@ class OptionsTests(ServerTestCase):
         """Without options all services are at their usual ports of 127.0.0.1."""
         options = self.options()
         self.assertEqual(options.settings, ServerSettings())
-        (_, tcp, _), (_, udp, endpoint) = options.endpoints
+        (_, tcp, _), (_, udp, endpoint), (_, sequence, _) = options.endpoints
         self.assertEqual(tcp, "tcp:50000:backlog=1024:interface=127.0.0.1")
         self.assertEqual(udp, "udp:50000:interface=127.0.0.1")
+        self.assertEqual(sequence, "tcp:49155:backlog=1024:interface=127.0.0.1")
+        self.assertEqual(options.sequence, SequenceSettings())
         at: Any = self.reactor
         self.assertEqual(endpoint, DatagramServerEndpoint(at, 50000, "127.0.0.1"))
-        self.assertEqual({name for name, _, _ in options.endpoints}, {"arithmetic"})
+        self.assertEqual({name for name, _, _ in options.endpoints}, set(DEFAULTS))
 
     def test_named(self) -> None:
         """As soon as an endpoint is named only the named ones are there, in their order."""
@@ -139,6 +142,8 @@ class OptionsTests(ServerTestCase):
         words = ("--idle", "5m", "--cache-entries", "0", "--cache-size", "64K", "--drop-rate", ".3")
         expected = ServerSettings(idle=300.0, drop_rate=0.3, cache_entries=0, cache_size=65536)
         self.assertEqual(self.options(*words).settings, expected)
+        words = ("--interval", "100ms", "--heartbeat-interval", ".5", "--reconnect-window", "1m")
+        self.assertEqual(self.options(*words).sequence, SequenceSettings(0.1, 0.001, 0.5, 60.0))
 
     def test_success(self) -> None:
         """The drop rate may be said the other way round, but not both ways."""
@@ -165,6 +170,9 @@ class OptionsTests(ServerTestCase):
             "--cache-size 1.5K": "cache-size is '1.5K'; give bytes",
             "--arithmetic udp:x": "endpoint is 'udp:x'; give a port from 0 to 65535",
             "--arithmetic tcp:x": "endpoint is 'tcp:x'; give one like tcp:50000:interface",
+            "--sequence udp:49155": "sequence is at 'udp:49155'; give an endpoint of streams",
+            "--interval 0": "interval is '0'; give more than 0",
+            "--reconnect-window x": "reconnect-window is 'x'; give seconds",
             "--log-format xml": "log-format is 'xml'; give text or json",
             "argument": "Wrong number of arguments.",
         }
@@ -253,13 +261,33 @@ class ServiceTests(ServerTestCase):
         self.assertFalse([line for line in self.logged if "seed" in line])
 
     def test_defaults(self) -> None:
-        """Without options it listens for both, on the usual ports."""
+        """Without options it listens for all, on the usual ports."""
         service: Any = self.start()
-        ((port, _, backlog, interface),) = self.reactor.tcpServers
-        self.assertEqual((port, backlog, interface), (50000, 1024, "127.0.0.1"))
+        places = [(port, *rest) for port, _, *rest in self.reactor.tcpServers]
+        expected = [(50000, 1024, "127.0.0.1"), (49155, 1024, "127.0.0.1")]
+        self.assertEqual(places, expected)
         (udp,) = self.reactor.udp
         self.assertEqual((udp.port, udp.interface), (50000, "127.0.0.1"))
-        self.assertEqual(len(list(service)), 2)
+        self.assertEqual(len(list(service)), 3)
+
+    def test_sequence(self) -> None:
+        """Sequences, at all their endpoints by one factory, which says what it did."""
+        service = self.start("--sequence", TCP, "--sequence", TCP)
+        (_, one, *_), (_, other, *_) = self.reactor.tcpServers
+        self.assertIs(one, other)
+        protocol = one.buildProtocol(None)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"start 1\n")
+        self.reactor.advance(0)
+        lines = transport.value().split(b"\n")
+        self.assertEqual(
+            [line.split()[0] for line in lines[:3]], [b"session", b"number", b"checksum"]
+        )
+        protocol.dataReceived(b"done\n")
+        said = [line for line in self.stop(service) if "begun" in line]
+        self.assertEqual(len(said), 2)
+        self.assertIn("1 begun, 0 resumed, 1 done, 0 rejected", said[0])
 
     def test_mistakes_are_one_line(self) -> None:
         """What can't be listened at will be one line: the hook for exceptions is ours."""

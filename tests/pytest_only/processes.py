@@ -261,6 +261,7 @@ def address(place: str) -> tuple[str, int]:
 def serving(
     *options: str,
     places: Sequence[str] = PLACES,
+    service: str = "arithmetic",
     twistd: Sequence[str] = (TWISTD, "-n", "--pidfile="),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -271,11 +272,12 @@ def serving(
     Args:
         options: Of lab-server; the log is JSON in any case.
         places: Its endpoints; 0 for a port takes a free one.
+        service: What is served there.
         twistd: The command and its options, up to the name of the service.
         cwd: Where it runs.
         env: Its environment.
     """
-    named = [word for place in places for word in ("--arithmetic", place)]
+    named = [word for place in places for word in (f"--{service}", place)]
     words = [*twistd, "lab-server", *named, "--log-format", "json", *options]
     with running(*words, cwd=cwd, env=env) as process:
         found = [process.event("listens on")["endpoint"] for _ in places]

@@ -133,7 +133,9 @@ class SequenceTests(ServerCase):
     def test_full(self) -> None:
         """If there are too many sessions, it is rejected."""
         play = self.play().receives(encode(Start(3))).tells(Create(RECORD))
-        play.does(lambda now: self.core.created(False, now)).sends(encode(Rejected("full")))
+        play.does(lambda now: self.core.created(False, now)).sends(encode(Rejected("full"))).tells(
+            Rejected("full")
+        )
         play.tells(Finished("rejected: full")).closes().end()
 
     def test_gone_while_asking(self) -> None:
@@ -185,17 +187,21 @@ class ResumeTests(ServerCase):
             if answer is None:
                 play.sends(encode(Challenge(NONCE.hex())))
             else:
-                play.sends(encode(Rejected(answer))).tells(Finished(f"rejected: {answer}")).end()
+                play.sends(encode(Rejected(answer))).tells(Rejected(answer)).tells(
+                    Finished(f"rejected: {answer}")
+                ).end()
 
     def test_unknown(self) -> None:
         """Nobody knows it."""
         play = self.play().receives(encode(Resume(RECORD.id, 0))).tells(Load(RECORD.id))
-        play.does(lambda now: self.core.loaded(None, now)).sends(encode(Rejected("unknown")))
+        play.does(lambda now: self.core.loaded(None, now)).sends(encode(Rejected("unknown"))).tells(
+            Rejected("unknown")
+        )
         play.tells(Finished("rejected: unknown")).end()
 
     def test_ahead(self) -> None:
         """Who has the key, but asks for what was never sent before, hears so."""
-        play = self.resuming(3, 2).sends(encode(Rejected("ahead")))
+        play = self.resuming(3, 2).sends(encode(Rejected("ahead"))).tells(Rejected("ahead"))
         play.tells(Finished("rejected: ahead")).end()
 
     def test_no_proof(self) -> None:
@@ -210,7 +216,9 @@ class ResumeTests(ServerCase):
             play.does(lambda now, kept=kept: self.core.loaded(kept, now))
             play.sends(encode(Challenge(NONCE.hex())))
             play.receives(encode(Proof(proof(key, RECORD.id, nonce, next))))
-            play.sends(encode(Rejected("proof"))).tells(Finished("rejected: proof"))
+            play.sends(encode(Rejected("proof"))).tells(Rejected("proof")).tells(
+                Finished("rejected: proof")
+            )
             play.closes().end()
 
     def test_somebody_was_faster(self) -> None:
