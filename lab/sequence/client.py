@@ -33,6 +33,20 @@ class Lost:
 
 
 @frozen
+class Retry:
+    """
+    There is no connection, and another attempt to get one is to come.
+
+    Args:
+        reason: Why there is none.
+        wait: The attempt comes after so many seconds.
+    """
+
+    reason: str
+    wait: float
+
+
+@frozen
 class Ended:
     """
     The sequence has ended.
@@ -76,6 +90,8 @@ class SequenceClientCore:
     repeated: int = field(init=False, default=0)
     _sum: Checksum = field(init=False, factory=Checksum)
     _failures: int = field(init=False, default=0)
+    #: Why we have broken the connection off, if we have.
+    _reason: str = field(init=False, default="")
     #: When to connect, unless that is under way.
     _connect_at: float | None = field(init=False, default=0.0)
     _heard: float = field(init=False, default=0.0)
@@ -108,7 +124,7 @@ class SequenceClientCore:
             self.state = "resuming"
             self._say(wire.Resume(self.session.id, self.next))
 
-    def close(self, now: float) -> None:
+    def close(self, now: float, reason: str = "the connection is lost") -> None:
         """The connection is gone, or there was none to be had: try again, later each time."""
         if self.state == "over":
             return
@@ -116,7 +132,10 @@ class SequenceClientCore:
         wait = min(self._settings.retry * 2**self._failures, self._settings.most_retry)
         self._failures = min(self._failures + 1, 30)
         # All of the wait is drawn: clients of a server that comes back are not there all at once.
-        self._connect_at = now + wait * (0.5 + self._random.random())
+        wait *= 0.5 + self._random.random()
+        self._connect_at = now + wait
+        self._events.append(Retry(self._reason or reason, wait))
+        self._reason = ""
 
     def message(self, data: bytes, now: float) -> None:
         """One line of the server's."""
@@ -137,6 +156,7 @@ class SequenceClientCore:
             wire.Rejected: self._rejected,
             wire.Conflict: lambda line: self._end("conflict", "it was resumed elsewhere"),
             wire.Wrong: lambda line: self._end("refused", f"the server says: {line.text}"),
+            wire.Unavailable: lambda line: self._lose(f"the server says: {line.text}"),
             wire.Alive: lambda line: None,
         }
         handlers[type(line)](line)
@@ -241,7 +261,7 @@ class SequenceClientCore:
 
     def _lose(self, reason: str) -> None:
         """Break the connection off; `close` will tell that it is gone."""
-        self.state, self._connect_at = "apart", None
+        self.state, self._connect_at, self._reason = "apart", None, reason
         self._events.append(Lost(reason))
 
     def _end(self, outcome: str, text: str) -> None:

@@ -8,7 +8,7 @@ the window, so that a client that comes too late hears that.
 
 import math
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
@@ -54,37 +54,20 @@ class MemoryStore:
         """See `ISessionStore`."""
         return succeed(self._records.get(id) or self._ended.get(id))
 
-    def attach(self, id: str, epoch: int) -> Deferred[int | None]:
+    def attach(self, record: Record) -> Deferred[bool]:
         """See `ISessionStore`."""
-        record = self._of(id, epoch)
-        if record is None:
-            return succeed(None)
-        self._take_off(record)
-        self._records[id] = record.attached()
-        return succeed(epoch + 1)
+        return succeed(self._replace(record, record.epoch - 1))
 
-    def progress(self, id: str, epoch: int, sent: int) -> Deferred[bool]:
+    def progress(self, record: Record) -> Deferred[bool]:
         """See `ISessionStore`."""
-        record = self._of(id, epoch)
-        if record is not None:
-            self._records[id] = evolve(record, sent=max(sent, record.sent))
-        return succeed(record is not None)
+        return succeed(self._replace(record, record.epoch))
 
-    def detach(self, id: str, epoch: int, deadline: float) -> Deferred[bool]:
+    def forget(self, record: Record) -> Deferred[bool]:
         """See `ISessionStore`."""
-        record = self._of(id, epoch)
-        if record is not None:
-            self._take_off(record)
-            self._records[id] = evolve(record, deadline=deadline)
-            self._wheel.setdefault(math.ceil(deadline), {})[id] = None
-        return succeed(record is not None)
-
-    def forget(self, id: str, epoch: int) -> Deferred[bool]:
-        """See `ISessionStore`."""
-        record = self._of(id, epoch)
-        if record is not None:
-            self._drop(record)
-        return succeed(record is not None)
+        before = self._of(record.id, record.epoch)
+        if before is not None:
+            self._drop(before)
+        return succeed(before is not None)
 
     def expire(self, now: float) -> Deferred[int]:
         """See `ISessionStore`."""
@@ -100,6 +83,16 @@ class MemoryStore:
                 else:
                     self._ended.pop(id, None)
         return succeed(ended)
+
+    def _replace(self, record: Record, epoch: int) -> bool:
+        """Keep this in the place of what has this epoch, if there is such."""
+        before = self._of(record.id, epoch)
+        if before is not None:
+            self._take_off(before)
+            self._records[record.id] = record
+            if record.deadline < math.inf:
+                self._wheel.setdefault(math.ceil(record.deadline), {})[record.id] = None
+        return before is not None
 
     def _of(self, id: str, epoch: int) -> Record | None:
         """A session, if it has this epoch."""

@@ -21,7 +21,7 @@ class Record:
         n: How many numbers it has.
         interval: The time between two, in seconds.
         address: Who has begun it.
-        sent: So many numbers have been sent at least once.
+        sent: No more numbers than these have been sent yet.
         epoch: How often it was attached, beginning with 1.
         deadline: When it ends, in seconds of the store's clock; infinity while it is attached.
     """

@@ -1,19 +1,25 @@
 """
 The server's side of one connection. Knows no transport and no store.
 
-What it wants of the store it tells as events: `Create`, `Load`, `Attach`, `Progress`, `Detach`,
-`Forget`. Whoever has the store answers with `created`, `loaded`, `attached`, and with `conflict`
-when the session belongs to another connection. Besides, it tells of each `Rejected`.
+What it wants of the store it tells as events: `Create`, `Load`, `Attach`, `Progress`, `Forget`.
+Whoever has the store answers with `created`, `loaded`, `attached`, `progressed`, with `failed` when
+the store does not answer, and with `conflict` when the session belongs to another connection.
+Besides, it tells of each `Rejected`.
+
+No number is sent before the store knows that it may have been, or a server that was killed would
+take a client that has it for a liar. So that this costs no write for each number, the store is told
+ahead which numbers are due in the next `AHEAD` seconds.
 
 Its states are ``new`` (nothing was said), ``asking`` (the store was), ``challenged`` (a proof is
 due), ``running`` (numbers are due), ``waiting`` (all was said, and ``done`` is due), ``over``.
 """
 
 import hmac
+import math
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from lab.core import Finished
 from lab.rng import Random
@@ -24,6 +30,10 @@ from lab.sequence.values import LONGEST, Checksum, value
 
 #: A side that hears nothing for so many heartbeats takes the other for lost.
 SILENCES = 3
+#: The store knows the numbers of so many seconds ahead, and is told half as often.
+AHEAD = 20.0
+# A store that fails is asked again after so many seconds.
+_ASK_AGAIN = 1.0
 # Numbers that were sent on other connections are summed up so many at a time, and so often, in
 # seconds: a reactor has others to serve.
 _CATCH_UP, _TURN = 256, 0.001
@@ -45,36 +55,27 @@ class Load:
 
 @frozen
 class Attach:
-    """Take a session that has this epoch; answered by `SequenceServerCore.attached`."""
+    """Take a session whose epoch is one less; answered by `SequenceServerCore.attached`."""
 
-    id: str
-    epoch: int
+    record: Record
 
 
 @frozen
 class Progress:
-    """So many numbers have been sent; if the epoch is old, `SequenceServerCore.conflict`."""
+    """
+    So far the session is, and with a deadline its client is lost.
 
-    id: str
-    epoch: int
-    sent: int
+    Answered by `SequenceServerCore.progressed`; if the epoch is old, by `conflict`.
+    """
 
-
-@frozen
-class Detach:
-    """The client is lost; the session ends at a time, in seconds."""
-
-    id: str
-    epoch: int
-    deadline: float
+    record: Record
 
 
 @frozen
 class Forget:
     """The session is over."""
 
-    id: str
-    epoch: int
+    record: Record
 
 
 @frozen
@@ -95,6 +96,9 @@ class SequenceServerCore:
         secret: Gives 128 bits that nobody can guess, each time.
         random: Where the length of a sequence is drawn from, when the client leaves it open.
         address: Who the client is.
+
+    Attributes:
+        sent: No more numbers of the session than these have been sent.
     """
 
     _settings: ServerSettings
@@ -103,6 +107,8 @@ class SequenceServerCore:
     _random: Random
     _address: str = ""
     state: str = field(init=False, default="new")
+    sent: int = field(init=False, default=0)
+    #: As the store has it.
     _record: Record | None = field(init=False, default=None)
     #: Whether the session is ours, to be given back when the connection ends.
     _owns: bool = field(init=False, default=False)
@@ -110,6 +116,9 @@ class SequenceServerCore:
     #: When this connection has begun with numbers, and with which: all times follow from it.
     _begin: float = field(init=False, default=0.0)
     _first: int = field(init=False, default=0)
+    #: So many numbers may be sent; and when the store is to be told of more.
+    _may: int = field(init=False, default=0)
+    _ask_at: float = field(init=False, default=0.0)
     _sum: Checksum = field(init=False, factory=Checksum)
     _summed: float = field(init=False, default=0.0)
     _nonce: str = field(init=False, default="")
@@ -146,7 +155,10 @@ class SequenceServerCore:
         if now >= self._heard + SILENCES * self._settings.heartbeat:
             self._events.append(Lost(f"silent for {now - self._heard:g} s"))
             self._leave(now)
-        elif self.state == "running":
+            return
+        if self._owns and now >= self._ask_at:
+            self._ask(now)
+        if self.state == "running":
             self._send(now)
 
     def close(self, now: float) -> None:
@@ -168,7 +180,13 @@ class SequenceServerCore:
         if self.state == "over":
             return None
         silence = self._heard + SILENCES * self._settings.heartbeat
-        return min(silence, self._due()) if self.state == "running" else silence
+        ask = self._ask_at if self._owns else math.inf
+        return min(silence, ask, self._due() if self.state == "running" else math.inf)
+
+    @property
+    def epoch(self) -> int:
+        """That of the session; 0 without one."""
+        return 0 if self._record is None else self._record.epoch
 
     # What the store answers.
 
@@ -180,7 +198,7 @@ class SequenceServerCore:
         elif kept:
             record = self._session
             self._say(wire.Session(record.id, record.key, record.n, record.interval))
-            self._run(0, now)
+            self._run(now)
         else:
             self._reject("full")
 
@@ -195,17 +213,31 @@ class SequenceServerCore:
         self.state = "challenged"
         self._say(wire.Challenge(self._nonce))
 
-    def attached(self, epoch: int | None, now: float) -> None:
+    def attached(self, good: bool, now: float) -> None:  # noqa: FBT001 - what the store says
         """The session is ours, or somebody else was faster."""
-        if epoch is None:
-            self.conflict(now)
-            return
-        self._owns, self._record = True, self._session.attached()
+        self._owns = good
         if self.state == "over":
             self._leave(now)
-        else:
+        elif good:
             self._say(wire.Resumed(self._next))
-            self._run(self._next, now)
+            self._run(now)
+        else:
+            self._give_up("another connection resumes the session at the same time", now)
+
+    def progressed(self, sent: int, now: float) -> None:
+        """The store knows that so many numbers may have been sent."""
+        self._may = max(self._may, sent)
+        if self.state == "running":
+            self._send(now)
+
+    def failed(self, now: float) -> None:
+        """The store does not answer; what it knows of may still be sent."""
+        if self.state == "over":
+            return
+        if self._owns and (self._next < self._may or self._next == self._session.n):
+            self._ask_at = now + _ASK_AGAIN
+        else:
+            self._give_up("the sessions can't be reached", now)
 
     def conflict(self, now: float) -> None:
         """The session belongs to another connection from now on."""
@@ -223,7 +255,8 @@ class SequenceServerCore:
             return
         n = line.n or self._random.randint(1, LONGEST)
         interval = max(line.interval or self._settings.interval, self._settings.fastest)
-        self._record = Record(self._secret().hex(), self._secret(), n, interval, self._address)
+        record = Record(self._secret().hex(), self._secret(), n, interval, self._address)
+        self._record = evolve(record, sent=self._due_by(record, now, now))
         self.state = "asking"
         self._events.append(Create(self._record))
 
@@ -248,8 +281,10 @@ class SequenceServerCore:
         elif self._next > record.sent:
             self._reject("ahead")
         else:
-            self.state = "asking"
-            self._events.append(Attach(record.id, record.epoch))
+            self.state, self.sent, self._first = "asking", record.sent, self._next
+            sent = max(record.sent, self._due_by(record, now, now))
+            self._record = evolve(record.attached(), sent=sent)
+            self._events.append(Attach(self._record))
 
     def _beat(self, line: wire.Heartbeat, now: float) -> None:
         """Answer."""
@@ -261,7 +296,7 @@ class SequenceServerCore:
             self._wrong("done is only for the answer to a checksum")
             return
         self._owns = False
-        self._events.append(Forget(self._session.id, self._session.epoch))
+        self._events.append(Forget(self._session))
         self._finish("done", now)
 
     # What the server says.
@@ -272,26 +307,39 @@ class SequenceServerCore:
         assert self._record is not None  # noqa: S101 - the states say so
         return self._record
 
-    def _run(self, first: int, now: float) -> None:
-        """Send numbers from this one on, the first at once."""
-        self._next = self._first = first
-        self._begin, self.state = now, "running"
+    def _run(self, now: float) -> None:
+        """Send numbers, the first at once."""
+        self._begin, self.state, self._may = now, "running", self._session.sent
+        self._ask_at = now + AHEAD / 2
         self._send(now)
 
     def _due(self) -> float:
         """When the next number is due, or the next part of the checksum."""
         if self._next == self._session.n:
             return self._summed + _TURN
+        if self._next == self._may:
+            return math.inf
         return self._begin + (self._next - self._first) * self._session.interval
+
+    def _due_by(self, record: Record, begin: float, now: float) -> int:
+        """How many numbers are sent until `AHEAD` seconds from now, those before included."""
+        return min(record.n, self._first + int((now + AHEAD - begin) / record.interval) + 1)
+
+    def _ask(self, now: float) -> None:
+        """Have the store know what is due next, and that the client is there."""
+        self._ask_at = now + AHEAD / 2
+        record = self._session
+        sent = max(record.sent, self._due_by(record, self._begin, now))
+        self._record = evolve(record, sent=sent)
+        self._events.append(Progress(self._record))
 
     def _send(self, now: float) -> None:
         """Send what is due; sum up what was sent on other connections, a part at a time."""
-        record, before = self._session, self._next
+        record = self._session
         while self._next < record.n and self._due() <= now:
             self._say(wire.Number(self._next, value(record.key, self._next)))
             self._next += 1
-        if self._next > before:
-            self._events.append(Progress(record.id, record.epoch, self._next))
+        self.sent = max(self.sent, self._next)
         summed = self._sum.count
         for index in range(summed, min(self._next, summed + _CATCH_UP)):
             self._sum.add(value(record.key, index))
@@ -306,6 +354,11 @@ class SequenceServerCore:
         self._say(rejected)
         self._events.append(rejected)
         self._finish(f"rejected: {reason}", self._heard)
+
+    def _give_up(self, text: str, now: float) -> None:
+        """It is not the client's fault; it may come again."""
+        self._say(wire.Unavailable(text))
+        self._finish(text, now)
 
     def _wrong(self, text: str) -> None:
         """The client is not understood; its session, if it has one, waits for it."""
@@ -326,5 +379,6 @@ class SequenceServerCore:
         self.state = "over"
         if self._owns:
             self._owns = False
-            record, deadline = self._session, now + self._settings.window
-            self._events.append(Detach(record.id, record.epoch, deadline))
+            deadline = now + self._settings.window
+            record = evolve(self._session, sent=self.sent, deadline=deadline)
+            self._events.append(Progress(record))

@@ -4,11 +4,20 @@
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from lab.errors import LabError
 from lab.sequence.records import Record
 
 
+class StoreError(LabError):
+    """A store can't be reached, or can't write; the text says why. It may be there again later."""
+
+
 class ISessionStore(Interface):
-    """Where sessions are kept. Every method may fail with what the store is made of."""
+    """
+    Where sessions are kept. Every method may fail with a `StoreError`.
+
+    What a Deferred says is kept: it outlives what the store is made to outlive.
+    """
 
     def create(record: Record) -> Deferred[bool]:
         """Keep a new session, which is attached; False if there are too many."""
@@ -16,16 +25,13 @@ class ISessionStore(Interface):
     def load(id: str) -> Deferred[Record | None]:
         """A session, also one whose deadline has passed a moment ago; None if there is none."""
 
-    def attach(id: str, epoch: int) -> Deferred[int | None]:
-        """Take a session that has this epoch; gives its new one, or None if it has another."""
+    def attach(record: Record) -> Deferred[bool]:
+        """Take a session whose epoch is one less (compare and set); False if it has another."""
 
-    def progress(id: str, epoch: int, sent: int) -> Deferred[bool]:
-        """So many numbers have been sent; False if the epoch is old."""
+    def progress(record: Record) -> Deferred[bool]:
+        """So far it is, and with a deadline it is attached no more; False if the epoch is old."""
 
-    def detach(id: str, epoch: int, deadline: float) -> Deferred[bool]:
-        """The client is lost, the session ends at a time; False if the epoch is old."""
-
-    def forget(id: str, epoch: int) -> Deferred[bool]:
+    def forget(record: Record) -> Deferred[bool]:
         """The session is over; False if the epoch is old."""
 
     def expire(now: float) -> Deferred[int]:

@@ -8,7 +8,7 @@ sequence with ``await SequenceClient(reactor, endpoint).receive(print)``.
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
@@ -24,7 +24,8 @@ from lab.adapters.stream import LineCoreProtocol
 from lab.rng import Random, secret, stream
 from lab.sequence import client, server, wire
 from lab.sequence.memory import MemoryStore
-from lab.sequence.sessions import ISessionStore
+from lab.sequence.records import Record
+from lab.sequence.sessions import ISessionStore, StoreError
 from lab.sequence.settings import ClientSettings, ServerSettings
 from lab.sequence.wire import LIMIT, Number, Rejected, Resumed, Session
 
@@ -32,8 +33,9 @@ from lab.sequence.wire import LIMIT, Number, Rejected, Resumed, Session
 SWEEP = 1.0
 #: An attempt to connect is given up after so long, in seconds.
 CONNECT_TIMEOUT = 10.0
-#: What a client tells of: the session, its numbers, that it goes on, that it begins anew.
-Event = Session | Number | Resumed | Rejected
+#: What a client tells of: the session, its numbers, that there is no connection, that it goes on,
+#: that it begins anew.
+Event = Session | Number | client.Retry | Resumed | Rejected
 
 
 @define
@@ -78,7 +80,7 @@ class SequenceProtocol(_LivingProtocol):
         self, factory: "SequenceFactory", core: server.SequenceServerCore, clock: IReactorTime
     ) -> None:
         self.factory = self._all = factory
-        self._core = core
+        self.core = core
         driver = Driver(core, clock)
         driver.tell = self._tell
         super().__init__(driver, LIMIT, self._closed)
@@ -89,7 +91,6 @@ class SequenceProtocol(_LivingProtocol):
             server.Load: self._load,
             server.Attach: self._attach,
             server.Progress: self._progress,
-            server.Detach: self._detach,
             server.Forget: self._forget,
             server.Lost: lambda event: self.transport.abortConnection(),
             wire.Rejected: self._count,
@@ -97,7 +98,7 @@ class SequenceProtocol(_LivingProtocol):
 
     def conflict(self) -> None:
         """The session belongs to another connection from now on."""
-        self._answer(self._core.conflict)
+        self._answer(self.core.conflict)
 
     def _closed(self, reason: Failure) -> None:
         """The connection is gone."""
@@ -116,61 +117,73 @@ class SequenceProtocol(_LivingProtocol):
             if good:
                 self._all.counters.begun += 1
                 self._all.take(event.record.id, self)
-            self._answer(self._core.created, good)
+            self._answer(self.core.created, good)
 
         self._ask(self._all.store.create(event.record), kept)
 
     def _load(self, event: server.Load) -> None:
         """Look for a session."""
-        self._ask(self._all.store.load(event.id), lambda it: self._answer(self._core.loaded, it))
+
+        def loaded(record: Record | None) -> None:
+            """It is there, or is not."""
+            self._answer(self.core.loaded, record and self._all.exactly(record))
+
+        self._ask(self._all.store.load(event.id), loaded)
 
     def _attach(self, event: server.Attach) -> None:
         """Take a session; whoever has it here has it no more."""
 
-        def taken(epoch: int | None) -> None:
-            """It is ours."""
-            if epoch is not None:
+        def taken(good: bool) -> None:  # noqa: FBT001 - what the store says
+            """It is ours, or somebody was faster."""
+            if good:
                 self._all.counters.resumed += 1
-                self._all.take(event.id, self)
-            self._answer(self._core.attached, epoch)
+                self._all.take(event.record.id, self)
+            self._answer(self.core.attached, good)
 
-        self._ask(self._all.store.attach(event.id, event.epoch), taken)
+        self._ask(self._all.store.attach(event.record), taken)
 
     def _progress(self, event: server.Progress) -> None:
-        """Numbers were sent; if the epoch is old, somebody else has the session."""
-        asked = self._all.store.progress(event.id, event.epoch, event.sent)
+        """So far it is; if the epoch is old, somebody else has the session."""
 
         def written(good: bool) -> None:  # noqa: FBT001 - what the store says
             """It is, or the epoch is old."""
-            if not good:
+            if good:
+                self._answer(self.core.progressed, event.record.sent)
+            else:
                 self.conflict()
 
-        self._ask(asked, written)
-
-    def _detach(self, event: server.Detach) -> None:
-        """The session waits."""
-        self._ask(self._all.store.detach(event.id, event.epoch, event.deadline))
+        self._ask(self._all.store.progress(event.record), written)
 
     def _forget(self, event: server.Forget) -> None:
         """The session is over."""
         self._all.counters.done += 1
-        self._ask(self._all.store.forget(event.id, event.epoch))
+        self._ask(self._all.store.forget(event.record), lambda good: None)
 
     def _count(self, event: wire.Rejected) -> None:
         """A session was rejected."""
         self._all.counters.rejected += 1
         self._log.info("rejected: {reason}", reason=event.reason)
 
-    def _ask(self, asked: Deferred[Any], heard: Callable[[Any], object] = bool) -> None:
-        """Hear what the store says; without a store there is no connection."""
+    def _ask(self, asked: Deferred[Any], heard: Callable[[Any], object]) -> None:
+        """Hear what the store says, or that it fails."""
+
+        def answered(result: Any) -> None:
+            """It has an answer."""
+            self._all.store_is(None)
+            heard(result)
 
         def failed(reason: Failure) -> None:
-            """The client has to come again."""
-            self._log.failure("the store fails: {log_failure}", reason)
-            self.transport.abortConnection()
+            """It has none."""
+            self._all.store_is(reason)
+            self._answer(self.core.failed)
 
-        asked.addCallback(heard)
-        asked.addErrback(failed)
+        asked.addCallbacks(answered, failed)
+        asked.addErrback(self._broken)
+
+    def _broken(self, reason: Failure) -> None:
+        """A fault of ours: without it being understood, there is no service."""
+        self._log.failure("the connection is broken off", reason)
+        self.transport.abortConnection()
 
     def _answer(self, verb: Callable[..., None], *value: Any) -> None:
         """Tell the core what the store says."""
@@ -212,6 +225,7 @@ class SequenceFactory(Factory):
         self.counters = Counters()
         self._connections: dict[str, SequenceProtocol] = {}
         self._sweep: Any = None
+        self._failing = False
 
     def startFactory(self) -> None:
         """Forget from now on what has ended."""
@@ -232,6 +246,26 @@ class SequenceFactory(Factory):
         )
         return SequenceProtocol(self, core, self._clock)
 
+    def exactly(self, record: Record) -> Record:
+        """A session, as the connection knows it that has it here: the store knows of more."""
+        holder = self._connections.get(record.id)
+        if holder is None or holder.core.epoch != record.epoch:
+            return record
+        return evolve(record, sent=holder.core.sent)
+
+    def store_is(self, reason: Failure | None) -> None:
+        """Whether the store fails: it is told when that begins, and when it has ended."""
+        if reason is None:
+            if self._failing:
+                self._failing = False
+                self._log.info("the store answers again")
+            return
+        if reason.check(StoreError) is None:
+            self._log.failure("the store fails", reason)
+        elif not self._failing:
+            self._log.error("the store fails: {why}", why=reason.getErrorMessage())
+        self._failing = True
+
     def take(self, id: str, protocol: SequenceProtocol) -> None:
         """A connection has a session; the one that had it hears of that."""
         before = self._connections.get(id)
@@ -248,7 +282,7 @@ class SequenceFactory(Factory):
     def _expire(self) -> None:
         """Forget what has ended, and come again."""
         asked = self.store.expire(self._clock.seconds())
-        asked.addErrback(lambda reason: self._log.failure("the store fails", reason))
+        asked.addCallbacks(lambda ended: self.store_is(None), self.store_is)
         self._sweep = self._clock.callLater(SWEEP, self._expire)
 
 
@@ -280,8 +314,6 @@ class SequenceClient:
         core: What it runs.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         reactor: IReactorTime,
@@ -307,8 +339,8 @@ class SequenceClient:
         Receive the sequence.
 
         Args:
-            show: Called with the session, each number once and in its order, and each time that
-                the session goes on.
+            show: Called with the session, with each number once and in its order, and each time
+                that the connection is lost or the session goes on.
 
         Returns:
             How it ended. Cancelling it ends the connection; the server keeps the session for its
@@ -323,7 +355,6 @@ class SequenceClient:
         if isinstance(event, client.Connect):
             self._connect()
         elif isinstance(event, client.Lost):
-            self._log.info("the connection is broken off: {reason}", reason=event.reason)
             self._abort()
         elif isinstance(event, client.Ended):
             self._driver.stop()
@@ -337,8 +368,7 @@ class SequenceClient:
         def failed(reason: Failure) -> None:
             """There is no connection."""
             self._connecting = None
-            self._log.info("no connection: {why}", why=reason.getErrorMessage())
-            self._closed()
+            self._closed(f"there is no connection: {reason.getErrorMessage()}")
 
         def connected(protocol: _LivingProtocol) -> None:
             """There is one."""
@@ -354,11 +384,11 @@ class SequenceClient:
     def _lost(self, reason: Failure) -> None:
         """The connection is gone."""
         self._protocol = None
-        self._closed()
+        self._closed("the connection is lost")
 
-    def _closed(self) -> None:
+    def _closed(self, reason: str) -> None:
         """The core has no connection."""
-        self.core.close(self._driver.clock.seconds())
+        self.core.close(self._driver.clock.seconds(), reason)
         self._driver.settle()
 
     def _abort(self) -> None:

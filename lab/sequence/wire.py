@@ -137,8 +137,17 @@ class Wrong:
     text: str
 
 
+@frozen
+class Unavailable:
+    """The server can't now, and it is no fault of the client's: come again."""
+
+    text: str
+
+
 ClientLine = Start | Resume | Proof | Heartbeat | Done
-ServerLine = Session | Number | Alive | Challenge | Resumed | Rejected | Sum | Conflict | Wrong
+ServerLine = (
+    Session | Number | Alive | Challenge | Resumed | Rejected | Sum | Conflict | Wrong | Unavailable
+)
 
 
 def proof(key: bytes, id: str, nonce: str, next: int) -> str:
@@ -174,8 +183,8 @@ def read_server(data: bytes) -> ServerLine:
     Raises:
         WireError: It is none of its lines.
     """
-    if data.startswith(b"300 "):
-        return Wrong(data[4:].decode(errors="replace"))
+    if data[:4] in _CODES:
+        return _CODES[data[:4]](data[4:].decode(errors="replace"))
     found: ServerLine = _read(data, _SERVER)
     return found
 
@@ -241,6 +250,7 @@ def _start(*words: str) -> Start:
     return Start(n, interval)
 
 
+_CODES: dict[bytes, Callable[[str], ServerLine]] = {b"300 ": Wrong, b"500 ": Unavailable}
 _CLIENT: dict[str, Callable[..., Any]] = {
     "start": _start,
     "resume": lambda name, index: Resume(_hex(name, "id", 16), _number(index, "next", LONGEST)),
@@ -298,4 +308,5 @@ _ENCODERS: dict[type[Any], Callable[[Any], str]] = {
     Sum: lambda line: f"checksum {line.crc} {line.sha}",
     Conflict: lambda line: "conflict",
     Wrong: lambda line: f"300 {line.text}",
+    Unavailable: lambda line: f"500 {line.text}",
 }

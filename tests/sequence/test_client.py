@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.core import Finished
 from lab.rng import Random
-from lab.sequence.client import Connect, Ended, Lost, SequenceClientCore
+from lab.sequence.client import Connect, Ended, Lost, Retry, SequenceClientCore
 from lab.sequence.settings import ClientSettings
 from lab.sequence.values import Checksum
 from lab.sequence.wire import (
@@ -23,6 +23,7 @@ from lab.sequence.wire import (
     Session,
     Start,
     Sum,
+    Unavailable,
     Wrong,
     encode,
     proof,
@@ -31,6 +32,7 @@ from lab.testing import Playbook
 
 SESSION = Session("1" * 32, bytes(16), 3, 1.0)
 NONCE = "2" * 32
+LOST = "the connection is lost"
 
 
 class Middle(Random):
@@ -67,9 +69,14 @@ class ClientCase(SynchronousTestCase):
             play.receives(encode(line)).tells(line)
         return play
 
-    def again(self, play: Playbook, next: int) -> Playbook:
+    def lost(self, play: Playbook, wait: float = 0.5, reason: str = LOST) -> Playbook:
+        """Lose the connection; another one is asked for after a wait."""
+        play.closes().tells(Retry(reason, wait)).wait(wait - 0.01).silent().wait(0.01)
+        return play.tells(Connect())
+
+    def again(self, play: Playbook, next: int, reason: str = LOST) -> Playbook:
         """Lose the connection, and have another one."""
-        play.closes().wait(0.5).tells(Connect()).does(self.core.opened)
+        self.lost(play, reason=reason).does(self.core.opened)
         return play.sends(encode(Resume(SESSION.id, next)))
 
 
@@ -104,7 +111,7 @@ class SequenceTests(ClientCase):
         for beat in (1, 2, 3):
             play.sends(encode(Heartbeat(beat)), at=2.0 * beat + 2)
         play.silent().wait(0.1).tells(Lost("silent for 6 s"), at=9.0).wait(100.0).end()
-        self.again(play, 1).end()
+        self.again(play, 1, "silent for 6 s").end()
 
 
 class ResumeTests(ClientCase):
@@ -122,7 +129,7 @@ class ResumeTests(ClientCase):
 
     def test_no_session_yet(self) -> None:
         """What was cut before there was a session begins anew."""
-        play = self.play(n=3).closes().wait(0.5).tells(Connect()).does(self.core.opened)
+        play = self.lost(self.play(n=3)).does(self.core.opened)
         play.sends(encode(Start(3))).end()
 
     def test_known_before(self) -> None:
@@ -136,7 +143,7 @@ class ResumeTests(ClientCase):
         """Each attempt waits longer, up to a cap; a number makes it begin with the first again."""
         play = self.running(7)
         for wait in (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0):
-            play.closes().wait(wait - 0.01).silent().wait(0.01).tells(Connect()).silent()
+            self.lost(play, wait).silent()
         play.does(self.core.opened).sends(encode(Resume(SESSION.id, 1)))
         play.receives(encode(Challenge(NONCE)), encode(Resumed(1)), encode(Number(1, 8)))
         play.sends(encode(Proof(proof(SESSION.key, SESSION.id, NONCE, 1)))).tells(Resumed(1))
@@ -170,10 +177,11 @@ class ResumeTests(ClientCase):
             (encode(Challenge(NONCE)), "a challenge that was not asked for"),
             (encode(Resumed(1)), "resumed at 1, and 1 is next"),
             (b"number one", "number has 1 words behind it; that is no number"),
+            (encode(Unavailable("later")), "the server says: later"),
         ]
         for data, text in cases:
             play = self.running(7).receives(data).tells(Lost(text)).receives(data).silent()
-            self.again(play, 1).end()
+            self.again(play, 1, text).end()
         play = self.again(self.running(7), 1).receives(encode(Resumed(2)))
         play.tells(Lost("resumed at 2, and 1 is next")).end()
 
@@ -194,7 +202,7 @@ class EndTests(ClientCase):
         """Or the beginning of a new one, if that is wished."""
         play = self.again(self.running(7, restart=True), 1).receives(encode(Rejected("expired")))
         play.tells(Rejected("expired")).tells(Lost("rejected: expired"))
-        play.closes().wait(1.0).tells(Connect()).does(self.core.opened).sends(encode(Start()))
+        self.lost(play, 1.0, "rejected: expired").does(self.core.opened).sends(encode(Start()))
         play.receives(encode(SESSION)).tells(SESSION).receives(encode(Number(0, 5)))
         play.tells(Number(0, 5)).end()
 

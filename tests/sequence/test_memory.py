@@ -3,6 +3,7 @@
 import sys
 import tracemalloc
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.rng import stream
@@ -28,7 +29,7 @@ class MemoryTests(StoreCase, SynchronousTestCase):
                 one = Record(f"{number:032x}", random.randbytes(16), 5, 1.0, "10.0.0.2")
                 self.now(store.create(one))
                 deadlines.append(random.uniform(0, 30))
-                self.now(store.detach(one.id, 1, deadlines[-1]))
+                self.now(store.progress(evolve(one, deadline=deadlines[-1])))
             size, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

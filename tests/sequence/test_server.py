@@ -10,9 +10,9 @@ from lab.core import Finished
 from lab.rng import stream
 from lab.sequence.records import Record
 from lab.sequence.server import (
+    AHEAD,
     Attach,
     Create,
-    Detach,
     Forget,
     Load,
     Lost,
@@ -35,6 +35,7 @@ from lab.sequence.wire import (
     Session,
     Start,
     Sum,
+    Unavailable,
     Wrong,
     encode,
     proof,
@@ -43,7 +44,8 @@ from lab.testing import Playbook
 
 #: What the stand-in for a source of secrets gives, one after the other.
 ID, KEY, NONCE = (bytes([number]) * 16 for number in (1, 2, 1))
-RECORD = Record(ID.hex(), KEY, 3, 1.0, "10.0.0.2")
+#: A session of three numbers, all of which are due within `AHEAD`.
+RECORD = Record(ID.hex(), KEY, 3, 1.0, "10.0.0.2", sent=3)
 
 
 def number(index: int) -> bytes:
@@ -77,7 +79,8 @@ class ServerCase(SynchronousTestCase):
     def running(self, n: int = 3, **settings: Any) -> Playbook:
         """A play whose session has begun."""
         play = self.play(**settings).receives(encode(Start(n)))
-        record = evolve(RECORD, n=n, interval=self.core._settings.interval)
+        interval = self.core._settings.interval
+        record = evolve(RECORD, n=n, interval=interval, sent=min(n, int(AHEAD / interval) + 1))
         play.tells(Create(record)).does(lambda now: self.core.created(True, now))
         return play.sends(encode(Session(record.id, KEY, n, record.interval)))
 
@@ -88,6 +91,11 @@ class ServerCase(SynchronousTestCase):
         play.tells(Load(kept.id)).does(lambda now: self.core.loaded(kept, now))
         play.sends(encode(Challenge(NONCE.hex())))
         return play.receives(encode(Proof(proof(KEY, kept.id, NONCE.hex(), next))))
+
+    def taken(self, play: Playbook, **record: Any) -> Playbook:
+        """The store gives it."""
+        play.tells(Attach(evolve(RECORD, epoch=2, **record)))
+        return play.does(lambda now: self.core.attached(True, now))
 
 
 class SequenceTests(ServerCase):
@@ -100,16 +108,15 @@ class SequenceTests(ServerCase):
             play.sends(number(index), at=float(index))
             if index == 2:
                 play.sends(checksum(3), at=2.0)
-            play.tells(Progress(RECORD.id, 1, index + 1))
             play.wait(1.0)
-        play.receives(encode(Done())).tells(Forget(RECORD.id, 1)).tells(Finished("done"))
+        play.receives(encode(Done())).tells(Forget(RECORD)).tells(Finished("done"))
         play.closes().wait(100.0).end()
 
     def test_drawn(self) -> None:
         """Without a number the server draws one; the interval is the client's, within bounds."""
         for asked, given in ((None, 1.0), (0.5, 0.5), (0.0001, 0.001)):
             play = self.play().receives(encode(Start(5, asked)))
-            play.tells(Create(evolve(RECORD, n=5, interval=given))).end()
+            play.tells(Create(evolve(RECORD, n=5, interval=given, sent=5))).end()
         random, lengths = stream(7), set()
         for _ in range(20):
             core = SequenceServerCore(ServerSettings(), 0.0, lambda: ID, random)
@@ -123,11 +130,10 @@ class SequenceTests(ServerCase):
     def test_no_drift(self) -> None:
         """A tick that comes late moves no other number; what is due is sent at once."""
         play = self.running(n=100, interval=0.1)
-        play.sends(number(0), at=0.0).tells(Progress(RECORD.id, 1, 1))
+        play.sends(number(0), at=0.0)
         self.core.tick(0.35)
         found = self.core.outgoing()
         self.assertEqual(found, [number(1), number(2), number(3)])
-        self.assertEqual(self.core.events(), [Progress(RECORD.id, 1, 4)])
         self.assertAlmostEqual(self.core.deadline() or 0.0, 0.4)
 
     def test_full(self) -> None:
@@ -141,9 +147,12 @@ class SequenceTests(ServerCase):
     def test_gone_while_asking(self) -> None:
         """A client that is gone when the store answers can still resume."""
         play = self.play().receives(encode(Start(3))).tells(Create(RECORD)).closes().silent()
-        play.does(lambda now: self.core.created(True, now)).tells(Detach(RECORD.id, 1, 30.0)).end()
-        play = self.resuming(0, 3).tells(Attach(RECORD.id, 1)).closes().silent()
-        play.does(lambda now: self.core.attached(2, now)).tells(Detach(RECORD.id, 2, 30.0)).end()
+        play.does(lambda now: self.core.created(True, now))
+        play.tells(Progress(evolve(RECORD, sent=0, deadline=30.0))).end()
+        attached = evolve(RECORD, epoch=2)
+        play = self.resuming(0, 3).tells(Attach(attached)).closes().silent()
+        play.does(lambda now: self.core.attached(True, now))
+        play.tells(Progress(evolve(attached, deadline=30.0))).end()
         play = self.play().receives(encode(Resume(RECORD.id, 0))).tells(Load(RECORD.id)).closes()
         play.does(lambda now: self.core.loaded(RECORD, now)).end()
 
@@ -153,29 +162,25 @@ class ResumeTests(ServerCase):
 
     def test_goes_on(self) -> None:
         """The number that is next comes at once, the others follow; the checksum is over all."""
-        play = self.resuming(1, 2, now=50.0).tells(Attach(RECORD.id, 1))
-        play.does(lambda now: self.core.attached(2, now))
-        play.sends(encode(Resumed(1)), at=50.0).sends(number(1), at=50.0)
-        play.tells(Progress(RECORD.id, 2, 2)).wait(1.0)
-        play.sends(number(2), at=51.0).sends(checksum(3), at=51.0).tells(Progress(RECORD.id, 2, 3))
-        play.closes().tells(Detach(RECORD.id, 2, 81.0)).end()
+        play = self.taken(self.resuming(1, 2, now=50.0))
+        play.sends(encode(Resumed(1)), at=50.0).sends(number(1), at=50.0).wait(1.0)
+        play.sends(number(2), at=51.0).sends(checksum(3), at=51.0)
+        play.closes().tells(Progress(evolve(RECORD, epoch=2, deadline=81.0))).end()
 
     def test_before_the_first(self) -> None:
         """Nothing was received yet."""
-        play = self.resuming(0, 0).tells(Attach(RECORD.id, 1))
-        play.does(lambda now: self.core.attached(2, now)).sends(encode(Resumed(0)))
-        play.sends(number(0))
+        play = self.taken(self.resuming(0, 0)).sends(encode(Resumed(0))).sends(number(0))
+        play.closes().tells(Progress(evolve(RECORD, epoch=2, sent=1, deadline=30.0))).end()
 
     def test_after_the_last(self) -> None:
         """All was received but the checksum."""
-        play = self.resuming(3, 3).tells(Attach(RECORD.id, 1))
-        play.does(lambda now: self.core.attached(2, now)).sends(encode(Resumed(3)))
-        play.sends(checksum(3)).receives(encode(Done())).tells(Forget(RECORD.id, 2))
+        play = self.taken(self.resuming(3, 3)).sends(encode(Resumed(3))).sends(checksum(3))
+        play.receives(encode(Done())).tells(Forget(evolve(RECORD, epoch=2)))
 
     def test_long_checksum(self) -> None:
         """What was sent elsewhere is summed up a part at a time: others have their turn."""
-        play = self.resuming(1000, 1000, n=1000).tells(Attach(RECORD.id, 1))
-        play.does(lambda now: self.core.attached(2, now)).sends(encode(Resumed(1000))).silent()
+        play = self.taken(self.resuming(1000, 1000, n=1000), n=1000, sent=1000)
+        play.sends(encode(Resumed(1000))).silent()
         play.wait(0.0005).silent().wait(1.0).sends(checksum(1000), at=0.003).silent()
 
     def test_the_window(self) -> None:
@@ -223,17 +228,84 @@ class ResumeTests(ServerCase):
 
     def test_somebody_was_faster(self) -> None:
         """Two prove at once: one has it, and the other hears so."""
-        play = self.resuming(0, 0).tells(Attach(RECORD.id, 1))
-        play.does(lambda now: self.core.attached(None, now)).sends(encode(Conflict()))
-        play.tells(Finished("the session was resumed elsewhere")).closes().end()
-        play = self.resuming(0, 0).tells(Attach(RECORD.id, 1)).closes()
-        play.does(lambda now: self.core.attached(None, now)).end()
+        attached, text = evolve(RECORD, epoch=2), "another connection resumes the session at the"
+        play = self.resuming(0, 0).tells(Attach(attached))
+        play.does(lambda now: self.core.attached(False, now))
+        play.sends(encode(Unavailable(f"{text} same time")))
+        play.tells(Finished(f"{text} same time")).closes().end()
+        play = self.resuming(0, 0).tells(Attach(attached)).closes()
+        play.does(lambda now: self.core.attached(False, now)).end()
 
     def test_conflict(self) -> None:
         """The newest wins: the old connection says so, and does not touch the session."""
-        play = self.running().sends(number(0)).tells(Progress(RECORD.id, 1, 1))
+        play = self.play()
+        self.assertEqual(self.core.epoch, 0)
+        play = self.running().sends(number(0))
+        self.assertEqual(self.core.epoch, 1)
         play.does(self.core.conflict).sends(encode(Conflict()))
-        play.tells(Finished("the session was resumed elsewhere")).closes().wait(100.0).end()
+        play.tells(Finished("the session was resumed elsewhere")).closes().wait(100.0)
+        play.does(self.core.conflict).end()
+
+
+class StoreTests(ServerCase):
+    """What the store knows, and when."""
+
+    def long(self) -> Playbook:
+        """A session of a hundred numbers, every second, of which the store knows 21."""
+        return self.running(100, heartbeat=100.0).sends(number(0))
+
+    def numbers(self, play: Playbook, *indexes: int) -> Playbook:
+        """These come, a second apart."""
+        for index in indexes:
+            play.wait(1.0).sends(number(index), at=float(index))
+        return play
+
+    def known(self, sent: int) -> Record:
+        """The session, as the store has it."""
+        return evolve(RECORD, n=100, sent=sent)
+
+    def test_ahead_of_the_numbers(self) -> None:
+        """No number is sent that the store does not know of; it is told in time."""
+        play = self.numbers(self.long(), *range(1, 11))
+        play.tells(Progress(self.known(31))).does(lambda now: self.core.progressed(31, now))
+        self.numbers(play, *range(11, 21)).tells(Progress(self.known(41)))
+        self.numbers(play, *range(21, 31)).tells(Progress(self.known(51))).wait(3.0).silent()
+        play.does(lambda now: self.core.progressed(41, now))
+        play.sends(number(31)).sends(number(32)).sends(number(33)).silent()
+        play.closes().tells(Progress(evolve(self.known(34), deadline=63.0)))
+        play.does(lambda now: self.core.progressed(34, now)).end()
+
+    def test_long_intervals(self) -> None:
+        """The store hears that the client is there, however rare the numbers are."""
+        play = self.running(3, interval=60.0, heartbeat=100.0).sends(number(0)).wait(10.0)
+        play.tells(Progress(evolve(RECORD, interval=60.0, sent=1)), at=10.0)
+
+    def test_after_the_checksum(self) -> None:
+        """Also while nothing is missing but ``done``."""
+        play = self.running(1, heartbeat=100.0).sends(number(0)).sends(checksum(1)).wait(10.0)
+        play.tells(Progress(evolve(RECORD, n=1, sent=1)), at=10.0)
+        play.does(lambda now: self.core.progressed(1, now)).does(self.core.failed).wait(1.0)
+        play.tells(Progress(evolve(RECORD, n=1, sent=1)), at=11.0)
+
+    def test_fails_to_begin(self) -> None:
+        """A store that fails is told to the client, which may come again."""
+        text = "the sessions can't be reached"
+        for line in (Start(3), Resume(RECORD.id, 0)):
+            play = self.play().receives(encode(line))
+            play.tells(Create(RECORD) if line == Start(3) else Load(RECORD.id))
+            play.does(self.core.failed).sends(encode(Unavailable(text))).tells(Finished(text))
+            play.does(self.core.failed).closes().end()
+
+    def test_fails_later(self) -> None:
+        """The session goes on as far as the store knows, which is asked every second."""
+        text = "the sessions can't be reached"
+        play = self.numbers(self.long(), *range(1, 11))
+        for index in range(11, 21):
+            play.tells(Progress(self.known(20 + index))).does(self.core.failed)
+            self.numbers(play, index)
+        play.tells(Progress(self.known(41))).does(self.core.failed)
+        play.sends(encode(Unavailable(text))).tells(Progress(evolve(self.known(21), deadline=50.0)))
+        play.tells(Finished(text)).end()
 
 
 class LifeTests(ServerCase):
@@ -253,9 +325,10 @@ class LifeTests(ServerCase):
 
     def test_silence(self) -> None:
         """After three intervals without anything the client is lost, and the session waits."""
-        play = self.running(n=10, interval=4.0).sends(number(0)).tells(Progress(RECORD.id, 1, 1))
-        play.wait(5.9).sends(number(1), at=4.0).tells(Progress(RECORD.id, 1, 2)).silent()
-        play.wait(0.1).tells(Lost("silent for 6 s"), at=6.0).tells(Detach(RECORD.id, 1, 36.0))
+        play = self.running(n=10, interval=4.0).sends(number(0))
+        play.wait(5.9).sends(number(1), at=4.0).silent()
+        detached = evolve(RECORD, n=10, interval=4.0, sent=2, deadline=36.0)
+        play.wait(0.1).tells(Lost("silent for 6 s"), at=6.0).tells(Progress(detached))
         play.closes().receives(encode(Heartbeat(0))).wait(100.0).end()
 
     def test_early_tick(self) -> None:
@@ -269,8 +342,9 @@ class LifeTests(ServerCase):
             (encode(Resume("0" * 32, 0)), "resume is only for the first line"),
             (encode(Done()), "done is only for the answer to a checksum"),
         ):
-            play = self.running().sends(number(0)).tells(Progress(RECORD.id, 1, 1))
-            play.receives(data).sends(encode(Wrong(text))).tells(Detach(RECORD.id, 1, 30.0))
+            play = self.running().sends(number(0))
+            play.receives(data).sends(encode(Wrong(text)))
+            play.tells(Progress(evolve(RECORD, sent=1, deadline=30.0)))
             play.tells(Finished(text)).receives(data).end()
         for data, text in (
             (encode(Proof("0" * 64)), "proof is only for the answer to a challenge"),

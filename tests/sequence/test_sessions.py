@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -41,53 +42,61 @@ class StoreCase:
         self.assertEqual(self.now(self.store.load(self.a.id)), self.a)
         self.assertIsNone(self.now(self.store.load("b" * 32)))
 
+    def attach(self, before: Record) -> Record | None:
+        """Take a session; None if that fails."""
+        after = evolve(before.attached(), sent=before.sent + 2)
+        return after if self.now(self.store.attach(after)) else None
+
     def test_attach(self) -> None:
         """Of two that know an epoch, one gets the session."""
-        self.assertEqual(self.now(self.store.attach(self.a.id, 1)), 2)
-        self.assertIsNone(self.now(self.store.attach(self.a.id, 1)))
-        self.assertIsNone(self.now(self.store.attach("b" * 32, 1)))
-        self.assertEqual(self.now(self.store.load(self.a.id)).epoch, 2)
+        after = self.attach(self.a)
+        self.assertIsNotNone(after)
+        self.assertIsNone(self.attach(self.a))
+        self.assertIsNone(self.attach(record("b")))
+        self.assertEqual(self.now(self.store.load(self.a.id)), after)
 
     def test_old_epoch(self) -> None:
         """Whoever had the session before changes nothing any more."""
-        self.now(self.store.attach(self.a.id, 1))
-        before = self.now(self.store.load(self.a.id))
-        self.assertFalse(self.now(self.store.progress(self.a.id, 1, 5)))
-        self.assertFalse(self.now(self.store.detach(self.a.id, 1, 9.0)))
-        self.assertFalse(self.now(self.store.forget(self.a.id, 1)))
-        self.assertEqual(self.now(self.store.load(self.a.id)), before)
+        after = self.attach(self.a)
+        self.assertFalse(self.now(self.store.progress(evolve(self.a, sent=5))))
+        self.assertFalse(self.now(self.store.progress(evolve(self.a, deadline=9.0))))
+        self.assertFalse(self.now(self.store.forget(self.a)))
+        self.assertEqual(self.now(self.store.load(self.a.id)), after)
 
     def test_progress(self) -> None:
-        """What was sent once has been sent, also if it is sent again."""
-        for sent, expected in ((3, 3), (1, 3), (4, 4)):
-            self.assertTrue(self.now(self.store.progress(self.a.id, 1, sent)))
-            self.assertEqual(self.now(self.store.load(self.a.id)).sent, expected)
+        """So far it is."""
+        for sent in (3, 1, 4):
+            self.assertTrue(self.now(self.store.progress(evolve(self.a, sent=sent))))
+            self.assertEqual(self.now(self.store.load(self.a.id)).sent, sent)
 
     def test_expire(self) -> None:
         """A session that nobody has ends at its deadline, is known for a while, and then not."""
-        self.assertTrue(self.now(self.store.detach(self.a.id, 1, 30.0)))
+        detached = evolve(self.a, deadline=30.0)
+        self.assertTrue(self.now(self.store.progress(detached)))
         self.assertEqual(self.now(self.store.expire(29.9)), 0)
         self.assertEqual(self.now(self.store.load(self.a.id)).deadline, 30.0)
         self.assertEqual(self.now(self.store.expire(30.0)), 1)
         self.assertEqual(self.now(self.store.load(self.a.id)).deadline, 30.0)
-        self.assertIsNone(self.now(self.store.attach(self.a.id, 1)))
+        self.assertIsNone(self.attach(detached))
         self.assertEqual(self.now(self.store.expire(60.0)), 0)
         self.assertIsNone(self.now(self.store.load(self.a.id)))
 
     def test_attached_again(self) -> None:
         """One that somebody takes in time does not end."""
-        self.now(self.store.detach(self.a.id, 1, 30.0))
-        self.assertEqual(self.now(self.store.attach(self.a.id, 1)), 2)
+        self.now(self.store.progress(evolve(self.a, deadline=30.0)))
+        after = self.attach(self.a)
+        assert after is not None
         self.assertEqual(self.now(self.store.expire(100.0)), 0)
         self.assertIsNotNone(self.now(self.store.load(self.a.id)))
-        self.now(self.store.detach(self.a.id, 2, 130.0))
-        self.now(self.store.detach(self.a.id, 2, 140.0))
+        self.now(self.store.progress(evolve(after, deadline=130.0)))
+        self.now(self.store.progress(evolve(after, deadline=140.0)))
         self.assertEqual(self.now(self.store.expire(135.0)), 0)
 
     def test_forget(self) -> None:
         """One that is over is gone at once."""
-        self.assertTrue(self.now(self.store.forget(self.a.id, 1)))
+        self.assertTrue(self.now(self.store.forget(self.a)))
         self.assertIsNone(self.now(self.store.load(self.a.id)))
+        self.assertFalse(self.now(self.store.progress(self.a)))
         self.assertEqual(self.now(self.store.expire(100.0)), 0)
 
     def test_limits(self) -> None:
@@ -97,8 +106,8 @@ class StoreCase:
             ("d", "there", True), ("e", "elsewhere", False),
         ):  # fmt: skip
             self.assertEqual(self.now(self.store.create(record(name, address))), kept)
-        self.now(self.store.forget(self.a.id, 1))
-        self.now(self.store.detach("d" * 32, 1, 1.0))
+        self.now(self.store.forget(self.a))
+        self.now(self.store.progress(evolve(record("d", "there"), deadline=1.0)))
         self.now(self.store.expire(2.0))
         self.assertTrue(self.now(self.store.create(record("f", "here"))))
         self.assertTrue(self.now(self.store.create(record("g", "there"))))
@@ -109,5 +118,5 @@ class InterfaceTests(SynchronousTestCase):
 
     def test_methods(self) -> None:
         """What a store does."""
-        names = {"attach", "create", "detach", "expire", "forget", "load", "progress"}
+        names = {"attach", "create", "expire", "forget", "load", "progress"}
         self.assertEqual(set(ISessionStore), names)

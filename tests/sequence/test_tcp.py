@@ -8,14 +8,17 @@ import pytest
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, gatherResults, succeed
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.faults.datagrams import Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut
 from lab.rng import stream
-from lab.sequence.client import Ended
+from lab.sequence.client import Ended, Retry
 from lab.sequence.memory import MemoryStore
+from lab.sequence.records import Record
+from lab.sequence.sessions import StoreError
 from lab.sequence.settings import ClientSettings, ServerSettings
 from lab.sequence.tcp import SequenceClient, SequenceFactory
 from lab.sequence.values import value
@@ -90,6 +93,39 @@ class Run:
             raise AssertionError("what was shown is not the truth")
         if ended is not None and ended.count != len(numbers):
             raise AssertionError("what was counted was not shown")
+
+
+class Failing(MemoryStore):
+    """
+    A store that may be away.
+
+    Args:
+        away: Whether it is.
+        error: What it fails with.
+    """
+
+    def __init__(self, *, away: bool = False, error: Exception | None = None) -> None:
+        super().__init__()
+        self.away, self._error = away, error or StoreError("away")
+        self.nonsense = False
+
+    def create(self, record: Record) -> Any:
+        """Keep it, or fail."""
+        return fail(self._error) if self.away else super().create(record)
+
+    def load(self, id: str) -> Any:
+        """Find it, or fail, or give what is none."""
+        if self.nonsense:
+            return succeed("nonsense")
+        return fail(self._error) if self.away else super().load(id)
+
+    def progress(self, record: Record) -> Any:
+        """Keep it, or fail."""
+        return fail(self._error) if self.away else super().progress(record)
+
+    def expire(self, now: float) -> Any:
+        """Do it, or fail."""
+        return fail(self._error) if self.away else super().expire(now)
 
 
 class SimulatedTests(SynchronousTestCase):
@@ -319,60 +355,102 @@ class SimulatedTests(SynchronousTestCase):
             self.assertGreater(max(arrivals) - min(arrivals), 5)
 
     def test_the_store_fails(self) -> None:
-        """Without a store there is no service: the client comes again, until there is one."""
+        """Without a store no session begins: the client is told, and comes again until it can."""
+        store = Failing(away=True)
+        with simulate(7) as net:
+            run = Run(net, store=store)
+            net.at(5.0, setattr, store, "away", False)
+            with capturedLogs() as logged:
+                self.assertEqual(run.receive(3).outcome, "equal")
+            reasons = {event.reason for event in run.seen if isinstance(event, Retry)}
+            self.assertEqual(reasons, {"the server says: the sessions can't be reached"})
+            said = [formatEvent(event) for event in logged if "store" in formatEvent(event)]
+            self.assertEqual(said, ["the store fails: away", "the store answers again"])
 
-        class Failing(MemoryStore):
-            """A store that is away at first."""
+    def test_the_store_fails_for_a_while(self) -> None:
+        """A session goes on with what the store knows already, stops, and goes on after that."""
+        for back, resumed in ((15.0, 0), (60.0, 1)):
+            store = Failing()
+            with simulate(7) as net:
+                run = Run(net, store=store)
+                net.at(2.5, setattr, store, "away", True)
+                net.at(back, setattr, store, "away", False)
+                self.assertEqual(run.receive(60).outcome, "equal")
+                self.assertEqual(sum(isinstance(e, Resumed) for e in run.seen), resumed)
 
-            away = True
-
-            def create(self, record: Any) -> Any:
-                """Keep it, or fail."""
-                return fail(OSError("away")) if self.away else super().create(record)
-
-            def expire(self, now: float) -> Any:
-                """Fail, or do it."""
-                return fail(OSError("away")) if self.away else super().expire(now)
-
-        store = Failing()
+    def test_a_store_with_a_fault(self) -> None:
+        """What a store does not mean to raise is logged as it is."""
+        store = Failing(away=True, error=OSError("broken"))
         with simulate(7) as net:
             run = Run(net, store=store)
             net.at(5.0, setattr, store, "away", False)
             self.assertEqual(run.receive(3).outcome, "equal")
         self.assertGreater(len(self.flushLoggedErrors(OSError)), 3)
 
+    def test_nonsense_of_a_store(self) -> None:
+        """What is no answer at all breaks the connection off, and no other."""
+        with simulate(7) as net:
+            store = Failing()
+            store.nonsense = True
+            run = Run(net, store=store)
+            client = run.client(ClientSettings(10))
+            done = client.receive(run.show)
+            net.at(3.5, lambda: client._abort())  # noqa: PLW0108 - it is there then
+            net.run(6.0)
+            store.nonsense = False
+            self.assertEqual(net.run_until(done).outcome, "equal")
+        self.assertGreater(len(self.flushLoggedErrors(AttributeError)), 0)
+
     def test_an_old_epoch(self) -> None:
         """A connection whose session was taken by another server stops by itself."""
         store = MemoryStore()
         with simulate(7) as net:
             run = Run(net, store=store)
-            done = run.client(ClientSettings(10)).receive(run.show)
+            done = run.client(ClientSettings(20)).receive(run.show)
             net.run(3.5)
             (session,) = store._records.values()
-            self.successResultOf(store.attach(session.id, 1))
+            self.successResultOf(store.attach(session.attached()))
             ended = net.run_until(done)
-            self.assertEqual((ended.outcome, ended.count), ("conflict", 5))
+            self.assertEqual((ended.outcome, ended.count), ("conflict", 11))
             self.assertEqual(store._records[session.id].epoch, 2)
             net.run(5)
             self.assertEqual(run.factory._connections, {})
 
     def test_somebody_was_faster(self) -> None:
-        """Who proves that the session is its own while another takes it is told so."""
+        """Who proves that the session is its own while another takes it comes again."""
 
         class Busy(MemoryStore):
-            """A store whose sessions are always taken by somebody else."""
+            """A store whose sessions are taken by somebody else at first."""
 
-            def attach(self, id: str, epoch: int) -> Any:
+            attempts = 0
+
+            def attach(self, record: Record) -> Any:
                 """Be too late."""
-                return succeed(None)
+                self.attempts += 1
+                return succeed(False) if self.attempts < 3 else super().attach(record)
 
         with simulate(7) as net:
             run = Run(net, store=Busy())
             client = run.client(ClientSettings(10))
             done = client.receive(run.show)
             net.at(3.5, lambda: client._abort())  # noqa: PLW0108 - it is there then
-            ended = net.run_until(done)
-            self.assertEqual((ended.outcome, ended.count), ("conflict", 4))
+            self.assertEqual(net.run_until(done).outcome, "equal")
+            reasons = [event.reason for event in run.seen if isinstance(event, Retry)]
+            self.assertEqual(sum("at the same time" in reason for reason in reasons), 2)
+
+    def test_ahead(self) -> None:
+        """What was not sent yet can't be resumed, though the store knows of more already."""
+        with simulate(7) as net:
+            run = Run(net)
+            first = run.client(ClientSettings(10))
+            done = first.receive(run.show)
+            net.run(3.5)
+            session = first.core.session
+            assert session is not None
+            thief = run.client(name="thief", session=(session, (1, 2, 3, 4, 5)))
+            ended = net.run_until(thief.receive())
+            self.assertEqual(ended.text, "rejected: ahead; the last index is 4")
+            self.assertEqual(net.run_until(done).outcome, "equal")
 
     def test_cancelled(self) -> None:
         """Who has enough says so, at any time, and nothing is left of it."""
