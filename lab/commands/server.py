@@ -18,6 +18,7 @@ from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
 from lab.commands.options import LabOptions, one_line
+from lab.commands.stores import StoreService, make_store
 from lab.errors import LocalError
 from lab.faults.datagrams import Loss
 from lab.faults.fault import Fault
@@ -61,6 +62,7 @@ class Options(LabOptions):
         ["interval", None, "1", "A number of a sequence so often (0.5, 100ms)."],
         ["heartbeat-interval", None, "2", "Clients of sequences are expected so often."],
         ["reconnect-window", None, "30", "Keep a session so long after its client was lost."],
+        ["sessions", None, "memory", "Where sessions of sequences are kept: memory."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
     ]
@@ -103,6 +105,7 @@ class Options(LabOptions):
             heartbeat=units.positive_seconds(self["heartbeat-interval"], "heartbeat-interval"),
             window=units.positive_seconds(self["reconnect-window"], "reconnect-window"),
         )
+        self.store = make_store(self["sessions"], self.sequence)
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
         services = {name: self[name] for name in DEFAULTS if self[name]} or DEFAULTS
@@ -129,13 +132,18 @@ def makeService(options: Options) -> IService:
         )
     services = options.services()
     ports = count(1)
-    sequence = SequenceFactory(reactor, options.sequence)
+    sequence = SequenceFactory(reactor, options.sequence, options.store)
+    sequences = StoreService(options.store)
     for name, text, endpoint in options.endpoints:
         if name == "arithmetic":
+            parent = services
             listener, report = _arithmetic(reactor, options, endpoint, ports)
         else:  # one factory for all its endpoints: a client may come back by another
+            parent = sequences
             listener, report = sequence, partial(_report_sequence, sequence)
-        ListeningService(name, text, endpoint, listener, report).setServiceParent(services)
+        ListeningService(name, text, endpoint, listener, report).setServiceParent(parent)
+    if list(sequences):
+        sequences.setServiceParent(services)
     return services
 
 

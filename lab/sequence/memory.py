@@ -41,6 +41,13 @@ class MemoryStore:
         """How many sessions there are."""
         return len(self._records)
 
+    def open(self) -> None:
+        """See `ISessionStore`."""
+
+    def close(self) -> Deferred[None]:
+        """See `ISessionStore`."""
+        return succeed(None)
+
     def create(self, record: Record) -> Deferred[bool]:
         """See `ISessionStore`."""
         count = self._addresses.get(record.address, 0)

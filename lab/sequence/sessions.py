@@ -19,6 +19,17 @@ class ISessionStore(Interface):
     What a Deferred says is kept: it outlives what the store is made to outlive.
     """
 
+    def open() -> None:
+        """
+        Begin to keep; nothing else is called before.
+
+        Raises:
+            LocalError: What it is made of can't be opened.
+        """
+
+    def close() -> Deferred[None]:
+        """Keep what is under way, and let go of what it is made of; nothing is called behind."""
+
     def create(record: Record) -> Deferred[bool]:
         """Keep a new session, which is attached; False if there are too many."""
 

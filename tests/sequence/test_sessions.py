@@ -16,15 +16,15 @@ def record(name: str = "a", address: str = "here") -> Record:
 
 
 class StoreCase:
-    """The tests, for a test case that makes stores."""
+    """The tests, for a test case that makes stores with `make`."""
 
-    def make(self, **limits: int) -> Any:
-        """A store with these limits."""
-        raise NotImplementedError
+    #: Makes a store with limits: `sessions` and `per_address`.
+    make: Any
 
     def setUp(self) -> None:
         """A store with one session."""
         self.store = self.make(sessions=4, per_address=3)
+        self.store.open()
         self.a = record()
         self.assertTrue(self.now(self.store.create(self.a)))
 
@@ -99,6 +99,10 @@ class StoreCase:
         self.assertFalse(self.now(self.store.progress(self.a)))
         self.assertEqual(self.now(self.store.expire(100.0)), 0)
 
+    def test_close(self) -> None:
+        """It ends."""
+        self.assertIsNone(self.now(self.store.close()))
+
     def test_limits(self) -> None:
         """There are so many, and so many of one address; what is gone makes room."""
         for name, address, kept in (
@@ -118,5 +122,5 @@ class InterfaceTests(SynchronousTestCase):
 
     def test_methods(self) -> None:
         """What a store does."""
-        names = {"attach", "create", "expire", "forget", "load", "progress"}
+        names = {"attach", "close", "create", "expire", "forget", "load", "open", "progress"}
         self.assertEqual(set(ISessionStore), names)

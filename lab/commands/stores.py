@@ -1,0 +1,58 @@
+"""Where ``twistd lab-server`` keeps the sessions of sequences."""
+
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+
+from lab.errors import LocalError
+from lab.sequence.memory import MemoryStore
+from lab.sequence.sessions import ISessionStore
+from lab.sequence.settings import ServerSettings
+
+
+def make_store(text: str, settings: ServerSettings) -> ISessionStore:
+    """
+    The store that an option names.
+
+    Args:
+        text: ``memory``.
+        settings: Of the server: limits, and the window.
+
+    Raises:
+        LocalError: There is no such store.
+    """
+    limits = settings.sessions, settings.per_address, settings.window
+    if text == "memory":
+        store: ISessionStore = MemoryStore(*limits)
+        return store
+    raise LocalError(f"sessions is {text!r}; give memory")
+
+
+class StoreService(MultiService):
+    """
+    Has a store open while its services run.
+
+    Args:
+        store: The store.
+    """
+
+    def __init__(self, store: Any) -> None:
+        super().__init__()
+        self._store = store
+
+    def startService(self) -> None:
+        """
+        Open it, then start the services.
+
+        Raises:
+            LocalError: It can't be opened.
+        """
+        self._store.open()
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the services, then close it."""
+        stopped: Any = super().stopService()
+        closed: Deferred[None] = stopped.addCallback(lambda _: self._store.close())
+        return closed

@@ -1,0 +1,77 @@
+"""Where the server keeps sessions, by an option."""
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.commands.stores import StoreService, make_store
+from lab.errors import LocalError
+from lab.sequence.memory import MemoryStore
+from lab.sequence.settings import ServerSettings
+
+
+class Noting(Service):
+    """
+    A service, or a store, that notes what happens to it.
+
+    Args:
+        name: How it is called in the notes.
+        notes: Go there.
+    """
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self._called, self._notes = name, notes
+        self.stopped = Deferred[None]()
+
+    def open(self) -> None:
+        """Note it."""
+        self._notes.append(f"{self._called} opens")
+
+    def close(self) -> Deferred[None]:
+        """Note it."""
+        self._notes.append(f"{self._called} closes")
+        return succeed(None)
+
+    def startService(self) -> None:
+        """Note it."""
+        self._notes.append(f"{self._called} starts")
+
+    def stopService(self) -> Any:
+        """Note it, and take one's time."""
+        self._notes.append(f"{self._called} stops")
+        return self.stopped
+
+
+class MakeTests(SynchronousTestCase):
+    """Stores by their names."""
+
+    def test_memory(self) -> None:
+        """In memory, with the limits of the server."""
+        store = make_store("memory", ServerSettings(sessions=5, per_address=4, window=3))
+        assert isinstance(store, MemoryStore)
+        self.assertEqual((store._sessions, store._per_address, store._grace), (5, 4, 3))
+
+    def test_none(self) -> None:
+        """What is none is told in one line."""
+        for text in ("", "memory:x", "mysql://localhost"):
+            error = self.assertRaises(LocalError, make_store, text, ServerSettings())
+            self.assertIn(f"sessions is {text!r}; give memory", str(error))
+
+
+class ServiceTests(SynchronousTestCase):
+    """A store that is open while it is needed."""
+
+    def test_order(self) -> None:
+        """It opens before its services start, and closes when all of them have ended."""
+        notes: list[str] = []
+        service, child = StoreService(Noting("store", notes)), Noting("child", notes)
+        child.setServiceParent(service)
+        service.startService()
+        stopped = service.stopService()
+        self.assertNoResult(stopped)
+        self.assertEqual(notes, ["store opens", "child starts", "child stops"])
+        child.stopped.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(notes[3:], ["store closes"])
