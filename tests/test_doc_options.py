@@ -165,7 +165,7 @@ class OptionsPageTests(SynchronousTestCase):
             (".. program:: lab demo", ".. program:: lab dome", "lab dome --seed does not exist"),
             (":Default: ``300``", ":Default: ``60``", "lab-server --idle has the default 300"),
             ("-n COUNT, --count", "--count", "lab-client arithmetic -n is missing"),
-            (".. option:: --json\n", ".. option:: --json X\n", "--json is written otherwise"),
+            (".. option:: --clock\n", ".. option:: --clock X\n", "--clock is written otherwise"),
         ]:
             self.assertEqual(self.text.count(old), 1, old)
             self.assertIn(seen, " ".join(differences(self.text.replace(old, new))))

@@ -1,17 +1,33 @@
-"""Logs as JSON lines, for programs; text logs are Twisted's own."""
+"""Logs as JSON lines, for programs, and as lines for people; twistd has text logs of its own."""
 
 import json
 import math
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 from twisted.application.service import MultiService
-from twisted.logger import FileLogObserver, ILogObserver, LogEvent, formatEvent
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    formatTime,
+    globalLogBeginner,
+)
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
+
+from lab.errors import LocalError
+
+#: Levels that a log can be kept at.
+LEVELS = ("debug", "info", "warn", "error")
 
 
 def _is_plain(value: object) -> bool:
@@ -69,3 +85,48 @@ class JsonLog(MultiService):
             return sys.stdout
         file: TextIO = LogFile.fromFullPath(logfile or "twistd.log")
         return file
+
+
+def format_line(event: LogEvent) -> str:
+    r"""
+    One log event as one line for people: time, level, namespace, message.
+
+    >>> format_line({"log_time": 0.0, "log_format": "{n} came", "n": 2, "log_namespace": "lab"})
+    '...-...-...T... info lab - 2 came\n'
+    """
+    level = getattr(event.get("log_level"), "name", "info")
+    text = formatEvent(event).replace("\n", " ")
+    line = f"{formatTime(event.get('log_time'))} {level} {event.get('log_namespace', '-')} - {text}"
+    if isinstance(failure := event.get("log_failure"), Failure):
+        line += "\n" + failure.getTraceback().rstrip()
+    return line + "\n"
+
+
+def log_to_file(path: Path, level: str) -> TextIO:
+    """
+    Log to a file from now on, for people; what is a fault of ours, to standard error as well.
+
+    Args:
+        path: The file; its folder is made, and what is in it stays.
+        level: The lowest of `LEVELS` that is logged; what is logged as ``system`` is in any case.
+
+    Returns:
+        The open file, which is the log's for as long as the process runs.
+
+    Raises:
+        LocalError: It can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file: TextIO = path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise LocalError(f"log-file is {str(path)!r}; {error.strerror}") from None
+    wanted = LogLevelFilterPredicate(LogLevel.levelWithName(level))
+    wanted.setLogLevelForNamespace("system", LogLevel.info)
+    faults = LogLevelFilterPredicate(LogLevel.critical)
+    observers = [
+        FilteringLogObserver(FileLogObserver(file, format_line), [wanted]),
+        FilteringLogObserver(FileLogObserver(sys.stderr, format_line), [faults]),
+    ]
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)
+    return file

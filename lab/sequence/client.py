@@ -171,7 +171,7 @@ class SequenceClientCore:
             self._connect_at = None
             self._events.append(Connect())
         elif now >= self._heard + SILENCES * self._settings.heartbeat:
-            self._lose(f"silent for {now - self._heard:g} s")
+            self._lose(f"silent for {now - self._heard:.3g} s")
         else:
             self._say(wire.Heartbeat(self._beats % 2**32))
             self._beats += 1

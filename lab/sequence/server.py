@@ -153,7 +153,7 @@ class SequenceServerCore:
     def tick(self, now: float) -> None:
         """Numbers are due, or the client has been silent for too long."""
         if now >= self._heard + SILENCES * self._settings.heartbeat:
-            self._events.append(Lost(f"silent for {now - self._heard:g} s"))
+            self._events.append(Lost(f"silent for {now - self._heard:.3g} s"))
             self._leave(now)
             return
         if self._owns and now >= self._ask_at:

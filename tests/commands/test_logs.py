@@ -9,11 +9,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.application.service import Application, IService, MultiService
-from twisted.logger import ILogObserver, LogLevel
+from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.logs import JsonLog, format_json
+from lab.commands import logs
+from lab.commands.logs import LEVELS, JsonLog, format_json, format_line
+from lab.errors import LocalError
 from tests.helpers import folder
 
 
@@ -150,3 +152,62 @@ class JsonLogTests(SynchronousTestCase):
         log = JsonLog({"logfile": str(Path("nowhere") / "lab.log")})
         log.setServiceParent(parent)
         self.assertEqual(list(parent), [log])
+
+
+class LineTests(SynchronousTestCase):
+    """A log for people, in a file."""
+
+    def setUp(self) -> None:
+        """Note what would be begun."""
+        self.begun: list[Any] = []
+        self.patch(
+            logs.globalLogBeginner,
+            "beginLoggingTo",
+            lambda observers, redirectStandardIO: self.begun.extend(observers),
+        )
+        self.path = folder(self) / "logs" / "a.log"
+
+    def log(self, level: str) -> list[str]:
+        """The lines of a log at this level, of one event at each."""
+        self.begun.clear()
+        self.addCleanup(logs.log_to_file(self.path, level).close)
+        for namespace in ("lab", "system"):
+            log = Logger(namespace, observer=LogPublisher(*self.begun))
+            for name in LEVELS:
+                log.emit(LogLevel.levelWithName(name), "{what}\ncame", what=name)
+        return [line.split(" ", 1)[1] for line in self.path.read_text().splitlines()]
+
+    def test_levels(self) -> None:
+        """What is at the level or worse; ``system`` speaks in any case, but not of trifles."""
+        self.assertEqual(
+            self.log("warn"),
+            [
+                *(f"{name} lab - {name} came" for name in ("warn", "error")),
+                *(f"{name} system - {name} came" for name in ("info", "warn", "error")),
+            ],
+        )
+        self.assertEqual(len(self.log("debug")), 5 + 7)
+
+    def test_time(self) -> None:
+        """A line begins with the time."""
+        self.assertRegex(
+            format_line({"log_time": 0.0, "log_format": "x"}), r"^19\d\d-\S+ info - - x"
+        )
+
+    def test_faults(self) -> None:
+        """A fault of ours is told on standard error as well, with its traceback."""
+        screen = io.StringIO()
+        self.patch(sys, "stderr", screen)
+        self.addCleanup(logs.log_to_file(self.path, "error").close)
+        log = Logger("lab", observer=LogPublisher(*self.begun))
+        log.failure("ouch", Failure(ZeroDivisionError("by zero")))
+        for text in (screen.getvalue(), self.path.read_text()):
+            self.assertIn(" critical lab - ouch\n", text)
+            self.assertIn("ZeroDivisionError: by zero\n", text)
+        log.error("no fault of ours")
+        self.assertNotIn("no fault", screen.getvalue())
+
+    def test_no_place(self) -> None:
+        """One line says why."""
+        error = self.assertRaises(LocalError, logs.log_to_file, Path("/proc/x/y"), "info")
+        self.assertIn("log-file is '/proc/x/y'; ", str(error))

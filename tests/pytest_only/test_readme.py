@@ -25,11 +25,13 @@ def asked() -> Iterator[tuple[str, str]]:
     for block in blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            if "lab arithmetic" in command:
+            if re.search("lab (arithmetic|sequence)", command):
                 yield command, output
 
 
 ASKED = list(asked())
+#: Commands whose output is drawn.
+DRAWN = [("lab arithmetic", "--json"), ("lab sequence", "")]
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +41,22 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def shell(command: str) -> str:
+def shell(command: str, cwd: Path | None = None) -> str:
     """The standard output of a command, as a person with our environment would see it."""
-    return run("bash", "-c", f"PATH={shlex.quote(str(BIN))}:$PATH; {command}").out
+    return run("bash", "-c", f"PATH={shlex.quote(str(BIN))}:$PATH; {command}", cwd=cwd).out
 
 
-@pytest.mark.parametrize(("command", "output"), [c for c in ASKED if "--json" not in c[0]])
+def drawn(number: int) -> tuple[str, str]:
+    """The one command of this kind, and its output."""
+    words = DRAWN[number]
+    (found,) = [one for one in ASKED if all(word in one[0] for word in words)]
+    return found
+
+
+PLAIN = [one for one in ASKED if one not in {drawn(0), drawn(1)}]
+
+
+@pytest.mark.parametrize(("command", "output"), PLAIN)
 def test_console(server: Server, command: str, output: str) -> None:
     """Every command prints what is shown below it."""
     command = re.sub(r"(tcp|udp):localhost:50000", lambda m: server.place(m[1]), command)
@@ -54,12 +66,23 @@ def test_console(server: Server, command: str, output: str) -> None:
 
 def test_loss() -> None:
     """With the drop rate and the seed that are named, the answer comes after as many attempts."""
-    ((command, output),) = [c for c in ASKED if "--json" in c[0]]
+    command, output = drawn(0)
     (options,) = re.findall(r"``twistd -n lab-server (--drop-rate[^`]+)``", README)
     shown = re.sub(r'"seconds": .*', "", output)
     with serving(*options.split()) as server:
         command = command.replace("udp:localhost:50000", server.place("udp"))
         assert re.sub(r'"seconds": .*', "", shell(command)) == shown
+
+
+def test_sequence(tmp_path: Path) -> None:
+    """A sequence comes as it is shown, with other numbers."""
+    command, output = drawn(1)
+    places = ["tcp:0:interface=127.0.0.1"]
+    with serving(places=places, service="sequence") as server:
+        command = command.replace("tcp:localhost:49155", server.places[0])
+        assert "49155" not in command
+        shown, seen = (re.sub(r"\d{4,}", "N", text) for text in (output, shell(command, tmp_path)))
+    assert seen == shown.rstrip() + "\n"
 
 
 def test_program(tmp_path: Path) -> None:
