@@ -8,6 +8,7 @@ import pytest
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, gatherResults, succeed
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -467,6 +468,29 @@ class SimulatedTests(SynchronousTestCase):
                 net.run(100)
                 self.assertEqual(len(run.seen), number)
                 self.assertEqual(net.host("client").reactor.getDelayedCalls(), [])
+
+    def test_bytes_are_life(self) -> None:
+        """Who is in the middle of a line for long is no silent peer, for either side."""
+        for listens in (True, False):
+            with simulate(7) as net:
+                drips = Side({})
+                if listens:
+                    factory = Factory.forProtocol(lambda drips=drips: drips)
+                    net.host("server").reactor.listenTCP(80, factory)
+                    SequenceClient(
+                        net.host("client").reactor,
+                        HostnameEndpoint(net.host("client").reactor, "server", 80),
+                        ClientSettings(retry=100),
+                    ).receive()
+                else:
+                    Run(net)
+                    net.host("client").reactor.connectTCP("server", 80, Connecting(drips))
+                for second in range(2, 20, 2):
+                    net.at(second, lambda drips=drips: drips.transport.write(b"x"))
+                net.run(23.9)
+                self.assertNotIn("ConnectionLost", drips.seen)
+                net.run(0.2)
+                self.assertEqual(drips.seen[-1], "ConnectionLost")
 
     def test_lines_of_any_kind(self) -> None:
         """What no client would send is answered with one line, and the connection ends."""
