@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from itertools import count
 from typing import Any
@@ -117,12 +118,17 @@ class ParallelTests(SynchronousTestCase):
         """A process works until there is no more; signals are not for the reactor it comes from."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
-        self.addCleanup(signal.set_wakeup_fd, signal.set_wakeup_fd(-1))
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+            self.addCleanup(end.close)
+        self.addCleanup(signal.set_wakeup_fd, signal.set_wakeup_fd(theirs.fileno()))
         pipe: Any = Pipe(1, 2)
         serve(str, pipe)
         self.assertEqual(pipe.sent, ["1", "2"])
         self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
         self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
+        self.assertEqual(signal.set_wakeup_fd(-1), -1)
 
     def test_pieces(self) -> None:
         """All values, in lists of one size, but the last."""
