@@ -52,6 +52,7 @@ class Port:
         twisted.internet.error.CannotListenError: The port is taken.
 
     Attributes:
+        number: Its number.
         loops: Whether what it sends to a group is for its own host, too.
         ttl: How many hops what it sends to a group takes; 0 for none.
     """
@@ -77,17 +78,17 @@ class Port:
         self._size = size
         self._peer: Address | None = None
         self._addresses: set[str] = set()  # those that were sent to, and so are addresses
-        self._port = port
+        self.number = port
         self.startListening()
 
     def startListening(self) -> None:
         """Open the port."""
         ports = self._host.udp
-        port = self._port or self._host.free_port(ports)
+        port = self.number or self._host.free_port(ports)
         sharers = self._host.shared.setdefault(port, {}) if self._shared else {}
         if port in ports and ports[port] not in sharers:
             raise CannotListenError(self._interface, port, OSError(98, "Address already in use"))
-        self._port = port
+        self.number = port
         ports[port] = self
         if self._shared:
             sharers[self] = None
@@ -95,14 +96,14 @@ class Port:
 
     def stopListening(self) -> Deferred[None]:
         """Close the port, and leave its groups."""
-        ports, sharers = self._host.udp, self._host.shared.get(self._port, {})
-        if ports.get(self._port) is self or self in sharers:
+        ports, sharers = self._host.udp, self._host.shared.get(self.number, {})
+        if ports.get(self.number) is self or self in sharers:
             sharers.pop(self, None)
             for members in self._host.groups.values():
                 members.pop(self, None)
-            del ports[self._port]
+            del ports[self.number]
             if sharers:  # the one that came last has it now
-                ports[self._port] = list(sharers)[-1]
+                ports[self.number] = list(sharers)[-1]
             self._host.within(self._protocol.doStop)
         return succeed(None)
 
@@ -112,7 +113,7 @@ class Port:
 
     def getHost(self) -> IPv4Address:
         """Our address."""
-        return IPv4Address("UDP", self._host.address, self._port)
+        return IPv4Address("UDP", self._host.address, self.number)
 
     def connect(self, host: str, port: int) -> None:
         """Hear nobody else, and be told when nobody is there."""
@@ -133,7 +134,7 @@ class Port:
             self._addresses.add(to[0])
         if len(packet) > LARGEST:
             raise MessageLengthError(f"message is {len(packet)} bytes; give at most {LARGEST}")
-        self._host.send_datagram((self._host.address, self._port), to, bytes(packet))
+        self._host.send_datagram(self, to, bytes(packet))
 
     def writeSequence(self, packets: list[bytes], addr: Address) -> None:
         """Send all as one datagram."""

@@ -187,8 +187,9 @@ class Host:
         """Note what happened."""
         self._net.trace(*what)
 
-    def send_datagram(self, here: tuple[str, int], there: tuple[str, int], data: bytes) -> None:
+    def send_datagram(self, port: datagrams.Port, there: tuple[str, int], data: bytes) -> None:
         """Send a datagram from a port of ours."""
+        here = self.address, port.number
         address = self.address if there[0] == "127.0.0.1" else there[0]
         self._net.trace("udp", here, there, len(data))
         route = self._routes.get(address)
@@ -196,7 +197,7 @@ class Host:
             host = self._net.addresses.get(address)
             if host is None:
                 if datagrams.is_group(address):
-                    self._send_group(here, there, data)
+                    self._send_group(port, there, data)
                 return
             route = self._routes[address] = host, self.path_to(address)
         host, path = route
@@ -206,9 +207,9 @@ class Host:
             to = host.address, there[1]
             self._show(path, here, to, data, lambda copy: host.arrive(copy, here, there[1]))
 
-    def _send_group(self, here: tuple[str, int], there: tuple[str, int], data: bytes) -> None:
+    def _send_group(self, port: datagrams.Port, there: tuple[str, int], data: bytes) -> None:
         """Send a datagram to each member of a group, on its own way."""
-        port = self.udp[here[1]]
+        here = self.address, port.number
         for host in self._net.hosts.values():
             if host.groups.get(there[0]) and (port.loops if host is self else port.ttl):
                 path, arrive = self.path_to(host.address), partial(host.arrive_group, here, there)

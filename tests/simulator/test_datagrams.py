@@ -178,11 +178,13 @@ class GroupTests(SynchronousTestCase):
         for port in ports:
             self.assertIsNone(self.successResultOf(port.joinGroup(GROUP)))
 
-    def send(self, data: bytes, number: int = 5000) -> list[list[bytes]]:
+    def send(
+        self, data: bytes, number: int = 5000, port: MulticastPort | None = None
+    ) -> list[list[bytes]]:
         """Send from the first host to a group; returns what each hears."""
         for notes in self.notes:
             notes.seen.clear()
-        self.ports[0].write(data, (GROUP, number))
+        (port or self.ports[0]).write(data, (GROUP, number))
         self.net.run(1)
         return [[seen[0] for seen in notes.seen] for notes in self.notes]
 
@@ -224,6 +226,18 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(self.send(b"me"), [[b"me"], [], []])
         self.assertEqual(self.successResultOf(port.setOutgoingInterface("0.0.0.0")), 1)
         self.assertEqual(port.getOutgoingInterface(), self.hosts[0].address)
+
+    def test_own_settings(self) -> None:
+        """Of ports that share a number each has its own settings, also when it is closed."""
+        self.join(*self.ports)
+        reactor = self.hosts[0].reactor
+        one, other = (reactor.listenMulticast(7000, Notes(), listenMultiple=True) for _ in range(2))
+        one.setTTL(0)
+        other.setLoopbackMode(False)
+        for port, heard in ((one, [[b"x"], [], []]), (other, [[], [b"x"], [b"x"]])):
+            self.assertEqual(self.send(b"x", port=port), heard)
+            port.stopListening()
+            self.assertEqual(self.send(b"x", port=port), heard)
 
     def test_refused(self) -> None:
         """What is no group, is joined twice, or left without having been joined, fails."""
