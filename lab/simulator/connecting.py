@@ -29,7 +29,7 @@ from lab.capture.packets import ACK, RST, SYN
 from lab.simulator.streams import Address, End
 
 if TYPE_CHECKING:
-    from lab.simulator.network import Host
+    from lab.simulator.hosts import Host
 
 
 class Client(End):

@@ -18,7 +18,7 @@ from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from lab.simulator.network import Host
+    from lab.simulator.hosts import Host
 
 #: Most bytes of a datagram over IPv4.
 LARGEST = 65507

@@ -24,7 +24,8 @@ from zope.interface import classImplements, implementedBy
 
 from lab.errors import LabError
 from lab.simulator.fence import FENCED, EscapeError, Simulated, place
-from lab.simulator.network import RUNNING, Host, Network
+from lab.simulator.hosts import Host
+from lab.simulator.network import RUNNING, Network
 from lab.simulator.reactor import HostReactor
 
 #: Where code runs that is of no other host.

@@ -38,7 +38,7 @@ from lab.simulator.fence import EscapeError
 from lab.simulator.kernel import Event
 
 if TYPE_CHECKING:
-    from lab.simulator.network import Host
+    from lab.simulator.hosts import Host
 
 
 @implementer(IDelayedCall)

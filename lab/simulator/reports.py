@@ -15,7 +15,8 @@ from lab.errors import LocalError
 from lab.faults.journal import Entry
 
 if TYPE_CHECKING:
-    from lab.simulator.network import Host, Network
+    from lab.simulator.hosts import Host
+    from lab.simulator.network import Network
 
 #: The environment variable that takes the place of the seeds of an exploration.
 SEED = "LAB_SEED"

@@ -40,7 +40,7 @@ from lab.simulator.pipes import Pipe
 from lab.simulator.tapping import StreamTap
 
 if TYPE_CHECKING:
-    from lab.simulator.network import Host
+    from lab.simulator.hosts import Host
 
 Address = IPv4Address | UNIXAddress
 #: Bytes of a segment at most.
