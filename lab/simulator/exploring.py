@@ -7,17 +7,18 @@ failure-inducing input", 2002).
 """
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from attrs import field, frozen
 
-from lab.errors import LabError, LocalError
+from lab.errors import LabError
 from lab.faults.journal import Entry, Journal, Replay
 from lab.faults.link import Decisions
 from lab.simulator.network import Network, simulate
-from lab.simulator.parallel import cpus, in_processes, pieces
+from lab.simulator.parallel import in_processes, pieces, processes
 from lab.simulator.reports import seeds_given
 
 #: What is run: it gets the network, and raises if something is wrong.
@@ -97,14 +98,11 @@ def explore(
         LocalError: There can't be so many jobs.
         LabError: A process has died, or a seed failed in one, and not when it was run again.
     """
-    if jobs < 0:
-        raise LocalError(f"jobs is {jobs}; give 0 for one for each CPU, or more")
+    jobs = processes(jobs)
     number, held = 0, dict[str, bool]()
     once = partial(run_once, scenario, order=order)
     failures: dict[int, _Failure] = {}
-    gc.freeze()  # each run looks for garbage at its end, and there is none in what was before
-    try:
-        runs = _runs(once, seeds_given(seeds), jobs or cpus(), failures)
+    with frozen_heap(), closing(_runs(once, seeds_given(seeds), jobs, failures)) as runs:
         for count, wrong, held_there in runs:
             number += count
             for name, has in held_there.items():
@@ -115,12 +113,20 @@ def explore(
                 if to is not None:
                     to.write_text("".join(f"{line}\n" for line in found.journal.lines()))
                 raise ExplorationFailed(found) from error
-    finally:
-        gc.unfreeze()
     for name, has in sorted(held.items()):
         if not has:
             raise NothingProved(f"{name!r} has held in none of {number} runs; give other faults")
     return number
+
+
+@contextmanager
+def frozen_heap() -> Iterator[None]:
+    """Each run looks for garbage at its end; meanwhile there is none in what was before."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 # What a run raised, and what its faults decided.
@@ -132,7 +138,7 @@ _Result = tuple[int, int | None, dict[str, bool]]
 
 def _runs(
     once: Callable[..., _Run], seeds: Iterable[int], jobs: int, failures: dict[int, _Failure]
-) -> Iterator[_Result]:
+) -> Generator[_Result]:
     """Run many seeds, here, which fills in the failures, or in several processes."""
 
     def run(piece: list[int]) -> _Result:
@@ -146,8 +152,11 @@ def _runs(
         return len(piece), None, held
 
     if jobs == 1:
-        return map(run, pieces(seeds, 1))
-    return (result for _, result in in_processes(run, pieces(seeds, _PIECE), jobs))
+        yield from map(run, pieces(seeds, 1))
+        return
+    with closing(in_processes(run, pieces(seeds, _PIECE), jobs)) as results:
+        for _, result in results:
+            yield result
 
 
 def _again(once: Callable[..., _Run], seed: int) -> _Failure:

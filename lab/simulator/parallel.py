@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -63,6 +63,18 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def processes(jobs: int) -> int:
+    """
+    How many processes are meant by a number of jobs: 0 is one for each CPU.
+
+    Raises:
+        LocalError: There can't be so many.
+    """
+    if jobs < 0:
+        raise LocalError(f"jobs is {jobs}; give 0 for one for each CPU, or more")
+    return jobs or cpus()
+
+
 def pieces(values: Iterable[int], size: int) -> Iterator[list[int]]:
     """
     Cut in lists of so many.
@@ -77,7 +89,7 @@ def pieces(values: Iterable[int], size: int) -> Iterator[list[int]]:
 
 def in_processes(
     work: Callable[[Any], Any], given: Iterable[Any], jobs: int
-) -> Iterator[tuple[Any, Any]]:
+) -> Generator[tuple[Any, Any]]:
     """
     Do work in several processes.
 

@@ -1,6 +1,8 @@
 """Many runs, and which few faults are to blame."""
 
+import multiprocessing
 import os
+from itertools import count
 from unittest import mock
 
 from hypothesis import given
@@ -253,6 +255,16 @@ class JobsTests(SynchronousTestCase):
         self.assertEqual(found[0], found[2])
         self.assertEqual((found[1].seed, repr(found[1].error)), (13, "OddError(13)"))
         self.assertEqual(len(file.read_text().splitlines()), 2)
+
+    def test_over(self) -> None:
+        """When a seed has failed there are no processes any more."""
+
+        def run(net: Network) -> None:
+            """Fail."""
+            raise ValueError
+
+        error = self.assertRaises(ExplorationFailed, explore, run, count(), jobs=2)
+        self.assertEqual((error.found.seed, multiprocessing.active_children()), (0, []))
 
     def test_sometimes(self) -> None:
         """What has held in one process has held; names are told in their order."""

@@ -12,7 +12,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.errors import LabError, LocalError
-from lab.simulator.parallel import cpus, in_processes, pieces, serve
+from lab.simulator.parallel import cpus, in_processes, pieces, processes, serve
 
 
 class Pipe:
@@ -136,5 +136,7 @@ class ParallelTests(SynchronousTestCase):
         self.assertEqual(list(pieces([], 3)), [])
 
     def test_cpus(self) -> None:
-        """There is at least one."""
+        """There is at least one, and 0 jobs are one for each."""
         self.assertGreater(cpus(), 0)
+        self.assertEqual([processes(jobs) for jobs in (0, 1, 7)], [cpus(), 1, 7])
+        self.assertRaises(LocalError, processes, -1)
