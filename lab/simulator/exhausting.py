@@ -5,18 +5,20 @@ A short scenario has few datagrams and few bytes. Losing each of them in turn, a
 proves more about it than any number of seeds; so does a cut of each connection after each byte.
 """
 
-import gc
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from attrs import define, field, frozen
 
-from lab.errors import LocalError
+from lab.errors import LabError, LocalError
 from lab.faults.datagrams import Duplicate, Judge, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place, Replay
 from lab.faults.streams import Cut
 from lab.faults.verdicts import DROP, Verdict
-from lab.simulator.exploring import ExplorationFailed, Found, Scenario, run_once
+from lab.simulator.exploring import ExplorationFailed, Found, Scenario, frozen_heap, run_once
+from lab.simulator.parallel import in_processes, processes
 
 # What a fault may do to a unit, by its settings, the number of the unit and its size in bytes.
 _PLACED: dict[type[Any], Any] = {
@@ -88,43 +90,103 @@ class _Counted:
 
 @define
 class _Search:
-    """Runs of one scenario, with more and more faults."""
+    """
+    Runs of one scenario, with more and more faults.
+
+    A run is what it would be without its last fault until that judges. So all sets of faults come
+    up, and each once, if one is added only behind the last, in the order in which units are seen:
+    also on units, such as those of a connection that is made again, that are there because of the
+    faults before.
+
+    Attributes:
+        runs: How many there were.
+    """
 
     _scenario: Scenario
     _seed: int
     _most: int
     runs: int = 0
 
-    def run(self, entries: list[Entry], left: int, first: int = 0) -> None:
+    def search(self, entries: list[Entry], left: int, first: int = 0) -> None:
         """
         Run with these faults, and with these and up to so many more.
-
-        A run is what it would be without its last fault until that judges. So all sets of faults
-        come up, and each once, if one is added only behind the last, in the order in which units
-        are seen: also on units, such as those of a connection that is made again, that are there
-        because of the faults before.
 
         Args:
             entries: The faults.
             left: How many more may be placed.
             first: On which unit the first of them may be, counted over all places.
         """
-        if self.runs == self._most:
-            raise LocalError(
-                f"more than {self._most} runs; give a shorter scenario, fewer faults or more runs"
-            )
-        self.runs += 1
+        units = self._run(entries)
+        if left:
+            for number, entry in _placements(units, first):
+                self.search([*entries, entry], left - 1, number)
+
+    def share(self, left: int, jobs: int) -> None:
+        """
+        As `search` from the beginning, in several processes: a piece of work is one first fault.
+
+        Args:
+            left: How many faults may be placed; at least one.
+            jobs: How many processes.
+        """
+
+        def below(first: tuple[int, Entry]) -> tuple[int, list[Entry]]:
+            """All that begin with a fault: how many runs, and the faults of one that is wrong."""
+            number, entry = first
+            search = _Search(self._scenario, self._seed, self._most)
+            try:
+                search.search([entry], left - 1, number)
+            except ExplorationFailed as failed:
+                return search.runs, failed.found.journal.entries
+            except LocalError:  # it is too much for all, then, and is told there
+                pass
+            return search.runs, []
+
+        first = _placements(self._run([]), 0)
+        with closing(in_processes(below, first, jobs)) as results:
+            for _, (runs, wrong) in results:
+                if wrong:
+                    self._count(runs - 1)
+                    self._again(wrong)
+                self._count(runs)
+
+    def _run(self, entries: list[Entry]) -> list[_Unit]:
+        """Run with these faults; returns what others can be placed on."""
+        self._count(1)
         counting = _Counting(Replay.of(Journal(entries)))
         error, _ = run_once(self._scenario, self._seed, counting)
         if error is not None:
             raise ExplorationFailed(Found(self._seed, error, Journal(entries), self.runs))
-        if left:
-            for number, unit in enumerate(counting.units[first:], first + 1):
-                for entry in unit.entries():
-                    self.run([*entries, entry], left - 1, number)
+        return counting.units
+
+    def _again(self, entries: list[Entry]) -> None:
+        """Run with faults here that were wrong in another process."""
+        self._run(entries)
+        lines = "\n".join(f"  {entry.encode()}" for entry in entries)
+        raise LabError(
+            "a run failed, and was right when it was run again: something outside of the "
+            f"simulation has a part in it\n{lines}"
+        )
+
+    def _count(self, runs: int) -> None:
+        """There are so many more runs."""
+        self.runs += runs
+        if self.runs > self._most:
+            raise LocalError(
+                f"more than {self._most} runs; give a shorter scenario, fewer faults or more runs"
+            )
 
 
-def exhaust(scenario: Scenario, faults: int = 1, seed: int = 0, *, most: int = 100_000) -> int:
+def _placements(units: list[_Unit], first: int) -> Iterator[tuple[int, Entry]]:
+    """One more fault, on each unit from the first on: where the next one may be, and the fault."""
+    for number, unit in enumerate(units[first:], first + 1):
+        for entry in unit.entries():
+            yield number, entry
+
+
+def exhaust(
+    scenario: Scenario, faults: int = 1, seed: int = 0, *, most: int = 100_000, jobs: int = 1
+) -> int:
     """
     Run a scenario with every placement of so many faults, and of fewer.
 
@@ -138,18 +200,22 @@ def exhaust(scenario: Scenario, faults: int = 1, seed: int = 0, *, most: int = 1
         faults: How many are placed in one run.
         seed: Of all that is drawn besides.
         most: So many runs at most.
+        jobs: As for `explore`.
 
     Returns:
         How many runs there were, all of which were right.
 
     Raises:
-        ExplorationFailed: One was not; the text has the faults that were placed.
-        LocalError: It takes more runs; as many as are allowed were right.
+        ExplorationFailed: One was not, the first of them; the text has the faults that were placed.
+        LocalError: It takes more runs, and as many as are allowed were right; or there can't be so
+            many jobs.
+        LabError: A process has died, or a run failed in one, and not when it was run again.
     """
+    jobs = processes(jobs)
     search = _Search(scenario, seed, most)
-    gc.freeze()  # as in `explore`
-    try:
-        search.run([], faults)
-    finally:
-        gc.unfreeze()
+    with frozen_heap():
+        if faults and jobs > 1:
+            search.share(faults, jobs)
+        else:
+            search.search([], faults)
     return search.runs

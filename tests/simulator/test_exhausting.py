@@ -1,17 +1,22 @@
 """Every placement of a few faults."""
 
+import multiprocessing
+import os
+import signal
+from threading import Event
 from typing import Any
+from unittest import mock
 
 from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab import simulator
-from lab.errors import LocalError
+from lab.errors import LabError, LocalError
 from lab.faults.datagrams import Duplicate, Latency, Loss, Noop, Reorder
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut
 from lab.faults.verdicts import DROP
-from lab.simulator import exhaust, replay
+from lab.simulator import exhaust, exhausting, replay
 from lab.simulator.exploring import ExplorationFailed
 from lab.simulator.network import Network
 from tests.simulator.test_datagrams import Notes
@@ -105,6 +110,97 @@ class ExhaustTests(SynchronousTestCase):
         """What everybody needs can be had from the package, and nothing else."""
         self.assertIs(simulator.exhaust, exhaust)
         self.assertRaises(AttributeError, getattr, simulator, "exhausted")
+
+
+class JobsTests(SynchronousTestCase):
+    """Several processes."""
+
+    def setUp(self) -> None:
+        """A scenario, in this process and in others."""
+        self.here = os.getpid()
+        self.sends = Sends(5, Fault(Loss(0.5), "loss"))
+
+    def test_equal(self) -> None:
+        """However many there are, as many runs are made, and the same failure is told first."""
+        found = []
+        for jobs in (1, 2, 3):
+            for faults, runs in ((0, 1), (1, 6), (2, 16), (3, 26)):
+                self.assertEqual(exhaust(self.sends, faults, jobs=jobs), runs)
+            wrong = Sends(5, Fault(Loss(0.5), "loss"))
+            wrong.wrong = [[0, 2, 4], [2, 3, 4], [1, 2]]
+            error = self.assertRaises(ExplorationFailed, exhaust, wrong, 2, jobs=jobs)
+            self.assertEqual([entry.unit for entry in error.found.journal.entries], [0, 1])
+            self.assertIsInstance(error.found.error, AssertionError)
+            self.assertEqual(multiprocessing.active_children(), [])
+            found.append((str(error), error.found.runs))
+        self.assertEqual(found, [found[0]] * 3)
+
+    def test_in_others(self) -> None:
+        """Only the run without faults is made here; 0 jobs are one process for each CPU."""
+        exhaust(self.sends, 2, jobs=2)
+        self.assertEqual(len(self.sends.seen), 1)
+        self.assertEqual(exhaust(self.sends, jobs=0), 6)
+        error = self.assertRaises(LocalError, exhaust, self.sends, jobs=-1)
+        self.assertEqual(str(error), "jobs is -1; give 0 for one for each CPU, or more")
+
+    def test_most(self) -> None:
+        """The bound is one for all processes; a failure behind it is not told, one ahead is."""
+        self.sends.wrong = [[0, 2, 3]]  # without 1 and 4: run 10 of 16
+        for jobs in (1, 2):
+            error = self.assertRaises(LocalError, exhaust, self.sends, 2, most=9, jobs=jobs)
+            self.assertIn("more than 9 runs", str(error))
+            failed = self.assertRaises(
+                ExplorationFailed, exhaust, self.sends, 2, most=10, jobs=jobs
+            )
+            self.assertEqual(failed.found.runs, 10)
+        self.sends.wrong = []
+        for jobs in (1, 2):
+            self.assertEqual(exhaust(self.sends, 2, most=16, jobs=jobs), 16)
+            for most in (1, 3, 15):
+                self.assertRaises(LocalError, exhaust, self.sends, 2, most=most, jobs=jobs)
+
+    def test_one_process(self) -> None:
+        """What the others do, done here, where it can be seen: no run is made but those needed."""
+
+        def here(work: Any, given: Any, jobs: int) -> Any:
+            """As `in_processes`."""
+            yield from ((piece, work(piece)) for piece in given)
+
+        with mock.patch.object(exhausting, "in_processes", here):
+            self.assertEqual(exhaust(self.sends, 2, jobs=2), len(self.sends.seen))
+            self.assertRaises(LocalError, exhaust, self.sends, 2, most=3, jobs=2)
+            self.sends.wrong = [[2, 3, 4]]
+            found = self.assertRaises(ExplorationFailed, exhaust, self.sends, 2, jobs=2).found
+        self.assertEqual(found.runs, 3)
+
+    def test_right_when_run_again(self) -> None:
+        """What only fails in another process is no failure of the simulation."""
+
+        def elsewhere(net: Network) -> None:
+            """Fail there."""
+            self.sends(net)
+            if os.getpid() != self.here:
+                raise ValueError
+
+        error = self.assertRaises(LabError, exhaust, elsewhere, jobs=2)
+        self.assertIn("a run failed, and was right when it was run again", str(error))
+        self.assertIn('"unit": 0', str(error))
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C ends all processes."""
+
+        def interrupts(net: Network) -> None:
+            """Be interrupted by one of the others; none of them comes to an end."""
+            self.sends(net)
+            if os.getpid() != self.here:
+                if 0 not in self.sends.seen[-1]:
+                    os.kill(self.here, signal.SIGINT)
+                Event().wait(60)
+
+        self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.assertRaises(KeyboardInterrupt, exhaust, interrupts, jobs=2)
+        self.assertEqual(multiprocessing.active_children(), [])
 
 
 class Acknowledged(DatagramProtocol):
