@@ -17,7 +17,7 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place, Replay
 from lab.faults.streams import Cut
 from lab.faults.verdicts import DROP, Verdict
-from lab.simulator.exploring import ExplorationFailed, Found, Scenario, frozen_heap, run_once
+from lab.simulator.exploring import ExplorationFailed, Found, Scenario, many_runs, run_once
 from lab.simulator.parallel import in_processes, processes
 
 # What a fault may do to a unit, by its settings, the number of the unit and its size in bytes.
@@ -213,7 +213,7 @@ def exhaust(
     """
     jobs = processes(jobs)
     search = _Search(scenario, seed, most)
-    with frozen_heap():
+    with many_runs():
         if faults and jobs > 1:
             search.share(faults, jobs)
         else:

@@ -8,11 +8,13 @@ failure-inducing input", 2002).
 
 import gc
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from attrs import field, frozen
+from twisted.logger import globalLogBeginner
 
 from lab.errors import LabError
 from lab.faults.journal import Entry, Journal, Replay
@@ -102,7 +104,7 @@ def explore(
     number, held = 0, dict[str, bool]()
     once = partial(run_once, scenario, order=order)
     failures: dict[int, _Failure] = {}
-    with frozen_heap(), closing(_runs(once, seeds_given(seeds), jobs, failures)) as runs:
+    with many_runs(), closing(_runs(once, seeds_given(seeds), jobs, failures)) as runs:
         for count, wrong, held_there in runs:
             number += count
             for name, has in held_there.items():
@@ -120,13 +122,23 @@ def explore(
 
 
 @contextmanager
-def frozen_heap() -> Iterator[None]:
-    """Each run looks for garbage at its end; meanwhile there is none in what was before."""
-    gc.freeze()
-    try:
+def many_runs() -> Iterator[None]:
+    """
+    Let no run take longer because of those before.
+
+    Each looks for garbage at its end, and need not look through what was there before them all. And
+    until a log begins Twisted keeps the last events for it, and by these the runs that they are of:
+    those of runs are not kept. What is critical is printed as ever.
+    """
+    with ExitStack() as stack:
+        gc.freeze()
+        stack.callback(gc.unfreeze)
+        begins: Any = globalLogBeginner  # it has no other way in
+        early, kept = begins._temporaryObserver, begins._initialBuffer  # noqa: SLF001
+        if early is not None:  # no log has begun
+            early.removeObserver(kept)
+            stack.callback(early.addObserver, kept)
         yield
-    finally:
-        gc.unfreeze()
 
 
 # What a run raised, and what its faults decided.

@@ -2,11 +2,17 @@
 
 import multiprocessing
 import os
+from io import StringIO
 from itertools import count
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
+from weakref import ref
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import LogEvent, Logger, globalLogPublisher
+from twisted.logger._global import LogBeginner
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
@@ -19,8 +25,8 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
 from lab.faults.verdicts import DROP
 from lab.rng import stream
-from lab.simulator import explore, replay
-from lab.simulator.exploring import ExplorationFailed, NothingProved, ddmin
+from lab.simulator import explore, exploring, replay
+from lab.simulator.exploring import ExplorationFailed, NothingProved, ddmin, many_runs
 from lab.simulator.network import Network
 from tests.capture.blocks import packets
 from tests.helpers import folder
@@ -281,6 +287,39 @@ class JobsTests(SynchronousTestCase):
         error = self.assertRaises(NothingProved, explore, run, range(17, 300), jobs=2)
         text = "'a' has held in none of 283 runs; give other faults"
         self.assertEqual(str(error), text)
+
+
+class ManyRunsTests(SynchronousTestCase):
+    """What runs leave behind."""
+
+    log = Logger()
+
+    def test_gone(self) -> None:
+        """No run is kept for a log that begins later; what is critical is told all the same."""
+        stream, events, networks = StringIO(), list[LogEvent](), list[Any]()
+        stdio: Any = SimpleNamespace(showwarning=None)
+        beginner = LogBeginner(globalLogPublisher, stream, stdio, stdio)
+        self.addCleanup(globalLogPublisher.removeObserver, beginner._temporaryObserver)
+
+        def run(net: Network) -> None:
+            """Log, with a reference to what runs; none but the run before is still there."""
+            self.assertEqual([one for one in networks[:-1] if one() is not None], [])
+            net.host("a")
+            networks.append(ref(net))
+            self.log.info("in run {net.seed}", net=net)
+            if net.seed == 3:
+                self.log.critical("critical")
+
+        with many_runs(), mock.patch.object(exploring, "globalLogBeginner", beginner):
+            self.log.info("before")
+            explore(run, range(5))
+            self.log.info("after")
+            self.addCleanup(globalLogPublisher.removeObserver, events.append)
+            beginner.beginLoggingTo([events.append], redirectStandardIO=False)
+            self.assertEqual([event["log_format"] for event in events], ["before", "after"])
+            self.assertEqual(stream.getvalue(), "critical\n")
+            explore(run, range(1))
+        self.assertEqual(len(events), 3)
 
 
 class PlantedBugTests(SynchronousTestCase):
