@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from attrs import field, frozen
 from twisted.logger import globalLogBeginner
@@ -133,8 +132,9 @@ def many_runs() -> Iterator[None]:
     with ExitStack() as stack:
         gc.freeze()
         stack.callback(gc.unfreeze)
-        begins: Any = globalLogBeginner  # it has no other way in
-        early, kept = begins._temporaryObserver, begins._initialBuffer  # noqa: SLF001
+        # There is no other way in.
+        early = getattr(globalLogBeginner, "_temporaryObserver", None)
+        kept = getattr(globalLogBeginner, "_initialBuffer", None)
         if early is not None:  # no log has begun
             early.removeObserver(kept)
             stack.callback(early.addObserver, kept)

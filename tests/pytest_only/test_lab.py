@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lab.commands import arithmetic, demo, simulate
+from lab.commands import arithmetic, demo, sequence, simulate
 from lab.commands.main import COMMANDS
 from tests.pytest_only.processes import LAB, PATIENCE, Ended, Server, run, running, serving
 
@@ -208,6 +208,7 @@ def test_help_lists_every_command_and_option() -> None:
     commands: dict[str, click.Command] = {
         "arithmetic": arithmetic.command,
         "demo": demo.command,
+        "sequence": sequence.command,
         "simulate": simulate.command,
     }
     assert commands.keys() == COMMANDS.keys()
