@@ -78,7 +78,25 @@ class MemoryStore:
 
     def expire(self, now: float) -> Deferred[int]:
         """See `ISessionStore`."""
-        ended = 0
+        return succeed(len(self.end(now)))
+
+    # For a store that has its sessions in memory, and keeps them elsewhere.
+
+    def get(self, id: str) -> Record | None:
+        """A session; None if there is none."""
+        return self._records.get(id)
+
+    def put(self, record: Record) -> None:
+        """Keep a session, whatever was known of it, and however many there are."""
+        before = self._records.get(record.id)
+        if before is not None:
+            self._drop(before)
+        self._addresses[record.address] = self._addresses.get(record.address, 0) + 1
+        self._place(record)
+
+    def end(self, now: float) -> list[str]:
+        """Forget the sessions whose deadline has passed; gives their names."""
+        ended = []
         for slot in [slot for slot in self._wheel if slot <= now]:
             for id in self._wheel.pop(slot):
                 if id in self._records:
@@ -86,20 +104,24 @@ class MemoryStore:
                     self._drop(record)
                     self._ended[id] = record
                     self._wheel.setdefault(math.ceil(slot + self._grace), {})[id] = None
-                    ended += 1
+                    ended.append(id)
                 else:
                     self._ended.pop(id, None)
-        return succeed(ended)
+        return ended
 
     def _replace(self, record: Record, epoch: int) -> bool:
         """Keep this in the place of what has this epoch, if there is such."""
         before = self._of(record.id, epoch)
         if before is not None:
             self._take_off(before)
-            self._records[record.id] = record
-            if record.deadline < math.inf:
-                self._wheel.setdefault(math.ceil(record.deadline), {})[record.id] = None
+            self._place(record)
         return before is not None
+
+    def _place(self, record: Record) -> None:
+        """It is there, and ends at its deadline."""
+        self._records[record.id] = record
+        if record.deadline < math.inf:
+            self._wheel.setdefault(math.ceil(record.deadline), {})[record.id] = None
 
     def _of(self, id: str, epoch: int) -> Record | None:
         """A session, if it has this epoch."""

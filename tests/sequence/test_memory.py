@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.rng import stream
 from lab.sequence.memory import MemoryStore
 from lab.sequence.records import Record
-from tests.sequence.test_sessions import StoreCase
+from tests.sequence.test_sessions import StoreCase, record
 
 
 class MemoryTests(StoreCase, SynchronousTestCase):
@@ -18,6 +18,19 @@ class MemoryTests(StoreCase, SynchronousTestCase):
     def make(self, **limits: int) -> MemoryStore:
         """A store."""
         return MemoryStore(**limits)
+
+    def test_put(self) -> None:
+        """What is put is there, beyond all limits, counted once, and ends at its deadline."""
+        store = MemoryStore(sessions=1, per_address=1)
+        for name in ("a", "b", "b"):
+            store.put(evolve(record(name), epoch=3, deadline=5.0))
+        self.assertEqual((len(store), store._addresses), (2, {"here": 2}))
+        self.assertEqual(store.get("b" * 32), evolve(record("b"), epoch=3, deadline=5.0))
+        store.put(record("b"))
+        self.assertEqual(store.end(4.9), [])
+        self.assertEqual(store.end(5.0), ["a" * 32])
+        self.assertIsNone(store.get("a" * 32))
+        self.assertEqual((len(store), store._addresses), (1, {"here": 1}))
 
     def test_very_many(self) -> None:
         """100,000 that nobody has end within a second of their time, and are small."""
