@@ -62,7 +62,7 @@ class Options(LabOptions):
         ["interval", None, "1", "A number of a sequence so often (0.5, 100ms)."],
         ["heartbeat-interval", None, "2", "Clients of sequences are expected so often."],
         ["reconnect-window", None, "30", "Keep a session so long after its client was lost."],
-        ["sessions", None, "memory", "Where sessions of sequences are kept: memory."],
+        ["sessions", None, "memory", "Where sessions of sequences are kept: memory, sqlite:PATH."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
     ]
@@ -105,7 +105,7 @@ class Options(LabOptions):
             heartbeat=units.positive_seconds(self["heartbeat-interval"], "heartbeat-interval"),
             window=units.positive_seconds(self["reconnect-window"], "reconnect-window"),
         )
-        self.store = make_store(self["sessions"], self.sequence)
+        self.store = make_store(reactor, self["sessions"], self.sequence)
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
         services = {name: self[name] for name in DEFAULTS if self[name]} or DEFAULTS

@@ -11,22 +11,30 @@ from lab.sequence.sessions import ISessionStore
 from lab.sequence.settings import ServerSettings
 
 
-def make_store(text: str, settings: ServerSettings) -> ISessionStore:
+def make_store(reactor: Any, text: str, settings: ServerSettings) -> ISessionStore:
     """
-    The store that an option names.
+    The store that an option names; it is not open yet.
 
     Args:
-        text: ``memory``.
+        reactor: What it runs on.
+        text: ``memory``, or ``sqlite:PATH``.
         settings: Of the server: limits, and the window.
 
     Raises:
         LocalError: There is no such store.
     """
     limits = settings.sessions, settings.per_address, settings.window
+    kind, _, place = text.partition(":")
+    store: ISessionStore
     if text == "memory":
-        store: ISessionStore = MemoryStore(*limits)
-        return store
-    raise LocalError(f"sessions is {text!r}; give memory")
+        store = MemoryStore(*limits)
+    elif kind == "sqlite" and place:
+        from lab.sequence.sqlite import SqliteStore
+
+        store = SqliteStore(reactor, place, *limits)
+    else:
+        raise LocalError(f"sessions is {text!r}; give memory or sqlite:PATH")
+    return store
 
 
 class StoreService(MultiService):

@@ -4,12 +4,15 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands.stores import StoreService, make_store
 from lab.errors import LocalError
 from lab.sequence.memory import MemoryStore
 from lab.sequence.settings import ServerSettings
+from lab.sequence.sqlite import SqliteStore
+from tests.helpers import folder
 
 
 class Noting(Service):
@@ -49,15 +52,26 @@ class MakeTests(SynchronousTestCase):
 
     def test_memory(self) -> None:
         """In memory, with the limits of the server."""
-        store = make_store("memory", ServerSettings(sessions=5, per_address=4, window=3))
+        settings = ServerSettings(sessions=5, per_address=4, window=3)
+        store = make_store(Clock(), "memory", settings)
         assert isinstance(store, MemoryStore)
         self.assertEqual((store._sessions, store._per_address, store._grace), (5, 4, 3))
 
+    def test_sqlite(self) -> None:
+        """In a file, with the same limits; it is not made before it is opened."""
+        settings = ServerSettings(sessions=5, per_address=4, window=3)
+        path = folder(self) / "a:b.db"
+        store = make_store(Clock(), f"sqlite:{path}", settings)
+        assert isinstance(store, SqliteStore)
+        self.assertEqual((store._path, store._sessions), (str(path), 5))
+        self.assertEqual((store._per_address, store._window), (4, 3))
+        self.assertFalse(path.exists())
+
     def test_none(self) -> None:
         """What is none is told in one line."""
-        for text in ("", "memory:x", "mysql://localhost"):
-            error = self.assertRaises(LocalError, make_store, text, ServerSettings())
-            self.assertIn(f"sessions is {text!r}; give memory", str(error))
+        for text in ("", "memory:x", "mysql://localhost", "sqlite", "sqlite:"):
+            error = self.assertRaises(LocalError, make_store, Clock(), text, ServerSettings())
+            self.assertIn(f"sessions is {text!r}; give memory or sqlite:PATH", str(error))
 
 
 class ServiceTests(SynchronousTestCase):

@@ -46,7 +46,7 @@ class Run:
     def __init__(
         self, net: Network, settings: ServerSettings | None = None, store: Any = None
     ) -> None:
-        self.net = net
+        self.net, self._store = net, store
         secrets = count()
         server = net.host("server")
 
@@ -55,7 +55,7 @@ class Run:
             factory = SequenceFactory(
                 reactor,
                 settings,
-                store,
+                self.store(reactor),
                 secret=lambda: stream(net.seed, "secret", next(secrets)).randbytes(16),
                 random=stream(net.seed, "n"),
             )
@@ -64,6 +64,10 @@ class Run:
 
         self.factory: SequenceFactory = server.start(serve)
         self.seen: list[Any] = []
+
+    def store(self, reactor: Any) -> Any:
+        """Where a server that starts keeps its sessions."""
+        return self._store
 
     def client(
         self, settings: ClientSettings | None = None, name: str = "client", **keywords: Any
