@@ -133,7 +133,7 @@ def makeService(options: Options) -> IService:
     services = options.services()
     ports = count(1)
     sequence = SequenceFactory(reactor, options.sequence, options.store)
-    sequences = StoreService(options.store)
+    sequences = StoreService(options.store, sequence.disconnect)
     for name, text, endpoint in options.endpoints:
         if name == "arithmetic":
             parent = services

@@ -1,5 +1,6 @@
 """Where ``twistd lab-server`` keeps the sessions of sequences."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -43,11 +44,12 @@ class StoreService(MultiService):
 
     Args:
         store: The store.
+        end: Called when the services have ended, to have no more asked of the store.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, end: Callable[[], Deferred[None]]) -> None:
         super().__init__()
-        self._store = store
+        self._store, self._end = store, end
 
     def startService(self) -> None:
         """
@@ -60,7 +62,8 @@ class StoreService(MultiService):
         super().startService()
 
     def stopService(self) -> Deferred[None]:
-        """Stop the services, then close it."""
+        """Stop the services, have no more asked, then close it."""
         stopped: Any = super().stopService()
+        stopped.addCallback(lambda _: self._end())
         closed: Deferred[None] = stopped.addCallback(lambda _: self._store.close())
         return closed

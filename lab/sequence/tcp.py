@@ -96,6 +96,11 @@ class SequenceProtocol(_LivingProtocol):
             wire.Rejected: self._count,
         }
 
+    def connectionMade(self) -> None:
+        """There is a connection."""
+        self._all.came(self)
+        super().connectionMade()
+
     def conflict(self) -> None:
         """The session belongs to another connection from now on."""
         self._answer(self.core.conflict)
@@ -223,7 +228,10 @@ class SequenceFactory(Factory):
         self.store: Any = store if store is not None else MemoryStore(*limits)
         self._secret, self._random = secret, random or stream(None)
         self.counters = Counters()
+        self._open: dict[SequenceProtocol, None] = {}
+        #: Those that have a session, by its name.
         self._connections: dict[str, SequenceProtocol] = {}
+        self._ended: Deferred[None] | None = None
         self._sweep: Any = None
         self._failing = False
 
@@ -245,6 +253,20 @@ class SequenceFactory(Factory):
             str(getattr(addr, "host", "")),
         )
         return SequenceProtocol(self, core, self._clock)
+
+    def disconnect(self) -> Deferred[None]:
+        """
+        Break all connections off, as the end of a server does; nothing listens any more.
+
+        Returns:
+            Fires when the store was asked to let the sessions wait for their clients: it may be
+            closed then.
+        """
+        ended = self._ended = Deferred[None]()
+        for protocol in list(self._open):
+            protocol.transport.abortConnection()
+        self._end()
+        return ended
 
     def exactly(self, record: Record) -> Record:
         """A session, as the connection knows it that has it here: the store knows of more."""
@@ -274,10 +296,22 @@ class SequenceFactory(Factory):
         if before is not None:
             before.conflict()
 
+    def came(self, protocol: SequenceProtocol) -> None:
+        """There is a connection."""
+        self._open[protocol] = None
+
     def gone(self, protocol: SequenceProtocol) -> None:
         """A connection is gone."""
+        del self._open[protocol]
+        self._end()
         if self._connections.get(protocol.session) is protocol:
             del self._connections[protocol.session]
+
+    def _end(self) -> None:
+        """Say when the last connection is gone, if somebody wants to know."""
+        if self._ended is not None and not self._open:
+            ended, self._ended = self._ended, None
+            ended.callback(None)
 
     def _expire(self) -> None:
         """Forget what has ended, and come again."""

@@ -285,6 +285,7 @@ class ServiceTests(ServerTestCase):
             [line.split()[0] for line in lines[:3]], [b"session", b"number", b"checksum"]
         )
         protocol.dataReceived(b"done\n")
+        protocol.connectionLost(Failure(ConnectionDone()))
         said = [line for line in self.stop(service) if "begun" in line]
         self.assertEqual(len(said), 2)
         self.assertIn("1 begun, 0 resumed, 1 done, 0 rejected", said[0])

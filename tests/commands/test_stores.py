@@ -80,12 +80,22 @@ class ServiceTests(SynchronousTestCase):
     def test_order(self) -> None:
         """It opens before its services start, and closes when all of them have ended."""
         notes: list[str] = []
-        service, child = StoreService(Noting("store", notes)), Noting("child", notes)
+        quiet = Deferred[None]()
+
+        def end() -> Deferred[None]:
+            """Note it, and take one's time."""
+            notes.append("connections end")
+            return quiet
+
+        service, child = StoreService(Noting("store", notes), end), Noting("child", notes)
         child.setServiceParent(service)
         service.startService()
         stopped = service.stopService()
         self.assertNoResult(stopped)
         self.assertEqual(notes, ["store opens", "child starts", "child stops"])
         child.stopped.callback(None)
+        self.assertNoResult(stopped)
+        self.assertEqual(notes[3:], ["connections end"])
+        quiet.callback(None)
         self.successResultOf(stopped)
-        self.assertEqual(notes[3:], ["store closes"])
+        self.assertEqual(notes[4:], ["store closes"])

@@ -506,6 +506,25 @@ class SimulatedTests(SynchronousTestCase):
                 net.run(0.2)
                 self.assertEqual(drips.seen[-1], "ConnectionLost")
 
+    def test_disconnect(self) -> None:
+        """A server that ends breaks all connections off, and the store knows of that before."""
+        with simulate(7) as net:
+            run = Run(net)
+            clients = [run.client(ClientSettings(20), f"client-{n}") for n in range(3)]
+            done = [client.receive() for client in clients]
+            net.run(3.5)
+            net.host("silent").reactor.connectTCP("server", 80, Connecting(Side({})))
+            net.run(0.5)
+            self.assertEqual(len(run.factory._open), 4)
+            ended = run.factory.disconnect()
+            self.assertNoResult(ended)
+            net.run_until(ended)
+            self.assertEqual(run.factory._open, {})
+            found = [one.deadline for one in run.factory.store._records.values()]
+            self.assertEqual(found, [4.0 + 30.0] * 3)
+            self.successResultOf(run.factory.disconnect())
+            self.assertEqual({one.outcome for one in net.run_until(gatherResults(done))}, {"equal"})
+
     def test_lines_of_any_kind(self) -> None:
         """What no client would send is answered with one line, and the connection ends."""
         for data in (b"x" * (2 * LIMIT), b"\xff\xfe\n", b"start 0\n", b"done\n", b"start 1 2 3\n"):
