@@ -877,7 +877,7 @@ def bad_network(net: Network) -> None:
         resumed = any(isinstance(event, Resumed) for event in run.seen)
         net.sometimes("it goes on after a crash", lambda: bool(crashes) and resumed)
         net.sometimes("it ends well after four", lambda: crashes == 4 and ended.outcome == "equal")
-        net.run(2 * WINDOW + 10)
+        net.run(max(0.0, at - net.now) + 2 * WINDOW + 10)
         number = len(run.kept or ())
         run.end()
     late = ended.text.startswith(("rejected: expired", "rejected: unknown"))
