@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lab.adapters.driver import Driver
-from lab.adapters.stream import LineCoreProtocol
+from lab.adapters.stream import LINGER, LineCoreProtocol
 from lab.rng import Random, secret, stream
 from lab.sequence import client, server, wire
 from lab.sequence.memory import MemoryStore
@@ -256,15 +256,17 @@ class SequenceFactory(Factory):
 
     def disconnect(self) -> Deferred[None]:
         """
-        Break all connections off, as the end of a server does; nothing listens any more.
+        End all connections, as the end of a server does; nothing listens any more.
 
         Returns:
             Fires when the store was asked to let the sessions wait for their clients: it may be
-            closed then.
+            closed then. That takes no longer than `LINGER`.
         """
         ended = self._ended = Deferred[None]()
         for protocol in list(self._open):
-            protocol.transport.abortConnection()
+            protocol.end()
+        timer = self._clock.callLater(LINGER, self._abort)
+        ended.addCallback(lambda _: timer.cancel() if timer.active() else None)
         self._end()
         return ended
 
@@ -306,6 +308,11 @@ class SequenceFactory(Factory):
         self._end()
         if self._connections.get(protocol.session) is protocol:
             del self._connections[protocol.session]
+
+    def _abort(self) -> None:
+        """Whoever is there still does not read."""
+        for protocol in list(self._open):
+            protocol.transport.abortConnection()
 
     def _end(self) -> None:
         """Say when the last connection is gone, if somebody wants to know."""

@@ -12,6 +12,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from lab.adapters.stream import LINGER
 from lab.faults.datagrams import Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut
@@ -507,23 +508,40 @@ class SimulatedTests(SynchronousTestCase):
                 self.assertEqual(drips.seen[-1], "ConnectionLost")
 
     def test_disconnect(self) -> None:
-        """A server that ends breaks all connections off, and the store knows of that before."""
+        """A server that ends lets all connections go, and the store knows of that before."""
         with simulate(7) as net:
             run = Run(net)
             clients = [run.client(ClientSettings(20), f"client-{n}") for n in range(3)]
             done = [client.receive() for client in clients]
             net.run(3.5)
-            net.host("silent").reactor.connectTCP("server", 80, Connecting(Side({})))
-            net.run(0.5)
-            self.assertEqual(len(run.factory._open), 4)
             ended = run.factory.disconnect()
             self.assertNoResult(ended)
-            net.run_until(ended)
-            self.assertEqual(run.factory._open, {})
+            net.run_until(ended, 0.1)
             found = [one.deadline for one in run.factory.store._records.values()]
-            self.assertEqual(found, [4.0 + 30.0] * 3)
+            self.assertEqual([round(at, 1) for at in found], [33.5] * 3)
+            self.assertEqual(run.factory._open, {})
             self.successResultOf(run.factory.disconnect())
             self.assertEqual({one.outcome for one in net.run_until(gatherResults(done))}, {"equal"})
+
+    def test_disconnect_who_does_not_read(self) -> None:
+        """Who has ended its half already and reads nothing is broken off."""
+        with simulate(7) as net:
+            run = Run(net, ServerSettings(interval=0.001, heartbeat=60.0))
+
+            def begin(side: Side) -> None:
+                """Ask for much, and read none of it."""
+                side.transport.write(b"start 65535\n")
+                side.transport.pauseProducing()
+
+            side = Side({"made": begin})
+            net.host("client").reactor.connectTCP("server", 80, Connecting(side))
+            net.run(12.0)
+            side.transport.loseWriteConnection()
+            net.run(1.0)
+            (protocol,) = run.factory._open
+            self.assertTrue(protocol._finished)
+            net.run_until(run.factory.disconnect(), LINGER + 0.1)
+            self.assertEqual(run.factory._open, {})
 
     def test_lines_of_any_kind(self) -> None:
         """What no client would send is answered with one line, and the connection ends."""
