@@ -220,7 +220,6 @@ class SqliteStore:
         self._memory = self._empty()
         for record in records:
             self._memory.put(evolve(record, deadline=deadline))
-        self._dirty.clear()
         self._pause = 0.0
         if self._run is None:
             self._run = partial(deferToThreadPool, self._reactor, self._reactor.getThreadPool())
