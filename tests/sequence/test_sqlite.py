@@ -35,13 +35,14 @@ from lab.errors import LocalError
 from lab.faults.datagrams import Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut
-from lab.rng import Random, stream
+from lab.rng import stream
 from lab.sequence.records import Record
+from lab.sequence.server import AHEAD
 from lab.sequence.sessions import StoreError
 from lab.sequence.settings import ServerSettings
 from lab.sequence.sqlite import MOST, PAUSE, Database, SqliteStore
 from lab.sequence.wire import Number, Resumed, Session
-from lab.simulator import explore
+from lab.simulator import explore, simulate
 from lab.simulator.network import Network
 from tests.helpers import folder
 from tests.sequence.test_sessions import StoreCase, record
@@ -645,7 +646,8 @@ class Crashing(RuleBasedStateMachine):
 
         def told(result: Any) -> None:
             """It is kept, or not."""
-            self.taking.discard(id)
+            if undo != ():
+                self.taking.discard(id)
             if not isinstance(result, Failure):
                 assert result is True
                 self.least[id] = max(self.least.get(id, 0), number)
@@ -790,6 +792,9 @@ class DiskRun(Run):
         settings: Of the server.
         slow: A transaction takes up to so long, before and behind, in seconds.
         failing: One that fails is this probable.
+
+    Attributes:
+        failing: The same, to be changed.
     """
 
     def __init__(
@@ -802,7 +807,7 @@ class DiskRun(Run):
         failing: float = 0.0,
     ) -> None:
         self._path, self._copies = folder / "sessions.db", count()
-        self._random, self._slow, self._failing = stream(net.seed, "disk"), slow, failing
+        self._random, self._slow, self.failing = stream(net.seed, "disk"), slow, failing
         self.kept: SqliteStore | None = None
         super().__init__(net, settings)
 
@@ -812,7 +817,23 @@ class DiskRun(Run):
             copy = crashed(self._path, self._path.parent / f"{next(self._copies)}")
             self.end()
             self._path = copy
-        run = partial(later, reactor, self._random, self._slow, self._failing)
+
+        def run(function: Callable[..., object], *arguments: object) -> Deferred[Any]:
+            """Do something as a thread would: it is done after a while, and told after a while."""
+            done, random = Deferred[Any](), self._random
+
+            def work() -> None:
+                """Do it."""
+                error: Any = None
+                if random.random() < self.failing:
+                    error = Failure(sqlite3.OperationalError("disk I/O error"))
+                else:
+                    function(*arguments)
+                reactor.callLater(random.uniform(0, self._slow), done.callback, error)
+
+            reactor.callLater(random.uniform(0, self._slow), work)
+            return done
+
         self.kept = SqliteStore(reactor, str(self._path), run=run)
         self.kept.open()
         return self.kept
@@ -821,30 +842,6 @@ class DiskRun(Run):
         """Let go of the file."""
         assert self.kept is not None
         self.kept._database.close()
-
-
-def later(
-    reactor: Any,
-    random: Random,
-    slow: float,
-    failing: float,
-    function: Callable[..., object],
-    *arguments: object,
-) -> Deferred[Any]:
-    """Do something as a thread would: it is done after a while, and told after a while."""
-    done = Deferred[Any]()
-
-    def work() -> None:
-        """Do it."""
-        error: Any = None
-        if random.random() < failing:
-            error = Failure(sqlite3.OperationalError("disk I/O error"))
-        else:
-            function(*arguments)
-        reactor.callLater(random.uniform(0, slow), done.callback, error)
-
-    reactor.callLater(random.uniform(0, slow), work)
-    return done
 
 
 def bad_network(net: Network) -> None:
@@ -894,6 +891,23 @@ class SimulatedTests(SynchronousTestCase):
     def test_bad_networks(self) -> None:
         """No gap, no number twice, equal checksums; or away for longer than the window."""
         self.assertEqual(explore(bad_network, range(100)), 100)
+
+    def test_a_dead_disk(self) -> None:
+        """No number is sent that is not known on the disk; when there is another, it goes on."""
+        with simulate(7) as net:
+            run, known = DiskRun(net, folder(self)), list[int]()
+
+            def replace() -> None:
+                """A server with the disk as it was left, which does again."""
+                known.append(sum(isinstance(event, Number) for event in run.seen))
+                run.failing = 0.0
+                net.host("server").restart()
+
+            net.at(1.0, setattr, run, "failing", 1.0)
+            net.at(40.0, replace)
+            self.assertEqual(run.receive(45).outcome, "equal")
+            self.assertEqual(known, [AHEAD + 1])
+            run.end()
 
     @pytest.mark.thorough
     def test_very_bad_networks(self) -> None:
