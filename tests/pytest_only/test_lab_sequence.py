@@ -200,11 +200,12 @@ def test_terminal(server: Server, tmp_path: Path) -> None:
 
 
 def test_two_at_one_file(server: Server, tmp_path: Path) -> None:
-    """Two processes can't go on from one file: one line, exit code 2, and the first is well."""
-    words = ("sequence", server.places[0], "25", "--state", "a.state")
+    """Two processes can't go on from one file: one line, exit code 2, and the first goes on."""
+    words = ("sequence", server.places[0], "5000", "--state", "a.state")
     with running(LAB, *words, cwd=tmp_path) as process:
         process.line(lambda line: line[0].isdigit())
         ended = run(LAB, *words, cwd=tmp_path)
         assert (ended.code, ended.out) == (2, "")
         assert "state is 'a.state'; another process has it" in ended.err
-        assert process.wait().code == 0
+        process.line(lambda line: line[0].isdigit())
+        assert process.end(signal.SIGINT).code == 130
