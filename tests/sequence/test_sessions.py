@@ -82,11 +82,13 @@ class StoreCase:
         self.assertIsNone(self.now(self.store.load(self.a.id)))
 
     def test_attached_again(self) -> None:
-        """One that somebody takes in time does not end."""
+        """One that somebody takes in time does not end, while its holder says so."""
         self.now(self.store.progress(evolve(self.a, deadline=30.0)))
         after = self.attach(self.a)
         assert after is not None
-        self.assertEqual(self.now(self.store.expire(100.0)), 0)
+        for now in range(10, 110, 10):
+            self.assertTrue(self.now(self.store.progress(after)))
+            self.assertEqual(self.now(self.store.expire(float(now))), 0)
         self.assertIsNotNone(self.now(self.store.load(self.a.id)))
         self.now(self.store.progress(evolve(after, deadline=130.0)))
         self.now(self.store.progress(evolve(after, deadline=140.0)))
