@@ -7,6 +7,7 @@ the command line, because it is turned into one; what it sets, it sets against t
 
 import configparser
 import getopt
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -108,8 +109,8 @@ class LabOptions(usage.Options):
                 _log.warn(
                     "{option}: {given} of the command line is overridden by {value} of {file}",
                     option=f"--{name}",
-                    given=self[name],
-                    value=from_file[name],
+                    given=_shown(self[name]),
+                    value=_shown(from_file[name]),
                     file=str(self["config"]),
                 )
             self[name] = from_file[name]
@@ -126,6 +127,21 @@ class LabOptions(usage.Options):
             return [f"--{name}"] if states[value.lower()] else []
         values = value.split("\n") if name in self.repeatable else [value]
         return [f"--{name}={one.strip()}" for one in values if one.strip() or len(values) == 1]
+
+
+def without_password(text: str) -> str:
+    """
+    A URL, or what should be one, to be shown.
+
+    >>> without_password("redis://lab:sesame@there:6379/0")
+    'redis://***@there:6379/0'
+    """
+    return re.sub("//.*@", "//***@", text)
+
+
+def _shown(value: Any) -> Any:
+    """A value as the log may have it."""
+    return without_password(value) if isinstance(value, str) else value
 
 
 def _forget_pid_file(parent: usage.Options | None) -> None:

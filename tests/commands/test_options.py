@@ -164,6 +164,15 @@ class FileTests(OptionsCase):
         text = f"--rate: 5 of the command line is overridden by 20 of {path}"
         self.assertEqual(formatEvent(event), text)
 
+    def test_overrides_show_no_password(self) -> None:
+        """Of a URL the log has no password."""
+        path = self.file("[lab-x]\nrate = redis://:sesame@here\n")
+        with capturedLogs() as events:
+            options = self.parse("--rate", "redis://lab:hidden@there/1", "-c", path)
+        self.assertEqual(options["rate"], "redis://:sesame@here")
+        text = "--rate: redis://***@there/1 of the command line is overridden by redis://***@here"
+        self.assertEqual(formatEvent(events[0]), f"{text} of {path}")
+
     def test_overrides_all_values(self) -> None:
         """The values of an option that may be repeated are replaced, not added to."""
         path = self.file("[lab-x]\nplace =\n  c\n\n  d\n")
