@@ -62,7 +62,7 @@ class Options(LabOptions):
         ["interval", None, "1", "A number of a sequence so often (0.5, 100ms)."],
         ["heartbeat-interval", None, "2", "Clients of sequences are expected so often."],
         ["reconnect-window", None, "30", "Keep a session so long after its client was lost."],
-        ["sessions", None, "memory", "Where sessions of sequences are kept: memory, sqlite:PATH."],
+        ["sessions", None, "memory", "Where: memory, sqlite:PATH or redis://HOST:PORT/DATABASE."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
     ]

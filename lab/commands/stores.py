@@ -1,15 +1,23 @@
 """Where ``twistd lab-server`` keeps the sessions of sequences."""
 
+import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
 
+from lab.adapters.redis import RedisConnection
+from lab.commands.options import without_password
 from lab.errors import LocalError
 from lab.sequence.memory import MemoryStore
+from lab.sequence.redis import RedisStore
 from lab.sequence.sessions import ISessionStore
 from lab.sequence.settings import ServerSettings
+from lab.sequence.sqlite import SqliteStore
 
 
 def make_store(reactor: Any, text: str, settings: ServerSettings) -> ISessionStore:
@@ -18,7 +26,7 @@ def make_store(reactor: Any, text: str, settings: ServerSettings) -> ISessionSto
 
     Args:
         reactor: What it runs on.
-        text: ``memory``, or ``sqlite:PATH``.
+        text: ``memory``, ``sqlite:PATH`` or ``redis://HOST:PORT/DATABASE``.
         settings: Of the server: limits, and the window.
 
     Raises:
@@ -30,12 +38,40 @@ def make_store(reactor: Any, text: str, settings: ServerSettings) -> ISessionSto
     if text == "memory":
         store = MemoryStore(*limits)
     elif kind == "sqlite" and place:
-        from lab.sequence.sqlite import SqliteStore
-
         store = SqliteStore(reactor, place, *limits)
+    elif kind == "redis":
+        store = RedisStore(reactor, _redis(reactor, text), *limits)
     else:
-        raise LocalError(f"sessions is {text!r}; give memory or sqlite:PATH")
+        shown = without_password(text)
+        raise LocalError(
+            f"sessions is {shown!r}; give memory, sqlite:PATH or redis://HOST:PORT/DATABASE"
+        )
     return store
+
+
+def _redis(reactor: Any, text: str) -> RedisConnection:
+    """The connection that a URL names."""
+    if find_spec("txredisapi") is None:
+        raise LocalError("sessions in Redis need txredisapi; pip install 'txlab[redis]'")
+    form = re.fullmatch(r"redis://[^/?#]+(?:/([0-9]{0,4}))?", text)
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        form = None
+    if form is None or host is None or port == 0:
+        raise LocalError(
+            f"sessions is {without_password(text)!r}; give redis://HOST, "
+            "redis://HOST:PORT/DATABASE or redis://USER:PASSWORD@HOST:PORT/DATABASE"
+        )
+    return RedisConnection(
+        reactor,
+        HostnameEndpoint(reactor, host, port or 6379),
+        url.netloc.rpartition("@")[2],
+        database=int(form[1] or 0),
+        user=unquote(url.username or "") or None,
+        password=None if url.password is None else unquote(url.password),
+    )
 
 
 class StoreService(MultiService):
