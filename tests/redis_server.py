@@ -5,10 +5,12 @@ A real Redis for tests: a process of its own, with nothing on disk, ended by its
 simulation that has the real one behind it.
 """
 
+import atexit
 import hashlib
 import shutil
 import socket
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -127,6 +129,14 @@ class RealRedis:
 def _raw(word: str | int) -> bytes:
     """A word as it is sent."""
     return str(word).encode()
+
+
+@cache
+def shared_redis() -> RealRedis:
+    """One for all tests of this process that leave it as it is; it ends with the process."""
+    real = RealRedis()
+    atexit.register(real.clean)
+    return real
 
 
 class VirtualRedis:

@@ -1,7 +1,7 @@
 """Sessions in Redis: in a real one; `test_sessions` has what all stores do."""
 
 from itertools import permutations
-from typing import Any, ClassVar
+from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
@@ -12,29 +12,16 @@ from lab.adapters.redis import RedisAway
 from lab.sequence.records import Record
 from lab.sequence.redis import PREFIX, RedisStore
 from lab.sequence.sessions import StoreError
-from tests.redis_server import RealRedis, VirtualRedis
+from tests.redis_server import VirtualRedis, shared_redis
 from tests.sequence.test_sessions import StoreCase, record
 
 
 class RedisCase(SynchronousTestCase):
     """Has a Redis, and a clock that it goes by."""
 
-    real: ClassVar[RealRedis]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Start it."""
-        super().setUpClass()
-        cls.real = RealRedis()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """End it."""
-        cls.real.clean()
-        super().tearDownClass()
-
     def setUp(self) -> None:
         """Nothing is in it."""
+        self.real = shared_redis()
         self.clock = Clock()
         self.redis = VirtualRedis(self.real, self.clock.seconds)
 
