@@ -160,12 +160,14 @@ class RedisConnection:
             self._protocol = protocol
             self._tell()
             await protocol.whenDisconnected()
-        finally:
+            self._protocol = None
+        except Exception:  # it was refused, or is to end
             self._protocol = None
             if protocol.connected:
                 gone = protocol.whenDisconnected()
                 protocol.transport.abortConnection()
                 await gone
+            raise
 
     def _build(self) -> Any:
         """A protocol with our clock."""

@@ -1,19 +1,32 @@
 """Sessions in Redis: in a real one; `test_sessions` has what all stores do."""
 
-from itertools import permutations
+from itertools import count, permutations
 from typing import Any
 
+import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.adapters.redis import RedisAway
+from lab.adapters.redis import RedisAway, RedisConnection
+from lab.faults.datagrams import Latency, Loss
+from lab.faults.fault import Fault
+from lab.faults.streams import Cut
+from lab.rng import Random, stream
+from lab.sequence.client import Retry
 from lab.sequence.records import Record
 from lab.sequence.redis import PREFIX, RedisStore
 from lab.sequence.sessions import StoreError
-from tests.redis_server import VirtualRedis, shared_redis
+from lab.sequence.settings import ClientSettings, ServerSettings
+from lab.sequence.tcp import SequenceClient, SequenceFactory
+from lab.sequence.wire import Resumed
+from lab.simulator import explore, simulate
+from lab.simulator.network import Network
+from tests.redis_server import FrontFactory, VirtualRedis, shared_redis
 from tests.sequence.test_sessions import StoreCase, record
+from tests.sequence.test_tcp import Run
 
 
 class RedisCase(SynchronousTestCase):
@@ -296,3 +309,162 @@ class AwayTests(SynchronousTestCase):
         store = RedisStore(Clock(), Failing(ZeroDivisionError()))
         self.failureResultOf(store.progress(record()), ZeroDivisionError)
         self.failureResultOf(store.load("a" * 32), ZeroDivisionError)
+
+
+class Either:
+    """
+    An endpoint that is one of several, drawn each time.
+
+    Args:
+        endpoints: Those.
+        random: Where it is drawn from.
+    """
+
+    def __init__(self, endpoints: list[Any], random: Random) -> None:
+        self._endpoints, self._random = endpoints, random
+
+    def connect(self, factory: Any) -> Any:
+        """Connect to one of them."""
+        return self._random.choice(self._endpoints).connect(factory)
+
+
+class Fleet(Run):
+    """
+    Servers ``a`` and ``b`` with one Redis, and clients that take either.
+
+    Args:
+        net: The network.
+        virtual: Behind the Redis of that network.
+        settings: Of the servers.
+    """
+
+    def __init__(
+        self, net: Network, virtual: VirtualRedis, settings: ServerSettings | None = None
+    ) -> None:
+        self.net, self.seen = net, []
+        numbers = count()
+
+        def redis(reactor: Any, disk: Any) -> None:
+            """Be Redis."""
+            TCP4ServerEndpoint(reactor, 6379).listen(FrontFactory(virtual))
+
+        def serve(reactor: Any, disk: Any) -> SequenceFactory:
+            """Serve, also after a crash."""
+            number = next(numbers)
+            endpoint = HostnameEndpoint(reactor, "redis", 6379)
+            random = stream(net.seed, "redis", number)
+            connection = RedisConnection(reactor, endpoint, "redis", random=random)
+            store = RedisStore(reactor, connection, name=str(number))
+            store.open()
+            secret = stream(net.seed, "secret", number).randbytes
+            factory = SequenceFactory(reactor, settings, store, secret=lambda: secret(16))
+            TCP4ServerEndpoint(reactor, 80).listen(factory)
+            return factory
+
+        net.host("redis").start(redis)
+        self.factories = {name: net.host(name).start(serve) for name in "ab"}
+
+    def client(
+        self, settings: ClientSettings | None = None, name: str = "client", **keywords: Any
+    ) -> SequenceClient:
+        """A client on a host."""
+        reactor = self.net.host(name).reactor
+        endpoint: Any = Either(
+            [HostnameEndpoint(reactor, server, 80) for server in "ab"],
+            stream(self.net.seed, name, "either"),
+        )
+        return SequenceClient(reactor, endpoint, settings, stream(self.net.seed, name), **keywords)
+
+
+class SimulatedTests(SynchronousTestCase):
+    """Fleets on virtual networks, with what a fleet meets there; Redis is a real one."""
+
+    def setUp(self) -> None:
+        """Connect to it while that is allowed."""
+        self.real = shared_redis()
+        self.real.ask("PING")
+
+    def fleet(self, net: Network, settings: ServerSettings | None = None) -> Fleet:
+        """Servers and their Redis."""
+        self.virtual = VirtualRedis(self.real, lambda: net.now)
+        return Fleet(net, self.virtual, settings)
+
+    def test_a_server_dies(self) -> None:
+        """Its client goes on at the other one, at once."""
+        with simulate(7) as net:
+            fleet = self.fleet(net)
+            net.run(1)
+            done = fleet.client(ClientSettings(12)).receive(fleet.show)
+            net.run(3.5)
+            (holder,) = [name for name, one in fleet.factories.items() if one._connections]
+            net.host(holder).crash()
+            ended = net.run_until(done)
+            fleet.check(ended)
+            self.assertEqual(ended.outcome, "equal")
+
+    def test_anything(self) -> None:
+        """Whatever happens: no gap, no number twice, equal sums, or an end that is explained."""
+        self.assertEqual(explore(self.scenario, range(100)), 100)
+
+    @pytest.mark.thorough
+    def test_anything_often(self) -> None:
+        """Two thousand seeds of the same."""
+        self.assertEqual(explore(self.scenario, range(100, 2100)), 2000)
+
+    def scenario(self, net: Network) -> None:
+        """A sequence while links are bad, servers die, and Redis is away, or loses everything."""
+        random, fleet = stream(net.seed, "what happens"), self.fleet(net)
+        for server in "ab":
+            for one, other, cuts in ((server, "client", 0.004), (server, "redis", 0.00002)):
+                for way in ((one, other), (other, one)):
+                    faults = (Cut(cuts), "cut"), (Latency(0.05, 0.04), "late"), (Loss(0.05), "loss")
+                    net.link(*way, *(Fault(*of) for of in faults))
+        lost = self.harm(net, random)
+        apart = [0.0]
+
+        def show(event: Any) -> None:
+            """Note when the client had its session."""
+            fleet.show(event)
+            if not isinstance(event, Retry):
+                apart[0] = net.now
+
+        ended = net.run_until(fleet.client(ClientSettings(45)).receive(show), limit=1000)
+        fleet.check(ended)
+        late = ended.outcome == "rejected" and net.now - apart[0] >= 30
+        reasons = {event.reason for event in fleet.seen if isinstance(event, Retry)}
+        net.sometimes("it resumes", lambda: any(isinstance(e, Resumed) for e in fleet.seen))
+        net.sometimes("Redis is away", lambda: any("can't be reached" in r for r in reasons))
+        net.sometimes("it ends well", lambda: ended.outcome == "equal")
+        net.sometimes("it is too late", lambda: late)
+        net.sometimes("a loss is told", lambda: lost and not late and "unknown" in ended.text)
+        net.run(1)
+        if not (ended.outcome == "equal" or late or lost):
+            raise AssertionError(ended)
+
+    def harm(self, net: Network, random: Random) -> bool:
+        """Let things happen in the first minute; whether Redis loses everything."""
+        lost = False
+        for _ in range(random.randrange(8)):
+            at, lasts = random.uniform(0, 60), random.expovariate(1 / 6)
+            server = net.host(random.choice("ab"))
+            match random.choice(("crash", "half-open", "apart", "away", "lost")):
+                case "crash":
+                    net.at(at, server.crash)
+                    net.at(at + lasts, server.restart)
+                case "half-open":
+                    for way in ((server, "client"), ("client", server)):
+                        net.at(at, net.partition, *way)
+                        net.at(at + lasts, net.heal, *way)
+                case "apart":
+                    way = random.choice(((server, "redis"), ("redis", server)))
+                    net.at(at, net.partition, *way)
+                    net.at(at + lasts, net.heal, *way)
+                case "away":
+                    net.at(at, net.host("redis").crash)
+                    net.at(at + lasts, net.host("redis").restart)
+                case "lost":
+                    lost = True
+                    net.at(at, net.host("redis").crash)
+                    net.at(at, lambda: self.virtual.lose())  # noqa: PLW0108 - it is there then
+                    net.at(at + lasts, net.host("redis").restart)
+        return lost
