@@ -197,6 +197,15 @@ class RedisTests(StoreCase, RedisCase):
         self.clock.advance(1)
         self.assertTrue(self.now(stores[1].create(record("f", "there"))))
 
+    def test_who_ends_makes_room(self) -> None:
+        """Also if nobody was asked to forget, and others in the same sets live on."""
+        store = self.make(sessions=2, per_address=2)
+        self.now(self.store.progress(evolve(self.a, deadline=30.0)))
+        self.now(store.progress(evolve(record("b"), deadline=1000.0)))
+        self.assertFalse(self.now(store.create(record("c"))))
+        self.clock.advance(30)
+        self.assertTrue(self.now(store.create(record("c"))))
+
     def test_ended_are_counted_once(self) -> None:
         """Of several servers that ask, one hears of it."""
         other = self.make()
