@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory, Protocol
 
 from lab.sequence.redis import TIME
-from tests.pytest_only.processes import Process
+from tests.pytest_only.processes import PATIENCE, Process
 
 _AGE = """
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -97,7 +97,7 @@ class RealRedis:
         """The answer to a command; waits for it."""
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.settimeout(30)
+            self._socket.settimeout(PATIENCE)
             self._socket.connect(self.path)
             self._file = self._socket.makefile("rb")
         self._socket.sendall(
@@ -129,6 +129,36 @@ class RealRedis:
 def _raw(word: str | int) -> bytes:
     """A word as it is sent."""
     return str(word).encode()
+
+
+class Monitor:
+    """
+    Hears each command that a Redis is given, from now on.
+
+    Args:
+        real: That Redis.
+    """
+
+    def __init__(self, real: RealRedis) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(PATIENCE)
+        self._socket.connect(real.path)
+        self._file = self._socket.makefile("rb")
+        self._socket.sendall(b"MONITOR\r\n")
+        assert self._file.readline() == b"+OK\r\n"
+
+    def until(self, *words: str) -> None:
+        """Wait until each of these was in a command."""
+        missing = {word.encode() for word in words}
+        while missing:
+            line = self._file.readline()
+            assert line, f"there was no {missing}"
+            missing -= {word for word in missing if word in line}
+
+    def clean(self) -> None:
+        """Hear no more."""
+        self._file.close()
+        self._socket.close()
 
 
 @cache
