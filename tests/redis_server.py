@@ -70,15 +70,20 @@ class RealRedis:
     """
 
     def __init__(self, port: int = 0, *options: str) -> None:
+        self._program = program()
         self._folder = TemporaryDirectory()
         self.port, self._options = port, options
         self.path = str(Path(self._folder.name) / "redis.sock")
         self._socket: socket.socket | None = None
-        self.start()
+        try:
+            self.start()
+        except AssertionError:
+            self.clean()
+            raise
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        words = [program(), "--bind", "127.0.0.1", "--port", str(self.port)]
+        words = [self._program, "--bind", "127.0.0.1", "--port", str(self.port)]
         words += ["--unixsocket", self.path, "--dir", self._folder.name]
         self.process = Process([*words, "--save", "", "--appendonly", "no", *self._options])
         self.process.line(lambda line: "accept connections at" in line)
