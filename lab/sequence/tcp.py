@@ -391,12 +391,19 @@ class SequenceClient:
         self._driver.settle()
         return self._ended
 
+    def abort(self) -> bool:
+        """Break the connection off; it comes again. Gives whether there was one."""
+        if self._protocol is None:
+            return False
+        self._protocol.transport.abortConnection()
+        return True
+
     def _tell(self, event: Any) -> None:
         """Do what the core wants."""
         if isinstance(event, client.Connect):
             self._connect()
         elif isinstance(event, client.Lost):
-            self._abort()
+            self.abort()
         elif isinstance(event, client.Ended):
             self._driver.stop()
             self._ended.callback(event)
@@ -432,15 +439,10 @@ class SequenceClient:
         self.core.close(self._driver.clock.seconds(), reason)
         self._driver.settle()
 
-    def _abort(self) -> None:
-        """Break the connection off."""
-        if self._protocol is not None:
-            self._protocol.transport.abortConnection()
-
     def _stop(self) -> None:
         """Nobody wants the rest."""
         self.core.state = "over"
         self._driver.stop()
         if self._connecting is not None:
             self._connecting.cancel()
-        self._abort()
+        self.abort()

@@ -246,7 +246,7 @@ class SimulatedTests(SynchronousTestCase):
                 """Break the connection off after every second number."""
                 run.show(event)
                 if isinstance(event, Number) and event.index % 2 == 0:
-                    client._abort()
+                    client.abort()
 
             ended = net.run_until(client.receive(show))
             run.check(ended)
@@ -411,7 +411,7 @@ class SimulatedTests(SynchronousTestCase):
             run = Run(net, store=store)
             client = run.client(ClientSettings(10))
             done = client.receive(run.show)
-            net.at(3.5, lambda: client._abort())  # noqa: PLW0108 - it is there then
+            net.at(3.5, lambda: client.abort())  # noqa: PLW0108 - it is there then
             net.run(6.0)
             store.nonsense = False
             self.assertEqual(net.run_until(done).outcome, "equal")
@@ -449,7 +449,7 @@ class SimulatedTests(SynchronousTestCase):
             run = Run(net, store=Busy())
             client = run.client(ClientSettings(10))
             done = client.receive(run.show)
-            net.at(3.5, lambda: client._abort())  # noqa: PLW0108 - it is there then
+            net.at(3.5, lambda: client.abort())  # noqa: PLW0108 - it is there then
             self.assertEqual(net.run_until(done).outcome, "equal")
             reasons = [event.reason for event in run.seen if isinstance(event, Retry)]
             self.assertEqual(sum("at the same time" in reason for reason in reasons), 2)
@@ -597,7 +597,7 @@ class RealTests(TestCase):
             """Cut it at two numbers."""
             seen.append(event)
             if isinstance(event, Number) and event.index in {5, 6}:
-                clients[0]._abort()
+                clients[0].abort()
 
         shows: list[Callable[[Any], object]] = [show, *[bool] * 4]
         done = [one.receive(of) for one, of in zip(clients, shows, strict=True)]
