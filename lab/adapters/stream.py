@@ -165,9 +165,12 @@ class LineCoreProtocol(Protocol):
     def _finish(self, reason: str) -> None:
         """The core wants the connection to end."""
         if not self._finished:
-            peer = self.transport.getPeer()
-            self._log.info("{peer} is let go: {reason}", peer=peer, reason=reason)
+            self._note(reason)
             self._end(LINGER, reading=_can_half_close(self.transport))
+
+    def _note(self, reason: str) -> None:
+        """Log why the connection is ended."""
+        self._log.info("{peer} is let go: {reason}", peer=self.transport.getPeer(), reason=reason)
 
     def end(self) -> None:
         """Let the connection go as soon as all that was written has gone out."""

@@ -66,6 +66,13 @@ class _LivingProtocol(LineCoreProtocol):
         super().dataReceived(data)
 
 
+class _ClientProtocol(_LivingProtocol):
+    """A client's; whoever has asked hears how it ended, and no log has to say it again."""
+
+    def _note(self, reason: str) -> None:
+        """Nothing."""
+
+
 class SequenceProtocol(_LivingProtocol):
     """
     Serves one connection.
@@ -332,10 +339,10 @@ class _ClientFactory(Factory):
 
     noisy = False
 
-    def __init__(self, build: Callable[[], _LivingProtocol]) -> None:
+    def __init__(self, build: Callable[[], _ClientProtocol]) -> None:
         self._build = build
 
-    def buildProtocol(self, addr: IAddress | None) -> _LivingProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> _ClientProtocol:
         """The protocol."""
         return self._build()
 
@@ -370,9 +377,10 @@ class SequenceClient:
         )
         self._driver = Driver(self.core, reactor)
         self._driver.tell = self._tell
-        self._protocol: _LivingProtocol | None = None
+        self._protocol: _ClientProtocol | None = None
         self._connecting: Deferred[Any] | None = None
         self._ended: Deferred[client.Ended] = Deferred(lambda _: self._stop())
+        self._end: client.Ended | None = None
         self._show: Callable[[Event], object] = bool
 
     def receive(self, show: Callable[[Event], object] = bool) -> Deferred[client.Ended]:
@@ -384,29 +392,29 @@ class SequenceClient:
                 that the connection is lost or the session goes on.
 
         Returns:
-            How it ended. Cancelling it ends the connection; the server keeps the session for its
-            window.
+            How it ended, when that has been said to the server and the connection is closed.
+            Cancelling it breaks the connection off; the server keeps the session for its window.
         """
         self._show = show
         self._driver.settle()
         return self._ended
 
     def abort(self) -> bool:
-        """Break the connection off; it comes again. Gives whether there was one."""
-        if self._protocol is None:
-            return False
-        self._protocol.transport.abortConnection()
-        return True
+        """Break the connection off; it comes again. Gives whether there was one to be broken."""
+        there = self._protocol is not None and self.core.state != "over"
+        if there:
+            self._abort()
+        return there
 
     def _tell(self, event: Any) -> None:
         """Do what the core wants."""
         if isinstance(event, client.Connect):
             self._connect()
         elif isinstance(event, client.Lost):
-            self.abort()
+            self._abort()
         elif isinstance(event, client.Ended):
-            self._driver.stop()
-            self._ended.callback(event)
+            # Whoever hears of it may end the program, and what we say last has to go out first.
+            self._end = event
         else:
             self._show(event)
 
@@ -418,13 +426,13 @@ class SequenceClient:
             self._connecting = None
             self._closed(f"there is no connection: {reason.getErrorMessage()}")
 
-        def connected(protocol: _LivingProtocol) -> None:
+        def connected(protocol: _ClientProtocol) -> None:
             """There is one."""
             self._connecting, self._protocol = None, protocol
             self.core.opened(self._driver.clock.seconds())
             self._driver.settle()
 
-        build = _ClientFactory(lambda: _LivingProtocol(self._driver, LIMIT, self._lost))
+        build = _ClientFactory(lambda: _ClientProtocol(self._driver, LIMIT, self._lost))
         self._connecting = self._endpoint.connect(build)
         self._connecting.addTimeout(CONNECT_TIMEOUT, self._driver.clock)
         self._connecting.addCallbacks(connected, failed)
@@ -433,6 +441,9 @@ class SequenceClient:
         """The connection is gone."""
         self._protocol = None
         self._closed("the connection is lost")
+        if self._end is not None:
+            self._driver.stop()
+            self._ended.callback(self._end)
 
     def _closed(self, reason: str) -> None:
         """The core has no connection."""
@@ -441,8 +452,13 @@ class SequenceClient:
 
     def _stop(self) -> None:
         """Nobody wants the rest."""
-        self.core.state = "over"
+        self.core.state, self._end = "over", None
         self._driver.stop()
         if self._connecting is not None:
             self._connecting.cancel()
-        self.abort()
+        self._abort()
+
+    def _abort(self) -> None:
+        """Break the connection off, if there is one."""
+        if self._protocol is not None:
+            self._protocol.transport.abortConnection()

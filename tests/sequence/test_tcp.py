@@ -543,6 +543,40 @@ class SimulatedTests(SynchronousTestCase):
             net.run_until(run.factory.disconnect(), LINGER + 0.1)
             self.assertEqual(run.factory._open, {})
 
+    def test_the_last_word(self) -> None:
+        """Who hears that it has ended may end at once: the server knows of it already."""
+        with simulate(7) as net:
+            run = Run(net)
+            self.assertEqual(run.receive(3).outcome, "equal")
+            self.assertEqual((run.factory.counters.done, len(run.factory.store)), (1, 0))
+            self.assertEqual(net.host("client").reactor.getDelayedCalls(), [])
+
+    def test_over(self) -> None:
+        """What is over is not broken off; who does not wait for the last word may cancel it."""
+        with simulate(7) as net:
+            run = Run(net)
+            client = run.client(ClientSettings(3))
+            done = client.receive(run.show)
+            self.assertFalse(client.abort())
+            net.run(1.5)
+            net.at(1.9, lambda: self.assertTrue(client.abort()))
+            while client.core.state != "over":
+                net.run(0.0001)
+            self.assertNoResult(done)
+            self.assertFalse(client.abort())
+            done.cancel()
+            self.failureResultOf(done, CancelledError)
+            net.run(5)
+            self.assertEqual(net.host("client").reactor.getDelayedCalls(), [])
+
+    def test_nothing_in_the_log(self) -> None:
+        """A client tells who has asked, and nobody else."""
+        with simulate(7) as net, capturedLogs() as logged:
+            Run(net).receive(3)
+        said = [formatEvent(event) for event in logged if "let go" in formatEvent(event)]
+        self.assertEqual(len(said), 1)
+        self.assertIn("is let go: done", said[0])
+
     def test_lines_of_any_kind(self) -> None:
         """What no client would send is answered with one line, and the connection ends."""
         for data in (b"x" * (2 * LIMIT), b"\xff\xfe\n", b"start 0\n", b"done\n", b"start 1 2 3\n"):
