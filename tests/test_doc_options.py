@@ -14,6 +14,8 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands import client, server
+from lab.commands.load_arithmetic import ArithmeticOptions
+from lab.commands.load_sequence import SequenceOptions
 from lab.commands.main import COMMANDS, main
 from lab.commands.options import LabOptions
 
@@ -174,7 +176,7 @@ class OptionsPageTests(SynchronousTestCase):
 class FilesTests(SynchronousTestCase):
     """The INI files that the documentation shows."""
 
-    kinds = (server.Options, client.ArithmeticOptions)
+    kinds = (server.Options, ArithmeticOptions, SequenceOptions)
 
     def shown(self, page: Path) -> list[str]:
         """Those of a page that are ours; systemd has such files as well."""

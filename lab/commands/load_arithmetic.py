@@ -1,26 +1,18 @@
-"""``twistd lab-client``: clients that keep the services busy, and say what they saw."""
+"""``twistd lab-client arithmetic``: requests at a steady rate."""
 
-import sys
-from typing import Any
-
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
-from twisted.python import usage
+from twisted.internet.defer import Deferred
 
 from lab import units
 from lab.adapters.endpoints import clientFromString
 from lab.arithmetic.asking import Asking
 from lab.arithmetic.load import Load, Outcome
 from lab.commands.asking import make_client, make_settings
-from lab.commands.options import LabOptions, one_line
+from lab.commands.loads import LoadOptions, LoadService, Rows, figures, percentiles
 from lab.pacing import Schedule
-from lab.rng import fresh_seed, stream
-
-PERCENTILES = (50, 90, 99, 99.9)
+from lab.rng import stream
 
 
-class ArithmeticOptions(LabOptions):
+class ArithmeticOptions(LoadOptions):
     """Options of ``twistd lab-client arithmetic``."""
 
     section = "lab-client arithmetic"
@@ -63,95 +55,43 @@ class ArithmeticOptions(LabOptions):
         """
         from twisted.internet import reactor
 
+        super().settle()
         clientFromString(reactor, self.endpoint)
-
-        def maybe(read: Any, name: str) -> Any:
-            return None if self[name] is None else read(self[name], name)
-
         self.settings = make_settings(
             timeout=units.positive_seconds(self["timeout"], "timeout"),
             backoff=bool(self["backoff"]),
             max_timeout=units.positive_seconds(self["max-timeout"], "max-timeout"),
-            attempts=maybe(units.count, "attempts"),
+            attempts=self.maybe(units.count, "attempts"),
             jitter=units.probability(self["jitter"], "jitter"),
-            deadline=maybe(units.positive_seconds, "deadline"),
+            deadline=self.maybe(units.positive_seconds, "deadline"),
             connections=units.count(self["connections"], "connections"),
             repeat=bool(self["repeat"]),
         )
         self.rate = units.count(self["rate"], "rate", most=1_000_000)
-        self.count = maybe(units.count, "count")
-        self.seed = maybe(units.seed, "seed")
-        if self.seed is None:
-            self.seed = fresh_seed()
+        self.count = self.maybe(units.count, "count")
 
 
-class Options(usage.Options):
-    """Options of ``twistd lab-client``: which service is kept busy."""
+class ArithmeticLoadService(LoadService):
+    """Keeps asking, and says what was answered."""
 
-    synopsis = "[SERVICE] [options]"
-    longdesc = "SERVICE is arithmetic if none is named. See lab-client SERVICE --help."
-    subCommands = [  # noqa: RUF012 - Twisted's own form
-        ["arithmetic", None, ArithmeticOptions, "Keep an arithmetic server busy."],
-    ]
+    _client: Asking
 
-    opt_version = LabOptions.opt_version
-
-    def parseOptions(self, options: list[str] | None = None) -> None:
-        """Parse, with the name of the service put in where it is left out."""
-        words = list(sys.argv[1:] if options is None else options)
-        if not words or words[0] not in ("arithmetic", "--help", "--version"):
-            words.insert(0, "arithmetic")
-        super().parseOptions(words)
-
-
-class ArithmeticLoadService(Service):
-    """
-    Keeps asking while it runs, and stops the reactor when it has asked enough.
-
-    Args:
-        reactor: Gives the time, and is stopped.
-        options: Parsed options.
-    """
-
-    _log = Logger()
-
-    def __init__(self, reactor: Any, options: ArithmeticOptions) -> None:
-        self._reactor = reactor
-        self._options = options
-        self._client: Asking | None = None
-        self._load: Load | None = None
-
-    def startService(self) -> None:
-        """Begin to ask."""
-        super().startService()
-        options = self._options
+    def begin(self) -> Load:
+        """Make the client, and the load that asks with it."""
+        options = self.options
         self._log.info(
             "asks {endpoint}: {rate:,} requests/s, seed {seed}",
             endpoint=options.endpoint,
             rate=options.rate,
             seed=options.seed,
         )
-        settings = options.settings
-        self._client = make_client(self._reactor, options.endpoint, settings, options.seed)
-        start = self._reactor.seconds()
-        schedule = Schedule(options.rate, start, options.count)
-        random = stream(options.seed, "requests")
-        self._load = Load(self._reactor, self._client, schedule, random)
-        self._load.finished.addCallback(self._finished)
-        self._reactor.callWhenRunning(self._load.start)
+        self._client = make_client(self.reactor, options.endpoint, options.settings, options.seed)
+        schedule = Schedule(options.rate, self.reactor.seconds(), options.count)
+        return Load(self.reactor, self._client, schedule, stream(options.seed, "requests"))
 
-    def stopService(self) -> Deferred[None]:
-        """Ask no more, and say what was seen."""
-        super().stopService()
-        if self._load is None or self._client is None:
-            return succeed(None)
-        self._load.stop()
-        load, client, self._load = self._load, self._client, None
-        self._tell(load.outcome, client)
-        return client.close()
-
-    def _tell(self, outcome: Outcome, client: Asking) -> None:
-        """The summary: a table for people, and one event with all figures in the log."""
+    def tell(self, outcome: Outcome) -> None:
+        """The summary: one event with all figures in the log, and a table for people."""
+        traffic = self._client.traffic
         self._log.info(
             "{asked:,} asked, {right:,} right, {wrong:,} wrong, {unanswered:,} given up, "
             "{lost:,} lost, {sent:,} messages sent, p50 {p50:.6f} s, p99 {p99:.6f} s",
@@ -160,24 +100,20 @@ class ArithmeticLoadService(Service):
             wrong=outcome.wrong,
             unanswered=outcome.unanswered,
             lost=outcome.lost,
-            sent=client.traffic.sent,
-            late=client.traffic.late,
-            max=outcome.latency.most,
-            **{f"p{p:g}": outcome.latency.percentile(p) for p in PERCENTILES},
+            sent=traffic.sent,
+            late=traffic.late,
+            **figures(outcome.latency),
         )
-        # twistd has put its log in the place of sys.stdout.
-        if sys.__stdout__ is not None and self._options["log-format"] == "text":
-            sys.__stdout__.write(summary(outcome, client) + "\n")
+        self.show(summary(outcome, self._client))
 
-    def _finished(self, outcome: Outcome) -> None:
-        """That was the last request."""
-        if self.running:
-            self._reactor.stop()
+    def close(self) -> Deferred[None]:
+        """Close the client."""
+        return self._client.close()
 
 
-def summary(outcome: Outcome, client: Asking) -> str:
-    """What a load saw, as lines for people."""
-    latency, traffic = outcome.latency, client.traffic
+def summary(outcome: Outcome, client: Asking) -> Rows:
+    """What a load saw, as rows for people."""
+    traffic = client.traffic
     again = traffic.sent - traffic.requests
     rows = [
         ("requests", f"{outcome.asked:,}"),
@@ -187,27 +123,8 @@ def summary(outcome: Outcome, client: Asking) -> str:
         ("lost connections", f"{outcome.lost:,}"),
         ("messages sent", f"{traffic.sent:,} ({again:,} again)"),
         ("late answers", f"{traffic.late:,}"),
-        *((f"latency p{p:g}", units.show_seconds(latency.percentile(p))) for p in PERCENTILES),
-        ("latency max", units.show_seconds(latency.most)),
+        *percentiles("latency", outcome.latency),
     ]
     if outcome.last_error:
         rows.append(("last error", outcome.last_error))
-    return "\n".join(f"{name:17} {value}" for name, value in rows)
-
-
-def makeService(options: Options) -> IService:
-    """
-    Build the clients that the options name.
-
-    Args:
-        options: Parsed options.
-    """
-    from twisted.internet import reactor
-
-    sys.excepthook = one_line
-    chosen: ArithmeticOptions = options.subOptions
-    # twistd knows the options of the service only by the class above these.
-    chosen.parent = options.parent
-    services = chosen.services()
-    ArithmeticLoadService(reactor, chosen).setServiceParent(services)
-    return services
+    return rows

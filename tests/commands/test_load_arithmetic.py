@@ -1,17 +1,9 @@
-"""``twistd lab-client``: what its options say, its load on a stand-in, and its summary."""
+"""``twistd lab-client arithmetic``: its options, its load on a stand-in, and its summary."""
 
-import io
-import re
 import sys
-from importlib import import_module
-from typing import Any
 
-from twisted import internet
-from twisted.application.service import IService
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
-from twisted.logger import LogEvent, capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.logger import LogEvent, formatEvent
 
 from lab.arithmetic.asking import Answer
 from lab.arithmetic.client import Traffic
@@ -20,33 +12,13 @@ from lab.arithmetic.numbers import evaluate
 from lab.arithmetic.settings import ClientSettings
 from lab.arithmetic.wire import Reply, read_request
 from lab.backoff import Backoff
-from lab.commands import client
-from lab.commands.client import (
-    PERCENTILES,
-    ArithmeticLoadService,
-    ArithmeticOptions,
-    Options,
-    makeService,
-    summary,
-)
-from lab.commands.logs import JsonLog
-from lab.commands.options import one_line
+from lab.commands import load_arithmetic
+from lab.commands.client import makeService
+from lab.commands.load_arithmetic import ArithmeticLoadService, summary
+from lab.commands.loads import PERCENTILES
 from lab.errors import NoAnswer, Unreachable
+from tests.commands.loading import LoadCase
 from tests.helpers import folder
-
-
-class FakeReactor(Clock):
-    """A clock that can be told to stop."""
-
-    stopped = 0
-
-    def callWhenRunning(self, function: Any) -> None:
-        """It is not running yet: call it with the next calls."""
-        self.callLater(0, function)
-
-    def stop(self) -> None:
-        """Note it."""
-        self.stopped += 1
 
 
 class StandIn:
@@ -76,53 +48,23 @@ class StandIn:
         return succeed(None)
 
 
-class ClientTestCase(SynchronousTestCase):
-    """Parses options and makes the service of them, on a fake reactor and a stand-in."""
+class ArithmeticCase(LoadCase):
+    """The load with a stand-in for its client."""
 
     def setUp(self) -> None:
-        """Put the fakes in their places, and keep the hook for exceptions."""
-        self.reactor, self.client = FakeReactor(), StandIn()
+        """Put the stand-in in its place."""
+        super().setUp()
+        self.client = StandIn()
         self.made: list[tuple[object, ...]] = []
-        import_module("twisted.internet.reactor")  # there has to be one in this place
-        self.patch(internet, "reactor", self.reactor)
-        self.patch(client, "make_client", self.make)
-        self.patch(sys, "excepthook", sys.excepthook)
-        self.out = io.StringIO()
-        self.patch(sys, "__stdout__", self.out)
+        self.patch(load_arithmetic, "make_client", self.make)
 
     def make(self, *arguments: object) -> StandIn:
         """The client that is asked for."""
         self.made.append(arguments)
         return self.client
 
-    def parse(self, *words: str) -> Options:
-        """These words, parsed."""
-        options = Options()
-        options.parseOptions(list(words))
-        return options
 
-    def options(self, *words: str) -> ArithmeticOptions:
-        """The options of the arithmetic client in them."""
-        chosen: ArithmeticOptions = self.parse(*words).subOptions
-        return chosen
-
-    def start(self, *words: str) -> IService:
-        """The service of these words, running."""
-        service = makeService(self.parse(*words))
-        with capturedLogs() as events:
-            service.startService()
-        self.logged = [formatEvent(event) for event in events]
-        self.reactor.advance(0)
-        return service
-
-    def stop(self, service: IService) -> list[LogEvent]:
-        """Stop it; what it logs."""
-        with capturedLogs() as events:
-            self.successResultOf(service.stopService())
-        return list(events)
-
-
-class OptionsTests(ClientTestCase):
+class OptionsTests(ArithmeticCase):
     """What the options say."""
 
     def test_defaults(self) -> None:
@@ -131,28 +73,6 @@ class OptionsTests(ClientTestCase):
         self.assertEqual(options.endpoint, "tcp:localhost:50000")
         self.assertEqual((options.rate, options.count), (10, None))
         self.assertEqual(options.settings, ClientSettings(Backoff.fixed(1.0, 1)))
-
-    def test_version(self) -> None:
-        """The version is ours, whether a service is named or not."""
-        for words in (["--version"], ["arithmetic", "--version"]):
-            self.patch(sys, "stdout", io.StringIO())
-            self.assertRaises(SystemExit, Options().parseOptions, words)
-            self.assertTrue(sys.stdout.getvalue().startswith("txlab "))
-
-    def test_name_may_be_left_out(self) -> None:
-        """The service is arithmetic whether it is named or not."""
-        for words in ([], ["arithmetic"]):
-            options = self.parse(*words, "--rate", "7", "udp:localhost:1")
-            self.assertEqual(options.subCommand, "arithmetic")
-            self.assertEqual(options.subOptions.rate, 7)
-            self.assertEqual(options.subOptions.endpoint, "udp:localhost:1")
-
-    def test_words_of_the_program(self) -> None:
-        """The words are those of the command line if none are given."""
-        self.patch(sys, "argv", ["twistd", "--count", "3"])
-        options = Options()
-        options.parseOptions()
-        self.assertEqual(options.subOptions.count, 3)
 
     def test_settings(self) -> None:
         """Each option is a setting, in the units that people type."""
@@ -183,12 +103,7 @@ class OptionsTests(ClientTestCase):
             "udp:localhost:0": "endpoint is 'udp:localhost:0'; give a port from 1 to 65535",
             "hello": "endpoint is 'hello'; give one like tcp:localhost:50000",
         }
-        for words, line in mistakes.items():
-            said = io.StringIO()
-            self.patch(sys, "stderr", said)
-            ended = self.assertRaises(SystemExit, self.parse, *words.split())
-            self.assertEqual((ended.code, said.getvalue().count("\n")), (2, 1), words)
-            self.assertIn(f"lab-client arithmetic: {line}", said.getvalue())
+        self.mistakes(mistakes)
 
     def test_file(self) -> None:
         """A file may set options and flags, and overrides the command line."""
@@ -199,7 +114,7 @@ class OptionsTests(ClientTestCase):
         self.assertEqual(options.endpoint, "udp:localhost:1")
 
 
-class LoadServiceTests(ClientTestCase):
+class LoadServiceTests(ArithmeticCase):
     """The load while the service runs."""
 
     def test_asks_at_the_rate(self) -> None:
@@ -258,27 +173,9 @@ class LoadServiceTests(ClientTestCase):
         idle = ArithmeticLoadService(self.reactor, self.options())
         self.assertIsNone(self.successResultOf(idle.stopService()))
 
-    def test_mistakes_are_one_line(self) -> None:
-        """The hook for exceptions is ours."""
-        makeService(self.parse())
-        self.assertIs(sys.excepthook, one_line)
 
-    def test_log_format(self) -> None:
-        """With --log-format json the services have the log of twistd's options, in JSON."""
-        options = self.parse("--log-format", "json")
-        options.parent = {"logfile": "-"}  # type: ignore[assignment]
-        service: Any = makeService(options)
-        self.assertIsInstance(service, JsonLog)
-        self.assertIs(options.subOptions.parent, options.parent)
-        self.assertNotIsInstance(makeService(self.parse()), JsonLog)
-
-
-class SummaryTests(ClientTestCase):
+class SummaryTests(ArithmeticCase):
     """What is said at the end."""
-
-    def rows(self, text: str) -> dict[str, str]:
-        """The rows of a summary."""
-        return dict(re.split(r" {2,}| (?=\d)", row, maxsplit=1) for row in text.splitlines())
 
     def stall(self, *words: str) -> list[LogEvent]:
         """A load of 1,000 requests in ten seconds, in which all stands still; what is logged."""
@@ -348,7 +245,7 @@ class SummaryTests(ClientTestCase):
 
     def test_nothing_seen(self) -> None:
         """Of nothing there is a summary, too; without a failure it has no row for one."""
-        rows = self.rows(summary(Outcome(), StandIn()))  # type: ignore[arg-type]
+        rows = dict(summary(Outcome(), StandIn()))  # type: ignore[arg-type]
         self.assertEqual(rows["requests"], "0")
         for percentile in PERCENTILES:
             self.assertEqual(rows[f"latency p{percentile:g}"], "0 s")

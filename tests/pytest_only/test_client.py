@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.commands.client import ArithmeticOptions
+from lab.commands.load_arithmetic import ArithmeticOptions
 from tests.pytest_only.processes import TWISTD, Ended, Server, message, run, running, serving
 
 FOREGROUND = (TWISTD, "-n", "--pidfile=")
