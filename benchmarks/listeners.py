@@ -1,7 +1,9 @@
 """
 Many clients of a sequence server in one lean process.
 
-``python listeners.py PORT PID CLIENTS SECONDS``: the server, its process, how many, how long. They only listen: each begins a sequence, says every two seconds that it is there, and notes when
+``python listeners.py PORT PID CLIENTS SECONDS``: the server, its process, how many, how long.
+
+They only listen: each begins a sequence, says every two seconds that it is there, and notes when
 numbers come. An epoll loop and nothing above it, so that it takes little of the machine. Begun one
 after the other, and measured when all have had numbers for a while. Prints one line of JSON.
 """
