@@ -315,11 +315,12 @@ class SequenceServerCore:
 
     def _due(self) -> float:
         """When the next number is due, or the next part of the checksum."""
-        if self._next == self._session.n:
+        record = self._session
+        if self._next == record.n:
             return self._summed + _TURN
         if self._next == self._may:
             return math.inf
-        return self._begin + (self._next - self._first) * self._session.interval
+        return self._begin + (self._next - self._first) * record.interval
 
     def _due_by(self, record: Record, begin: float, now: float) -> int:
         """How many numbers are sent until `AHEAD` seconds from now, those before included."""
@@ -337,7 +338,10 @@ class SequenceServerCore:
         """Send what is due; sum up what was sent on other connections, a part at a time."""
         record = self._session
         while self._next < record.n and self._due() <= now:
-            self._say(wire.Number(self._next, value(record.key, self._next)))
+            number = value(record.key, self._next)
+            self._say(wire.Number(self._next, number))
+            if self._sum.count == self._next:
+                self._sum.add(number)
             self._next += 1
         self.sent = max(self.sent, self._next)
         summed = self._sum.count

@@ -36,7 +36,7 @@ def value(key: bytes, index: int) -> int:
     """
     left, right = index >> 16, index & 0xFFFF
     for number in range(_ROUNDS):
-        half = right.to_bytes(2) + bytes([number])
+        half = (right << 8 | number).to_bytes(3)
         mixed = hashlib.blake2b(half, digest_size=2, key=key, person=_PURPOSE).digest()
         left, right = right, left ^ int.from_bytes(mixed)
     return left << 16 | right
