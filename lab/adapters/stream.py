@@ -16,6 +16,10 @@ is read before. To end a connection it closes its own half, reads on and throws 
 when the peer has closed too, or after `LINGER`. A peer that has ended by itself gets what is
 still due to it, for as long as `DRAIN`.
 
+What is written goes to the system at once, for as long as it takes all: a transport of Twisted's
+queues it for the next turn of the reactor, which costs as much as the rest of an answer. Behind the
+first bytes that the system does not take, everything goes the transport's way.
+
 **What was refused.** Closing at once: with unread bytes left, the kernel answers them with RST,
 and RST makes the peer's kernel throw away the error message that it had received.
 """
@@ -71,6 +75,8 @@ class LineCoreProtocol(Protocol):
         self._lines: list[bytes] = []
         self._peer_ended = self._paused = self._stopped = self._finished = False
         self._handshaking = False
+        #: Gives bytes to the system, and says how many it takes; None where all has to be queued.
+        self._at_once: Callable[[bytes], Any] | None = None
         self._turn: IDelayedCall | None = None
         self._lingering: IDelayedCall | None = None
 
@@ -82,6 +88,8 @@ class LineCoreProtocol(Protocol):
         if _is_tcp(self.transport):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
             self.transport.setTcpNoDelay(True)
+            if not self._handshaking:
+                self._at_once = getattr(self.transport, "writeSomeData", None)
         self.transport.registerProducer(self, streaming=True)
         self._driver.settle()
 
@@ -160,7 +168,16 @@ class LineCoreProtocol(Protocol):
 
     def _write(self, messages: list[bytes]) -> None:
         """Send these lines in one piece."""
-        self.transport.write(b"\n".join(messages) + b"\n")
+        data = b"\n".join(messages) + b"\n"
+        if self._at_once is not None and not self.transport.disconnecting:
+            sent = self._at_once(data)
+            if sent == len(data):
+                return
+            # The transport has something to keep: from now on nothing may overtake that. A
+            # connection that is lost has no number of bytes; the transport will find that out.
+            self._at_once = None
+            data = data[sent:] if isinstance(sent, int) else data
+        self.transport.write(data)
 
     def _finish(self, reason: str) -> None:
         """The core wants the connection to end."""

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
     IOpenSSLContextFactory,
@@ -249,6 +249,69 @@ class LineTests(StreamCase):
         self.clock.advance(LINGER)
         protocol.connectionLost()
         self.assertEqual(self.timers(), [])
+
+
+class Direct(Transport):
+    """A connection whose system takes bytes at once, as many as the test says."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes: Any = takes
+        self.at_once: list[bytes] = []
+
+    def writeSomeData(self, data: bytes) -> Any:
+        """Take some of them, or none at all."""
+        if isinstance(self.takes, int):
+            self.at_once.append(data[: self.takes])
+            return len(self.at_once[-1])
+        return self.takes
+
+
+class AtOnceTests(StreamCase):
+    """What goes to the system without a turn of the reactor."""
+
+    def write(self, takes: Any) -> Direct:
+        """Answer two lines, the first of which meets a system that takes so much."""
+        transport = Direct(1000)
+        protocol, _ = self.connect(transport=transport)
+        transport.takes = takes
+        protocol.dataReceived(b"one\n")
+        transport.takes = 1000
+        protocol.dataReceived(b"two\n")
+        return transport
+
+    def test_all(self) -> None:
+        """What the system takes needs no queue."""
+        transport = self.write(1000)
+        self.assertEqual((transport.at_once, transport.writes), ([b"one\n", b"two\n"], []))
+
+    def test_some(self) -> None:
+        """Behind the first bytes that it does not take, all is queued, in order."""
+        for takes in (0, 1, 3):
+            transport = self.write(takes)
+            self.assertEqual(transport.at_once, [b"one\n"[:takes]])
+            self.assertEqual(transport.value(), b"one\n"[takes:] + b"two\n")
+
+    def test_lost(self) -> None:
+        """A connection that is lost is left to the transport to notice."""
+        transport = self.write(ConnectionLost())
+        self.assertEqual((transport.at_once, transport.value()), ([], b"one\ntwo\n"))
+
+    def test_broken_off(self) -> None:
+        """Nothing goes out of a connection that is broken off."""
+        transport = Direct(1000)
+        protocol, _ = self.connect(transport=transport)
+        transport.disconnecting = True
+        protocol.dataReceived(b"one\n")
+        self.assertEqual(transport.at_once, [])
+
+    def test_tls(self) -> None:
+        """What has to be encrypted does not go past TLS."""
+        transport = Direct(1000)
+        alsoProvides(transport, ISSLTransport)
+        protocol, _ = self.connect(transport=transport)
+        protocol.dataReceived(b"one\n")
+        self.assertEqual((transport.at_once, transport.value()), ([], b"one\n"))
 
 
 class PressureTests(StreamCase):
