@@ -125,7 +125,7 @@ def main(port: int, pid: int, count: int, seconds: float) -> None:
     taken = now() - begin
     late = sorted(listeners.late)
     if len(late) < count * (seconds - 1):
-        sys.exit(f"only {len(late):,} numbers in {seconds:g} s")
+        sys.exit(f"only {len(late):,} numbers in {seconds:g} s: it, or this machine, is too slow")
     result = {
         "numbers": len(late),
         "cpu": (cpu(pid) - used) / taken,
