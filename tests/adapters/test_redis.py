@@ -332,6 +332,14 @@ class VirtualTests(SynchronousTestCase):
             self.failureResultOf(one, RedisAway)
         self.again()
 
+    def test_lost_at_once(self) -> None:
+        """A connection that ends ahead of its first answer is none."""
+        self.connection.open()
+        self.endpoint.accept().transport.abortConnection()
+        said = "no connection to Redis at here: Lost connection; it is tried again"
+        self.assertEqual(self.told.lines, [said])
+        self.again()
+
     def test_close(self) -> None:
         """It ends at any time, and leaves nothing in the reactor."""
 
