@@ -49,6 +49,8 @@ from tests.sequence.test_sessions import StoreCase, record
 from tests.sequence.test_tcp import Run
 
 WINDOW = 30.0
+#: Where thousands of databases are made: in memory if there is such a place, for a disk is slow.
+QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def crashed(path: Path, to: Path) -> Path:
@@ -611,7 +613,7 @@ class Crashing(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory()
+        self.folder = TemporaryDirectory(dir=QUICK)
         self.names, self.clock = count(), Clock()
         self.path = Path(self.folder.name) / "sessions.db"
         self.states: dict[str, list[Record | None]] = {}
@@ -858,7 +860,7 @@ def bad_network(net: Network) -> None:
         net.at(at, server.crash)
         at += random.choice([0.0, 0.0, random.uniform(0, 3), 20.0])
         net.at(at, server.restart)
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory(dir=QUICK) as place:
         slow, failing = random.choice([(0.001, 0.0), (0.1, 0.1), (2.0, 0.0), (0.1, 0.9)])
         run = DiskRun(net, Path(place), slow=slow, failing=failing)
         there = 0.0
