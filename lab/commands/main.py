@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "arithmetic": ("arithmetic", "Ask an arithmetic server."),
     "demo": ("demo", "Run the laboratory once, on this machine, and show what happened."),
+    "proxy": ("proxying", "Talk to a running proxy."),
     "sequence": ("sequence", "Receive a resumable sequence of numbers."),
     "simulate": ("simulate", "Run a script on the simulated network."),
 }

@@ -1,0 +1,366 @@
+"""``lab proxy``: what can be typed to a running proxy, ours or any that has Toxiproxy's API."""
+
+import json
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from itertools import repeat
+from typing import Any
+
+import click
+from attrs import frozen
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from lab.commands.api import DEFAULT, Api, read_url
+from lab.commands.running import OK, run
+from lab.commands.types import COUNT, SECONDS, SHARE
+from lab.errors import LocalError
+
+Call = Callable[[Api], Coroutine[Deferred[Any], Any, None]]
+
+#: Short names that the original has as well.
+SHORT = {
+    "l": "list", "li": "list", "ls": "list", "i": "inspect", "ins": "inspect", "c": "create",
+    "new": "create", "tog": "toggle", "d": "delete", "t": "toxic",
+}  # fmt: skip
+TOXIC_SHORT = {"a": "add", "u": "update", "r": "remove", "delete": "remove", "d": "remove"}
+
+
+class _Short(click.Group):
+    """A group whose commands have short names, too."""
+
+    short: dict[str, str] = SHORT
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        return super().get_command(ctx, self.short.get(cmd_name, cmd_name))
+
+
+class _ShortToxic(_Short):
+    """The same for toxics."""
+
+    short = TOXIC_SHORT
+
+
+def rows(proxies: Iterable[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """A proxy a row: name, listen, upstream, whether it is enabled, how many toxics."""
+    return [
+        (
+            proxy["name"],
+            proxy["listen"],
+            proxy["upstream"],
+            "enabled" if proxy["enabled"] else "disabled",
+            str(len(proxy["toxics"])),
+        )
+        for proxy in proxies
+    ]
+
+
+def toxic_row(toxic: dict[str, Any]) -> tuple[str, ...]:
+    """A toxic as a row."""
+    attributes = " ".join(f"{name}={value}" for name, value in toxic["attributes"].items())
+    return toxic["name"], toxic["type"], toxic["stream"], f"{toxic['toxicity']:g}", attributes
+
+
+def table(titles: tuple[str, ...], lines: list[tuple[str, ...]]) -> Table:
+    """A table for a terminal."""
+    found = Table(*titles, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for line in lines:
+        found.add_row(*line)
+    return found
+
+
+PROXY = ("name", "listen", "upstream", "enabled", "toxics")
+TOXIC = ("name", "type", "stream", "toxicity", "attributes")
+
+
+@frozen
+class Asked:
+    """
+    What was typed ahead of the command.
+
+    Args:
+        url: Where the API is.
+        token: Goes along, if there is one.
+        as_json: Whether answers are printed as JSON.
+    """
+
+    url: str
+    token: str
+    as_json: bool
+
+    def run(self, call: Call) -> None:
+        """Ask, and end the program."""
+
+        async def main(reactor: Any) -> int:
+            """Ask."""
+            await call(Api(reactor, self.url, self.token))
+            return OK
+
+        run(main)
+
+    def show(self, value: Any, titles: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
+        """JSON if asked for, a table on a terminal, words with tabs between them elsewhere."""
+        if self.as_json:
+            click.echo(json.dumps(value))
+        elif sys.stdout.isatty():
+            Console().print(table(titles, lines))
+        else:
+            for line in lines:
+                click.echo("\t".join(line))
+
+    def say(self, value: Any, text: str) -> None:
+        """JSON if asked for, or a line."""
+        click.echo(json.dumps(value) if self.as_json else text)
+
+
+def attributes(words: tuple[str, ...]) -> dict[str, Any]:
+    """
+    Attributes from words like ``latency=100``.
+
+    Raises:
+        LocalError: A word is none.
+
+    >>> attributes(("latency=100", "distribution=normal"))
+    {'latency': 100, 'distribution': 'normal'}
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise LocalError(f"attribute is {word!r}; give NAME=VALUE")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found[name] = value if isinstance(value, int | float) else text
+    return found
+
+
+_pass = click.pass_obj
+_name = click.argument("name")
+
+
+@click.group(cls=_Short, context_settings={"help_option_names": ["--help"]})
+@click.option(
+    "-h", "--host", envvar="TOXIPROXY_URL", default=DEFAULT, show_default=True, metavar="URL",
+    help="Where the API is; also $TOXIPROXY_URL.",
+)  # fmt: skip
+@click.option("--token", envvar="LAB_PROXY_TOKEN", default="", help="Also $LAB_PROXY_TOKEN.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answers of the API.")
+@click.pass_context
+def command(context: click.Context, host: str, token: str, *, as_json: bool) -> None:
+    """
+    Talk to a running proxy: `twistd -n lab-proxy`, or any that has Toxiproxy's API.
+
+    \b
+    Examples:
+      lab proxy create -l localhost:49156 -u localhost:49155 sequence
+      lab proxy toxic add -t latency -a latency=100 -a jitter=20 sequence
+      lab proxy inspect sequence
+      lab proxy toggle sequence
+
+    Exit codes: 0 ok, 1 the API refused, 2 usage, 3 nobody listens there.
+    """
+    try:
+        context.obj = Asked(read_url(host), token, as_json)
+    except LocalError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@command.command("list")
+@_pass
+def list_(asked: Asked) -> None:
+    """List the proxies (l, li, ls)."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        found = await api.call("GET", "proxies")
+        asked.show(found, PROXY, rows(found.values()))
+
+    asked.run(call)
+
+
+@command.command()
+@_name
+@_pass
+def inspect(asked: Asked, name: str) -> None:
+    """Show the toxics of the proxy NAME (i, ins)."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        found = await api.call("GET", "proxies", name)
+        asked.show(found, TOXIC, [toxic_row(toxic) for toxic in found["toxics"]])
+
+    asked.run(call)
+
+
+@command.command()
+@click.option("-l", "--listen", default="", help="Where clients connect: HOST:PORT.")
+@click.option("-u", "--upstream", required=True, help="Where it connects to: HOST:PORT.")
+@_name
+@_pass
+def create(asked: Asked, listen: str, upstream: str, name: str) -> None:
+    """Create the proxy NAME (c, new)."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        body = {"name": name, "listen": listen, "upstream": upstream}
+        found = await api.call("POST", "proxies", body=body)
+        asked.say(found, f"{found['name']} listens on {found['listen']}")
+
+    asked.run(call)
+
+
+@command.command()
+@_name
+@_pass
+def toggle(asked: Asked, name: str) -> None:
+    """Disable the proxy NAME if it is enabled, and the other way round (tog)."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        before = await api.call("GET", "proxies", name)
+        body = {"enabled": not before["enabled"]}
+        found = await api.call("POST", "proxies", name, body=body)
+        asked.say(found, f"{name} is {'enabled' if found['enabled'] else 'disabled'}")
+
+    asked.run(call)
+
+
+@command.command()
+@_name
+@_pass
+def delete(asked: Asked, name: str) -> None:
+    """Delete the proxy NAME (d)."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        await api.call("DELETE", "proxies", name)
+        asked.say(None, f"{name} is deleted")
+
+    asked.run(call)
+
+
+@command.command()
+@_pass
+def reset(asked: Asked) -> None:
+    """Enable all proxies, and remove all toxics."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        await api.call("POST", "reset")
+        asked.say(None, "all proxies are enabled, without toxics")
+
+    asked.run(call)
+
+
+@command.command()
+@click.option("--interval", type=SECONDS, default="1", show_default=True, help="Ask so often.")
+@click.option("--count", type=COUNT, help="Ask so many times; without it, until Ctrl-C.")
+@_pass
+def watch(asked: Asked, interval: float, count: int | None) -> None:
+    """Show the proxies and their toxics, again and again."""
+
+    async def main(reactor: Any) -> int:
+        """Ask, show, wait."""
+        api, console = Api(reactor, asked.url, asked.token), Console()
+        with Live(console=console, auto_refresh=False) as live:
+            for turn in range(count) if count else repeat(1):
+                found = await api.call("GET", "proxies")
+                live.update(overview(found), refresh=True)
+                if turn + 1 != count:
+                    await deferLater(reactor, interval)
+        return OK
+
+    run(main)
+
+
+def overview(proxies: dict[str, Any]) -> Table:
+    """Proxies, and below each its toxics."""
+    found = table((*PROXY[:4], "faults"), [])
+    for proxy, row in zip(proxies.values(), rows(proxies.values()), strict=True):
+        toxics = [" ".join(filter(None, toxic_row(toxic))) for toxic in proxy["toxics"]]
+        found.add_row(*row[:4], "\n".join(toxics))
+    return found
+
+
+@command.group(cls=_ShortToxic)
+def toxic() -> None:
+    """Add, update or remove toxics (t)."""
+
+
+_proxy = click.argument("proxy")
+_attributes = click.option(
+    "-a", "--attribute", "words", multiple=True, metavar="NAME=VALUE", help="May be repeated."
+)
+_toxicity = click.option("--tox", "--toxicity", "toxicity", type=SHARE, help="0 to 1.")
+
+
+@toxic.command()
+@click.option("-t", "--type", "kind", required=True, help="latency, bandwidth, timeout, …")
+@click.option("-n", "--name", "--toxicName", help="TYPE_STREAM if none is given.")
+@_toxicity
+@_attributes
+@click.option("-u", "--upstream", "stream", flag_value="upstream", help="From client to upstream.")
+@click.option("-d", "--downstream", "stream", flag_value="downstream", default=True, help="Back.")
+@_proxy
+@_pass
+def add(asked: Asked, /, proxy: str, words: tuple[str, ...], **given: Any) -> None:
+    """Add a toxic to PROXY (a)."""
+    given["type"] = given.pop("kind")
+    body = {**given, "attributes": read_attributes(words)}
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        found = await api.call("POST", "proxies", proxy, "toxics", body=body)
+        asked.show(found, TOXIC, [toxic_row(found)])
+
+    asked.run(call)
+
+
+@toxic.command()
+@click.option("-n", "--name", "--toxicName", required=True, help="Of the toxic.")
+@_toxicity
+@_attributes
+@_proxy
+@_pass
+def update(
+    asked: Asked, proxy: str, name: str, words: tuple[str, ...], toxicity: float | None
+) -> None:
+    """Change a toxic of PROXY (u)."""
+    body = {"attributes": read_attributes(words), "toxicity": toxicity}
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        found = await api.call("POST", "proxies", proxy, "toxics", name, body=body)
+        asked.show(found, TOXIC, [toxic_row(found)])
+
+    asked.run(call)
+
+
+@toxic.command()
+@click.option("-n", "--name", "--toxicName", required=True, help="Of the toxic.")
+@_proxy
+@_pass
+def remove(asked: Asked, proxy: str, name: str) -> None:
+    """Remove a toxic of PROXY (r, d, delete)."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        await api.call("DELETE", "proxies", proxy, "toxics", name)
+        asked.say(None, f"{name} is removed from {proxy}")
+
+    asked.run(call)
+
+
+def read_attributes(words: tuple[str, ...]) -> dict[str, Any]:
+    """The same as `attributes`, for a command line."""
+    try:
+        return attributes(words)
+    except LocalError as error:
+        raise click.UsageError(str(error)) from error
