@@ -130,20 +130,14 @@ class DatagramLink:
         journal: Journal | None = None,
         now: float = 0.0,
     ) -> None:
+        self._decisions, self._place = decisions, place
         self._journal = journal or Journal()
+        #: How often each fault has been put to work.
+        self._begun: dict[str, int] = {}
         self._seats: list[_Seat] = []
-        names = set()
-        for fault in faults:
-            if fault.name in names:
-                raise LocalError(
-                    f"two faults of {place.link} are named {fault.name!r}; give two names"
-                )
-            names.add(fault.name)
-            seat = place.of(fault.name)
-            if decisions.hits(seat, fault):
-                self._seats.append(_Seat(fault, seat, decisions.judge(seat, fault), now))
         #: What faults have done to the copies of the last datagram, for a capture.
         self.touched: list[Touch] = []
+        self.update(faults, now)
 
     def send(self, data: bytes, now: float, tag: Any = None) -> list[Arrival]:
         """
@@ -176,6 +170,50 @@ class DatagramLink:
     def deadline(self) -> float | None:
         """When to tick next, in seconds, or None."""
         return min((held.until for seat in self._seats for held in seat.held), default=None)
+
+    def update(self, faults: Sequence[Fault], now: float) -> list[Arrival]:
+        """
+        Have other faults from now on.
+
+        A fault that is as before goes on; what one that is not has held back goes on to the next
+        at once.
+
+        Args:
+            faults: All that there are from now on, in order; their names differ.
+            now: In seconds; times of faults that are new or have changed count from here.
+
+        Returns:
+            What arrives because of it.
+
+        Raises:
+            LocalError: Two faults of one name.
+        """
+        names = [fault.name for fault in faults]
+        for name in names:
+            if names.count(name) > 1:
+                raise LocalError(
+                    f"two faults of {self._place.link} are named {name!r}; give two names"
+                )
+        arrivals = self.tick(now)
+        for index, seat in enumerate(self._seats):
+            if seat.fault not in faults:
+                for held in seat.held:
+                    self._pass(index + 1, held.unit, now, arrivals)
+        before = {seat.fault: seat for seat in self._seats}
+        seats = [before.get(fault) or self._seat(fault, now) for fault in faults]
+        self._seats = [seat for seat in seats if seat is not None]
+        return arrivals
+
+    def _seat(self, fault: Fault, now: float) -> _Seat | None:
+        """Put a fault to work, if it works on this connection."""
+        place = self._place.of(fault.name)
+        if not self._decisions.hits(place, fault):
+            return None
+        # What begins anew counts its units anew, and needs a name of its own in the journal.
+        times = self._begun[fault.name] = self._begun.get(fault.name, 0) + 1
+        if times > 1:
+            place = self._place.of(f"{fault.name}#{times}")
+        return _Seat(fault, place, self._decisions.judge(place, fault), now)
 
     def _pass(self, index: int, unit: _Unit, now: float, arrivals: list[Arrival]) -> None:
         """Take a copy through the faults from this one on."""

@@ -130,6 +130,75 @@ class LinkTests(LinkCase):
         self.assertEqual(str(error), "two faults of a-b are named 'loss'; give two names")
 
 
+class UpdateTests(LinkCase):
+    """Faults that change while datagrams pass."""
+
+    def link(self, *faults: Fault, journal: Journal | None = None) -> DatagramLink:
+        """A link with these."""
+        return DatagramLink(faults, Dice(7), Place("a-b"), journal=journal)
+
+    def test_what_stays_goes_on(self) -> None:
+        """A fault that is as before decides as if nothing else had changed."""
+        loss, late = Fault(Loss(0.5), "loss"), Fault(Latency(1.0), "late")
+
+        def passed(*changes: list[Fault]) -> list[bool]:
+            """Which of a hundred pass, while this changes."""
+            link = self.link(loss)
+            found = []
+            for unit in range(100):
+                if unit % 10 == 0 and changes:
+                    link.update(changes[unit // 10 % len(changes)], float(unit))
+                found.append(bool(link.send(b"x", float(unit))))
+            return found
+
+        self.assertEqual(passed(), passed([late, loss], [loss], [loss, late]))
+
+    def test_what_begins_anew(self) -> None:
+        """A fault that comes back draws other numbers than before, under a name of its own."""
+        journal = Journal()
+        link, loss = self.link(Fault(Loss(0.5), "loss"), journal=journal), Fault(Loss(0.4), "loss")
+        for faults in ([loss], [], [loss]):
+            link.update(faults, 0.0)
+            for _ in range(50):
+                link.send(b"x", 0.0)
+        names = {entry.place.fault for entry in journal.entries}
+        self.assertEqual(names, {"loss#2", "loss#3"})
+        units = [
+            [entry.unit for entry in journal.entries if entry.place.fault == name]
+            for name in sorted(names)
+        ]
+        self.assertNotEqual(*units)
+
+    def test_held_back(self) -> None:
+        """What a fault has held back goes on to the next when the fault is gone, and only then."""
+        held, late = Fault(Reorder(1.0), "held"), Fault(Latency(1.0), "late")
+        link = self.link(held, late)
+        self.assertEqual(link.send(b"x", 0.0), [])
+        self.assertEqual(link.update([held, late, Fault(Noop(), "noop")], 0.1), [])
+        self.assertEqual(link.update([late], 0.2), [Arrival(1.2, b"x")])
+        self.assertIsNone(link.deadline())
+
+    def test_toxicity(self) -> None:
+        """Whether a fault works on a connection is decided once, whatever changes."""
+        found = set()
+        for number in range(20):
+            faults = [Fault(Blackhole(), "hole", toxicity=0.5)]
+            link = DatagramLink(faults, Dice(7), Place("a-b", number))
+            first = bool(link.send(b"x", 0.0))
+            link.update([Fault(Latency(1.0), "late"), *faults], 0.0)
+            link.update([Fault(Blackhole(), "hole", toxicity=0.500001)], 0.0)
+            self.assertEqual(bool(link.send(b"x", 0.0)), first)
+            found.add(first)
+        self.assertEqual(found, {True, False})
+
+    def test_two_names(self) -> None:
+        """Two of one name are refused, and what there was goes on."""
+        link = self.link(Fault(Latency(1.0), "late"))
+        two = [Fault(Loss(1.0), "a"), Fault(Corrupt(1.0), "a")]
+        self.assertRaises(LocalError, link.update, two, 0.0)
+        self.assertEqual(link.send(b"x", 0.0), [Arrival(1.0, b"x")])
+
+
 class DecisionTests(LinkCase):
     """What decisions depend on, and that they can be made again."""
 
