@@ -1,0 +1,1 @@
+"""A proxy that breaks the network on purpose. Knows no service."""

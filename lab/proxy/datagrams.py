@@ -1,0 +1,393 @@
+"""
+Datagrams relayed to an upstream, with faults on each direction.
+
+**What it must do.** Give each client its own replies: a client is an address, and has a socket of
+its own to the upstream for as long as it is not idle. Keep every datagram whole, of 0 to 65,507
+bytes. Cost bounded memory whoever sends, however much is under way.
+
+**How it does it.** A session has two links, which say when which copies of a datagram leave; each
+copy that is late waits in a timer. What is under way is bounded for each session and direction:
+what comes beyond that is dropped, as a full queue would.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.error import MessageLengthError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lab.adapters.endpoints import DatagramClientEndpoint
+from lab.faults.fault import Fault
+from lab.faults.journal import Journal, Place
+from lab.faults.link import Arrival, DatagramLink, Decisions
+
+#: Bytes that a datagram under way costs besides its own, about.
+_OVERHEAD = 100
+# So many datagrams of a client wait for the address of the upstream.
+_EARLY = 100
+DIRECTIONS = ("upstream", "downstream")
+
+Address = tuple[str, int]
+
+
+@frozen
+class Limits:
+    """
+    What a relay bounds.
+
+    Args:
+        idle: A client that neither sends nor gets anything for so long is forgotten, in seconds.
+        clients: Most of them at a time; what others send is dropped.
+        under_way: Most bytes under way, in each direction of each client.
+    """
+
+    idle: float = 120.0
+    clients: int = 4096
+    under_way: int = 2**20
+
+
+class _Way:
+    """
+    One direction of one client.
+
+    Args:
+        relay: Has the faults, and counts.
+        place: Which it is.
+        write: Called with each datagram that leaves.
+    """
+
+    def __init__(
+        self, relay: "DatagramRelay", place: Place, write: Callable[[bytes], object]
+    ) -> None:
+        self._relay, self._place, self._write = relay, place, write
+        self._link: DatagramLink | None = None
+        self._under_way = 0
+        #: Copies that leave later, and the call for what a fault holds back.
+        self._late: dict[IDelayedCall, None] = {}
+        self._held: IDelayedCall | None = None
+        self.follow()
+
+    def follow(self) -> None:
+        """The faults have changed."""
+        relay, faults = self._relay, self._relay.faults[self._place.direction]
+        now = relay.clock.seconds()
+        if self._link is not None:
+            self._deliver(self._link.update(faults, now))
+        elif faults:
+            self._link = DatagramLink(
+                faults, relay.decisions, self._place, journal=relay.journal, now=now
+            )
+
+    def send(self, data: bytes) -> None:
+        """A datagram comes."""
+        relay, link = self._relay, self._link
+        relay.received[self._place.direction] += len(data)
+        if link is None:
+            self._leave(data)
+            return
+        if self._under_way >= relay.limits.under_way:
+            relay.overflowed += 1
+            return
+        arrivals = link.send(data, relay.clock.seconds())
+        for fault, _ in link.touched:
+            relay.hits[fault.name] = relay.hits.get(fault.name, 0) + 1
+        self._deliver(arrivals)
+
+    def close(self) -> None:
+        """Nothing leaves any more."""
+        for call in [*self._late, *filter(None, [self._held])]:
+            call.cancel()
+        self._late.clear()
+        self._held = None
+
+    def _deliver(self, arrivals: Sequence[Arrival]) -> None:
+        """Let copies leave at their times, and come back for what is held back."""
+        clock, link = self._relay.clock, self._link
+        for arrival in arrivals:
+            wait = arrival.at - clock.seconds()
+            if wait <= 0:
+                self._leave(arrival.data)
+            else:
+                self._wait(wait, arrival.data)
+        due = link.deadline() if link else None
+        if due is not None and self._held is None:
+            self._held = clock.callLater(max(0.0, due - clock.seconds()), self._tick, link)
+
+    def _wait(self, seconds: float, data: bytes) -> None:
+        """A copy leaves later."""
+        size = len(data) + _OVERHEAD
+        self._under_way += size
+
+        def leave() -> None:
+            """Now."""
+            del self._late[call]
+            self._under_way -= size
+            self._leave(data)
+
+        call: IDelayedCall = self._relay.clock.callLater(seconds, leave)
+        self._late[call] = None
+
+    def _tick(self, link: DatagramLink) -> None:
+        """Nobody has overtaken it in time."""
+        self._held = None
+        self._deliver(link.tick(self._relay.clock.seconds()))
+
+    def _leave(self, data: bytes) -> None:
+        """A datagram goes out."""
+        self._relay.sent[self._place.direction] += len(data)
+        self._write(data)
+
+
+class _Session(DatagramProtocol):
+    """
+    One client, and the socket of its own to the upstream.
+
+    Args:
+        relay: Which it belongs to.
+        client: Its address.
+        number: The how-manieth client it is.
+    """
+
+    transport: Any = None
+    noisy = False
+
+    def __init__(self, relay: "DatagramRelay", client: Address, number: int) -> None:
+        self._relay, self.client = relay, client
+        self.heard = relay.clock.seconds()
+        #: What is to be sent as soon as there is a socket; None while nobody looks for one.
+        self._early: deque[bytes] | None = None
+        self._closed = False
+        name = relay.name
+        self.ways = {
+            "upstream": _Way(relay, Place(name, number, "upstream"), self._write),
+            "downstream": _Way(relay, Place(name, number, "downstream"), self._reply),
+        }
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """The upstream sends."""
+        self._relay.touch(self)
+        self.ways["downstream"].send(datagram)
+
+    def connectionRefused(self) -> None:
+        """Nobody listens at the upstream: ICMP said so."""
+        self._relay.refusals += 1
+
+    def stopProtocol(self) -> None:
+        """The socket is closed; if not by us, then by some reactors, because ICMP said so."""
+        self.transport = None
+        if not self._closed:
+            self.connectionRefused()
+
+    def close(self) -> None:
+        """Forget the client."""
+        self._closed = True
+        for way in self.ways.values():
+            way.close()
+        if self.transport is not None:
+            self.transport.stopListening()
+
+    def _write(self, data: bytes) -> None:
+        """To the upstream; what the system does not take is lost, as datagrams may be."""
+        if self.transport is None:
+            self._wait_for_socket(data)
+            return
+        try:
+            self.transport.write(data)
+        except (OSError, MessageLengthError):
+            self._relay.unsent += 1
+
+    def _wait_for_socket(self, data: bytes) -> None:
+        """Send it when there is one."""
+        if self._early is not None:
+            self._early.append(data)
+            return
+        self._early = deque([data], maxlen=_EARLY)
+        endpoint = self._relay.connect()
+        looked: Deferred[list[Address]] = endpoint.addresses()
+        looked.addCallback(self._found, endpoint)
+        looked.addErrback(self._lost)
+
+    def _found(self, addresses: list[Address], endpoint: DatagramClientEndpoint) -> None:
+        """The upstream has an address."""
+        early, self._early = self._early or (), None
+        if self._closed:
+            return
+        host, port = addresses[0]
+        endpoint.listen(self, "::" if ":" in host else "")
+        # A socket that is connected hears of refusals, and takes datagrams from nobody else.
+        self.transport.connect(host, port)
+        for data in early:
+            self._write(data)
+
+    def _lost(self, reason: Failure) -> None:
+        """There is no way to the upstream."""
+        self._relay.refuse(self, reason)
+
+    def _reply(self, data: bytes) -> None:
+        """To the client."""
+        self._relay.reply(data, self.client)
+
+
+class DatagramRelay:
+    """
+    Relays datagrams to an upstream, with faults on each direction.
+
+    Args:
+        reactor: Listens, and gives the time.
+        name: Of the link, for random streams and journals.
+        connect: Gives the upstream; asked anew for each client.
+        decisions: Where verdicts come from.
+        journal: Takes what is decided.
+        limits: What is bounded.
+
+    Attributes:
+        protocol: Listens: ``endpoint.listen(relay.protocol)``.
+        connections: Clients that there are.
+        accepted: Clients that there were.
+        refused: Clients that could not be served: there were too many, or no upstream.
+        refusals: ICMP messages that nobody listens at the upstream.
+        overflowed: Datagrams dropped because too much was under way.
+        unsent: Datagrams that the system did not take.
+        received: Bytes that came in, by direction.
+        sent: Bytes that went out, by direction.
+        hits: How often each fault has done something, by its name.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        name: str,
+        connect: Callable[[], DatagramClientEndpoint],
+        *,
+        decisions: Decisions,
+        journal: Journal | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.clock, self.name = reactor, name
+        self.decisions, self.journal = decisions, journal or Journal()
+        self.connect, self.limits = connect, limits or Limits()
+        self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
+        self.protocol = _Listener(self)
+        self.accepted = self.refused = self.refusals = self.overflowed = self.unsent = 0
+        self.received = dict.fromkeys(DIRECTIONS, 0)
+        self.sent = dict.fromkeys(DIRECTIONS, 0)
+        self.hits: dict[str, int] = {}
+        #: By address; who was silent for longest comes first.
+        self._sessions: OrderedDict[Address, _Session] = OrderedDict()
+        self._sweep: IDelayedCall | None = None
+
+    @property
+    def connections(self) -> int:
+        """See above."""
+        return len(self._sessions)
+
+    def set_faults(self, upstream: Sequence[Fault], downstream: Sequence[Fault]) -> None:
+        """
+        Have these faults from now on; clients that there are follow at once.
+
+        Args:
+            upstream: From clients to the upstream, in order.
+            downstream: Back.
+
+        Raises:
+            LocalError: Two faults of one name.
+        """
+        faults = {"upstream": tuple(upstream), "downstream": tuple(downstream)}
+        if faults == self.faults:
+            return
+        for direction, found in faults.items():  # refused before anything has changed
+            DatagramLink(found, self.decisions, Place(self.name, 0, direction))
+        self.faults = faults
+        for session in list(self._sessions.values()):
+            for way in session.ways.values():
+                way.follow()
+
+    def drop(self) -> None:
+        """Forget all clients, and what is under way."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+
+    def received_from(self, client: Address, data: bytes) -> None:
+        """A client sends."""
+        session = self._sessions.get(client) or self._meet(client)
+        if session is not None:
+            self.touch(session)
+            session.ways["upstream"].send(data)
+
+    def touch(self, session: _Session) -> None:
+        """It is not idle."""
+        session.heard = self.clock.seconds()
+        if session.client in self._sessions:
+            self._sessions.move_to_end(session.client)
+
+    def refuse(self, session: _Session, reason: Failure) -> None:
+        """A client can't be served."""
+        self.refused += 1
+        self._log.info("{name}: no upstream: {why}", name=self.name, why=reason.getErrorMessage())
+        if self._sessions.get(session.client) is session:
+            del self._sessions[session.client]
+        session.close()
+
+    def reply(self, data: bytes, client: Address) -> None:
+        """To a client."""
+        transport = self.protocol.transport
+        try:
+            if transport is not None:
+                transport.write(data, client)
+        except (OSError, MessageLengthError):
+            self.unsent += 1
+
+    def _meet(self, client: Address) -> _Session | None:
+        """A client that there was not before; None if there are too many."""
+        if len(self._sessions) >= self.limits.clients:
+            self.refused += 1
+            return None
+        session = _Session(self, client, self.accepted)
+        self.accepted += 1
+        self._sessions[client] = session
+        if self._sweep is None:
+            self._sweep = self.clock.callLater(self.limits.idle, self._expire)
+        return session
+
+    def _expire(self) -> None:
+        """Forget who was silent for too long, and come again for the next."""
+        self._sweep = None
+        now = self.clock.seconds()
+        while self._sessions:
+            oldest = next(iter(self._sessions.values()))
+            left = oldest.heard + self.limits.idle - now
+            if left > 0:
+                self._sweep = self.clock.callLater(left, self._expire)
+                return
+            del self._sessions[oldest.client]
+            oldest.close()
+
+
+class _Listener(DatagramProtocol):
+    """Where clients send to."""
+
+    transport: Any = None
+    noisy = False
+
+    def __init__(self, relay: DatagramRelay) -> None:
+        self._relay = relay
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """A client sends; what else an IPv6 address has is kept for the reply."""
+        self._relay.received_from(addr, datagram)
+
+    def stopProtocol(self) -> None:
+        """The port is closed."""
+        self.transport = None
+        self._relay.drop()
