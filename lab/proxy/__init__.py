@@ -1,1 +1,1 @@
-"""A proxy that breaks the network on purpose. Knows no service."""
+"""A proxy that breaks the network on purpose: its data paths, and its API, which is Toxiproxy's."""

@@ -1,0 +1,130 @@
+"""What requests about proxies say: the bodies of ``POST /proxies``, ``/populate`` and updates."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from lab.proxy.errors import ApiError, bad_request, missing
+from lab.proxy.gojson import convert, decode, members
+from lab.proxy.toxics import Toxic, toxic_from
+
+_PROXY = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
+_MORE = {"protocol": "string", "toxics": "[]toxics.ToxicWrapper"}
+_ENTRY = 'struct { toxiproxy.Proxy; Enabled *bool "json:\\"enabled\\"" }'
+
+
+@frozen
+class Wanted:
+    """
+    A proxy that is to be made.
+
+    Args:
+        name: Unlike that of any other.
+        upstream: Where its connections go; it is looked at when there is one.
+        listen: Where it listens; nothing for a free port at all addresses.
+        enabled: Whether it listens.
+        toxics: In force before the first connection.
+    """
+
+    name: str
+    upstream: str
+    listen: str = ""
+    enabled: bool = True
+    toxics: tuple[Toxic, ...] = ()
+
+
+@frozen
+class Change:
+    """
+    What is to be different; None for what is not.
+
+    Args:
+        listen: Where a proxy listens.
+        upstream: Where its connections go.
+        enabled: Whether it listens.
+    """
+
+    listen: str | None = None
+    upstream: str | None = None
+    enabled: bool | None = None
+
+
+def read_proxy(body: bytes) -> Wanted:
+    """
+    Read what ``POST /proxies`` is given.
+
+    Raises:
+        ApiError: It is no proxy.
+
+    >>> read_proxy(b'{"name": "redis", "upstream": "localhost:6379"}').upstream
+    'localhost:6379'
+    """
+    found = members(decode(body), _PROXY | _MORE, "value of type toxiproxy.Proxy", "Proxy")
+    _check_fields(found)
+    return _wanted(found)
+
+
+def read_proxies(body: bytes) -> list[Wanted]:
+    """
+    Read what ``POST /populate`` is given; nothing of it counts if one is wrong.
+
+    Raises:
+        ApiError: It is no list of proxies; the text says which is wrong.
+    """
+    value = decode(body)
+    if value is None:
+        return []
+    values = convert(value, f"[]{_ENTRY}", f"value of type []{_ENTRY}")
+    found = [members(one, _PROXY | _MORE, f"value of type {_ENTRY}", "") for one in values]
+    for number, one in enumerate(found, 1):
+        _check_fields(one, f" at proxy {number}")
+    return [_numbered(one, number) for number, one in enumerate(found, 1)]
+
+
+def read_change(body: bytes) -> Change:
+    """
+    Read what ``PATCH /proxies/NAME`` is given; a name in it is passed over.
+
+    Raises:
+        ApiError: It is no change of a proxy.
+    """
+    found = members(decode(body), _PROXY, "value of type toxiproxy.Proxy", "Proxy")
+    return Change(found.get("listen"), found.get("upstream"), found.get("enabled"))
+
+
+def _check_fields(found: Mapping[str, Any], where: str = "") -> None:
+    """Refuse a proxy that lacks what it must have."""
+    for name in ("name", "upstream"):
+        if not found.get(name):
+            raise missing(f"{name}{where}")
+
+
+def _numbered(found: Mapping[str, Any], number: int) -> Wanted:
+    """A proxy of several."""
+    try:
+        return _wanted(found)
+    except ApiError as error:
+        raise ApiError(error.status, f"{error} at proxy {number}") from error
+
+
+def _wanted(found: Mapping[str, Any]) -> Wanted:
+    """A proxy, from what its object holds."""
+    _check_protocol(found.get("protocol", "tcp"))
+    toxics: dict[str, Toxic] = {}
+    for value in found.get("toxics", ()):
+        toxic = toxic_from(value, toxics)
+        toxics[toxic.name] = toxic
+    return Wanted(
+        found["name"],
+        found["upstream"],
+        found.get("listen", ""),
+        found.get("enabled", True),
+        tuple(toxics.values()),
+    )
+
+
+def _check_protocol(word: str) -> None:
+    """Refuse what is not served."""
+    if word.lower() != "tcp":
+        raise bad_request(f"protocol is {word!r}; give tcp, which is all there is")

@@ -1,0 +1,299 @@
+"""
+Toxics: faults as the API has them, and the faults that they make.
+
+Toxiproxy takes any number for an attribute, and so does a toxic here: the API gives back what it
+was given, and the fault has the nearest that makes sense. `Toxic.check` is for those who would
+rather be told. Knows all types of `lab.faults.schema.STREAMS`; those that Toxiproxy lacks are more.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from lab.errors import LocalError
+from lab.faults.fault import DIRECTIONS, Fault
+from lab.faults.schema import STREAMS, from_json
+from lab.proxy.errors import bad_request, toxic_exists
+from lab.proxy.gojson import Float32, Object, decode, members
+
+#: Longest time of a fault, in seconds, and most of anything else (bytes, bytes/s, units).
+MOST_TIME, MOST = 1e9, 10**15
+#: A fault that comes again does so no sooner than this, in seconds.
+LEAST_EVERY = 0.001
+
+_TIMES = {"after": "float64", "duration": "float64", "every": "float64"}
+_WRAPPER = {
+    "attributes": "toxics.NoopToxic",
+    "name": "string",
+    "type": "string",
+    "stream": "string",
+    "toxicity": "float32",
+    **_TIMES,
+}
+
+
+@frozen
+class _Type:
+    """
+    A type of toxic.
+
+    Args:
+        go: What its class is called in Toxiproxy.
+        kinds: The types in Go of its attributes.
+        extra: Those that Toxiproxy lacks; they are shown once they say something.
+    """
+
+    go: str
+    kinds: Mapping[str, str]
+    extra: Collection[str] = ()
+
+
+def _types() -> dict[str, _Type]:
+    """All types: Toxiproxy's attributes are whole numbers, ours are what the fault has."""
+    whole = {
+        "latency": ("LatencyToxic", ("latency", "jitter")),
+        "bandwidth": ("BandwidthToxic", ("rate",)),
+        "slow_close": ("SlowCloseToxic", ("delay",)),
+        "timeout": ("TimeoutToxic", ("timeout",)),
+        "reset_peer": ("ResetToxic", ("timeout",)),
+        "slicer": ("SlicerToxic", ("average_size", "size_variation", "delay")),
+        "limit_data": ("LimitDataToxic", ("bytes",)),
+        "noop": ("NoopToxic", ()),
+    }
+    words = {str: "string", bool: "bool", int: "int64", float: "float64"}
+    found = {}
+    for name, kind in STREAMS.items():
+        kinds = {key: words[type(usual)] for key, usual in kind.attributes.items()}
+        go, theirs = whole.get(name, (f"{name.title().replace('_', '')}Toxic", tuple(kinds)))
+        if name in whole:
+            kinds |= dict.fromkeys(theirs, "int64")
+        found[name] = _Type(go, kinds, [key for key in kinds if key not in theirs])
+    return found
+
+
+#: The types that there are.
+TYPES: dict[str, _Type] = _types()
+
+# What makes sense, where that is not 0 to `MOST`: least and most.
+_PROBABILITIES = ("probability", "p", "r", "h", "k", "loss_rate")
+_LIMITS: dict[str, tuple[float, float]] = dict.fromkeys(_PROBABILITIES, (0.0, 1.0))
+_LIMITS |= {"correlation": (0.0, 0.999), "bits": (1, 1000)}
+
+
+@frozen
+class Toxic:
+    """
+    A toxic of a proxy.
+
+    Args:
+        type: One of `TYPES`.
+        name: Unlike that of any other of the proxy.
+        stream: As it was given: ``downstream``, ``UPstream``.
+        toxicity: As it was given.
+        attributes: In the units of the API; those that are not there are as usual.
+        times: ``after``, ``duration`` and ``every``, in milliseconds, where they were given.
+        unknown: Names of attributes that were given and are none; Toxiproxy passes them over.
+    """
+
+    type: str
+    name: str
+    stream: str = "downstream"
+    toxicity: float = Float32(1.0)
+    attributes: Mapping[str, Any] = field(factory=dict)
+    times: Mapping[str, float] = field(factory=dict)
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def direction(self) -> str:
+        """``upstream`` or ``downstream``."""
+        return self.stream.lower()
+
+    @property
+    def complete(self) -> dict[str, Any]:
+        """All attributes."""
+        usual = STREAMS[self.type].attributes
+        whole = {name for name, kind in TYPES[self.type].kinds.items() if kind == "int64"}
+        found = {name: self.attributes.get(name, value) for name, value in usual.items()}
+        return {name: int(value) if name in whole else value for name, value in found.items()}
+
+    def describe(self) -> dict[str, Any]:
+        """The object of the API."""
+        usual, extra = STREAMS[self.type].attributes, TYPES[self.type].extra
+        attributes = {
+            name: value
+            for name, value in self.complete.items()
+            if name not in extra or value != usual[name]
+        }
+        return {
+            "attributes": attributes,
+            "name": self.name,
+            "type": self.type,
+            "stream": self.stream,
+            "toxicity": self.toxicity,
+            **self.times,
+        }
+
+    def changed(self, body: bytes) -> "Toxic":
+        """
+        With what a body says of attributes, toxicity and times.
+
+        Raises:
+            ApiError: It is none; then nothing of it counts.
+        """
+        kinds = {"attributes": f"toxics.{TYPES[self.type].go}", "toxicity": "float32", **_TIMES}
+        found = members(decode(body), kinds, "value of type struct", "")
+        attributes, unknown = _attributes(self.type, found.get("attributes"))
+        return evolve(
+            self,
+            attributes={**self.attributes, **attributes},
+            toxicity=found.get("toxicity", self.toxicity),
+            times={**self.times, **_times(found)},
+            unknown=unknown,
+        )
+
+    def fault(self) -> Fault:
+        """The fault that it makes: with the nearest numbers that make sense."""
+        kind = STREAMS[self.type]
+        values = {
+            name: _nearest(name, value, kind.units.get(name, 1.0))
+            for name, value in self.complete.items()
+        }
+        _choose_one(values, ("every", "p", "probability") if self.type == "loss" else ())
+        return Fault(
+            kind.settings(**values),
+            self.name,
+            self.direction,
+            min(max(0.0, float(self.toxicity)), 1.0),
+            **self._schedule(),
+        )
+
+    def check(self) -> None:
+        """
+        Refuse numbers that make no sense.
+
+        Raises:
+            ApiError: There are some; the text says what is allowed.
+        """
+        values = {**self.describe(), "stream": self.direction, "attributes": self.complete}
+        try:
+            from_json(values, STREAMS)
+            _check_more(self)
+        except LocalError as error:
+            raise bad_request(f"toxic {self.name}: {error}") from error
+
+    def _schedule(self) -> dict[str, float]:
+        """When the fault works, in seconds."""
+        given = {name: _nearest(name, value, 0.001) for name, value in self.times.items()}
+        duration = given.get("duration", math.inf)
+        every = given.get("every", 0.0)
+        if every:
+            every = 0.0 if duration == math.inf else max(every, duration, LEAST_EVERY)
+        return {"after": given.get("after", 0.0), "duration": duration, "every": every}
+
+
+def read_toxic(body: bytes, taken: Collection[str] = ()) -> Toxic:
+    """
+    Read what is to be a toxic; what is looked at first is so in Toxiproxy, too.
+
+    Args:
+        body: Of the request.
+        taken: Names that others have.
+
+    Raises:
+        ApiError: It is none.
+
+    >>> read_toxic(b'{"type": "latency", "attributes": {"latency": 20}}').fault().settings.latency
+    0.02
+    """
+    return toxic_from(decode(body), taken)
+
+
+def toxic_from(value: Any, taken: Collection[str] = ()) -> Toxic:
+    """
+    See `read_toxic`.
+
+    Args:
+        value: As `lab.proxy.gojson.decode` gives it.
+        taken: Names that others have.
+
+    Raises:
+        ApiError: It is no toxic.
+    """
+    found = members(value, _WRAPPER, "value of type toxics.ToxicWrapper", "ToxicWrapper")
+    stream = found.get("stream", "downstream")
+    if stream.lower() not in DIRECTIONS:
+        raise bad_request("stream was invalid, can be either upstream or downstream")
+    kind = found.get("type", "")
+    name = found.get("name") or f"{kind}_{stream}"
+    if kind not in TYPES:
+        raise bad_request("invalid toxic type")
+    if name in taken:
+        raise toxic_exists()
+    attributes, unknown = _attributes(kind, found.get("attributes"))
+    toxicity = found.get("toxicity", Float32(1.0))
+    return Toxic(kind, name, stream, toxicity, attributes, _times(found), unknown)
+
+
+def _attributes(kind: str, given: Object | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Attributes that a type has, and the names of others."""
+    known = TYPES[kind]
+    found = members(given, known.kinds, "", f"{known.go}.attributes")
+    keys = (key.casefold() for key, _ in given or ())
+    unknown = tuple(key for key in keys if key not in known.kinds)
+    if "distribution" in found:
+        _check_word(kind, "distribution", found["distribution"])
+    return found, unknown
+
+
+def _check_word(kind: str, name: str, word: str) -> None:
+    """Refuse a word that there is none of; there is no nearest."""
+    try:
+        from_json({"type": kind, "attributes": {name: word}}, STREAMS)
+    except LocalError as error:
+        raise bad_request(str(error)) from error
+
+
+def _times(found: Mapping[str, Any]) -> dict[str, float]:
+    """The times of a toxic."""
+    return {name: found[name] for name in _TIMES if name in found}
+
+
+def _nearest(name: str, value: Any, unit: float) -> Any:
+    """The nearest that makes sense, in the units of Python."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    if name in {"average_size", "size_variation"}:
+        return value  # a slicer knows what to do with any
+    least, most = _LIMITS.get(name, (0, MOST))
+    if unit == 1.0:
+        return min(max(least, value), most)
+    return min(max(0.0, value * unit), MOST_TIME if unit < 1 else float(MOST))
+
+
+def _choose_one(values: dict[str, Any], models: Collection[str]) -> None:
+    """Of several models of one fault the first that says something is meant."""
+    said = [name for name in models if values[name]]
+    for name in said[1:]:
+        values[name] = 0
+
+
+def _check_more(toxic: Toxic) -> None:
+    """Refuse what faults themselves take as the nearest, for Toxiproxy's sake."""
+    values = toxic.complete
+    if toxic.unknown:
+        allowed = ", ".join(values) or "none"
+        raise LocalError(f"attribute is {toxic.unknown[0]!r}; give one of {allowed}")
+    if toxic.type == "slicer":
+        size, variation = values["average_size"], values["size_variation"]
+        if size < 1:
+            raise LocalError(f"average_size is {size}; give 1 byte or more")
+        if not 0 <= variation < size:
+            raise LocalError(f"size_variation is {variation}; give 0 to less than average_size")
+        if values["delay"] < 0:
+            raise LocalError(f"delay is {values['delay']}; give 0 µs or more")
+    if toxic.type == "packet_loss":
+        for name, value in values.items():
+            if not 0 <= value <= 1:
+                raise LocalError(f"{name} is {value:g}; give 0 to 1")
