@@ -1,0 +1,104 @@
+"""
+What the proxies count, as Prometheus reads it.
+
+The counters of bytes have Toxiproxy's names and labels; there, they move when a connection ends,
+and here with every byte.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+
+from attrs import define
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from lab.proxy.registry import Counters, Labels
+
+#: What the text is, for a header.
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_PLACE = ("proxy", "listener", "upstream")
+
+
+@define(eq=False)
+class ProxyCollector(Collector):
+    """
+    The metrics of proxies, collected when they are asked for.
+
+    Args:
+        counters: Gives what has been counted; `lab.proxy.registry.Registry.counters`.
+    """
+
+    _counters: Callable[[], Iterable[tuple[Labels, Counters]]]
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics."""
+        counted = list(self._counters())
+        for name in ("received", "sent"):
+            yield _bytes(name, counted)
+        yield _connections(counted)
+        for name, told in (
+            ("accepted", "Connections that were accepted."),
+            ("refused", "Connections that the upstream did not take."),
+        ):
+            yield _numbers(name, told, counted)
+        yield _hits(counted)
+
+
+def metrics_text(counters: Callable[[], Iterable[tuple[Labels, Counters]]]) -> bytes:
+    """
+    The metrics of proxies, in the text format of Prometheus.
+
+    Args:
+        counters: See `ProxyCollector`.
+    """
+    registry = CollectorRegistry()
+    registry.register(ProxyCollector(counters))
+    return generate_latest(registry)
+
+
+def _bytes(name: str, counted: list[tuple[Labels, Counters]]) -> Metric:
+    """Bytes by direction."""
+    family = CounterMetricFamily(
+        f"toxiproxy_proxy_{name}_bytes", f"Bytes {name}.", labels=("direction", *_PLACE)
+    )
+    by_direction = attrgetter(name)
+    for labels, counters in counted:
+        for direction in ("downstream", "upstream"):
+            number = by_direction(counters).get(direction, 0)
+            family.add_metric((direction, *_place(labels)), number)
+    return family
+
+
+def _connections(counted: list[tuple[Labels, Counters]]) -> Metric:
+    """How many there are."""
+    family = GaugeMetricFamily("lab_proxy_connections", "Open connections.", labels=_PLACE)
+    for labels, counters in counted:
+        family.add_metric(_place(labels), counters.connections)
+    return family
+
+
+def _numbers(name: str, told: str, counted: list[tuple[Labels, Counters]]) -> Metric:
+    """One number of each proxy."""
+    family = CounterMetricFamily(f"lab_proxy_{name}", told, labels=_PLACE)
+    number = attrgetter(name)
+    for labels, counters in counted:
+        family.add_metric(_place(labels), number(counters))
+    return family
+
+
+def _hits(counted: list[tuple[Labels, Counters]]) -> Metric:
+    """What faults have done."""
+    family = CounterMetricFamily(
+        "lab_proxy_fault_hits", "What faults have done.", labels=("fault", *_PLACE)
+    )
+    for labels, counters in counted:
+        for fault, number in counters.hits.items():
+            family.add_metric((fault, *_place(labels)), number)
+    return family
+
+
+def _place(labels: Labels) -> tuple[str, str, str]:
+    """Labels in the order of `_PLACE`."""
+    return labels.proxy, labels.listener, labels.upstream

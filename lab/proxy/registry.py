@@ -1,0 +1,482 @@
+"""
+The proxies by their names, and every change of them.
+
+**What it must do.** What Toxiproxy's API asks for, with its errors. When a call returns it is done:
+a port that is closed refuses connections, a toxic is in force on all of them. Every call
+returns, whatever names or ports do.
+
+**How it does it.** Changes that may have to wait, for a name, a port or its closing, come one
+after the other; each wait ends after `lab.proxy.ports.PATIENCE` at the latest. Toxics change at
+once, without a wait, so nothing can come between. A relay lives as long as what it is called by in
+the metrics: one upstream, at one address; toxics are given to it before it listens.
+
+**What was refused.** A lock for each proxy: populate and reset need many, and would have to say
+what happens to those that change meanwhile. To bind the new port before the old one is closed: it
+may be the same.
+
+Knows neither HTTP nor sockets. What goes through the ports is the business of the relays.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+from typing import Protocol as Interface
+
+from attrs import define, field, frozen
+from twisted.internet.defer import DeferredLock
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from lab.errors import LocalError
+from lab.faults.fault import Fault
+from lab.proxy.bodies import Change, Wanted
+from lab.proxy.errors import ApiError, bad_request, no_proxy, no_toxic, proxy_exists, toxic_exists
+from lab.proxy.ports import Ports
+from lab.proxy.toxics import Toxic
+
+#: So many sets of counters of proxies that are gone or have moved are kept.
+KEPT = 1000
+
+_T = TypeVar("_T")
+
+
+class Relay(Interface):
+    """
+    What carries the connections of one proxy; see `lab.proxy.registry.Registry`.
+
+    Attributes:
+        factory: Listens for it.
+        connections: How many there are now.
+        accepted: How many have been accepted.
+        refused: How many the upstream did not take.
+        received: Bytes that came in, by direction.
+        sent: Bytes that went out, by direction.
+        hits: How often a fault has done something, by its name.
+    """
+
+    factory: Any
+    connections: int
+    accepted: int
+    refused: int
+    received: dict[str, int]
+    sent: dict[str, int]
+    hits: dict[str, int]
+
+    def set_faults(self, upstream: Sequence[Fault], downstream: Sequence[Fault]) -> None:
+        """Have these faults on connections that there are and that come."""
+
+    def drop(self) -> None:
+        """End all connections."""
+
+
+@frozen
+class Labels:
+    """
+    What counters are called by.
+
+    Args:
+        proxy: Its name.
+        listener: Where it listens.
+        upstream: Where its connections go.
+    """
+
+    proxy: str
+    listener: str
+    upstream: str
+
+
+@define
+class Counters:
+    """
+    What has been counted under one set of labels.
+
+    Args:
+        connections: How many there are now.
+        accepted: How many have been accepted.
+        refused: How many the upstream did not take.
+        received: Bytes that came in, by direction.
+        sent: Bytes that went out, by direction.
+        hits: How often a fault has done something, by its name.
+    """
+
+    connections: int = 0
+    accepted: int = 0
+    refused: int = 0
+    received: dict[str, int] = field(factory=dict)
+    sent: dict[str, int] = field(factory=dict)
+    hits: dict[str, int] = field(factory=dict)
+
+    def plus(self, relay: "Relay | Counters", *, live: bool) -> "Counters":
+        """With what a relay has counted; its connections count only while it lives."""
+        return Counters(
+            self.connections + (relay.connections if live else 0),
+            self.accepted + relay.accepted,
+            self.refused + relay.refused,
+            _sum(self.received, relay.received),
+            _sum(self.sent, relay.sent),
+            _sum(self.hits, relay.hits),
+        )
+
+
+@define(eq=False)
+class Proxy:
+    """
+    A proxy as it is.
+
+    Args:
+        name: Unlike that of any other.
+        upstream: Where its connections go, as it was given.
+        listen: Where it listens; once it has, the address that this has become.
+        relay: Carries its connections.
+        toxics: In the order in which they were made.
+    """
+
+    name: str
+    upstream: str
+    listen: str
+    relay: Relay
+    toxics: list[Toxic]
+    port: IListeningPort | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it listens."""
+        return self.port is not None
+
+    @property
+    def labels(self) -> Labels:
+        """What its counters are called by."""
+        return Labels(self.name, self.listen, self.upstream)
+
+    @property
+    def chains(self) -> list[Toxic]:
+        """Its toxics: those of the stream to the upstream first."""
+        return sorted(self.toxics, key=lambda toxic: toxic.direction != "upstream")
+
+    def describe(self) -> dict[str, Any]:
+        """The object of the API."""
+        return {
+            "name": self.name,
+            "listen": self.listen,
+            "upstream": self.upstream,
+            "enabled": self.enabled,
+            "Logger": {},
+            "toxics": [toxic.describe() for toxic in self.chains],
+        }
+
+    def toxic(self, name: str) -> Toxic:
+        """
+        One of its toxics.
+
+        Raises:
+            ApiError: It has none of that name.
+        """
+        for toxic in self.toxics:
+            if toxic.name == name:
+                return toxic
+        raise no_toxic()
+
+    def give_faults(self) -> None:
+        """Let the relay have the faults that the toxics make."""
+        faults = [toxic.fault() for toxic in self.toxics]
+        self.relay.set_faults(
+            [fault for fault in faults if fault.stream == "upstream"],
+            [fault for fault in faults if fault.stream == "downstream"],
+        )
+
+
+class PopulateError(ApiError):
+    """
+    Some proxies could not be made.
+
+    Args:
+        error: Why.
+        made: Those before.
+    """
+
+    def __init__(self, error: ApiError, made: list[Proxy]) -> None:
+        super().__init__(error.status, str(error))
+        self.made = made
+
+
+class Registry:
+    """
+    Proxies by their names.
+
+    Args:
+        reactor: Listens, resolves names and has a clock.
+        make: Makes the relay of a proxy, from its name and the text of its upstream; see
+            `lab.proxy.ports.connector`. A ``LocalError`` of its is a request that is refused.
+        strict: Refuse toxics with numbers that make no sense, instead of taking the nearest.
+
+    Attributes:
+        proxies: They; not to be changed from outside.
+        strict: See above.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, make: Callable[[str, str], Relay], *, strict: bool = False
+    ) -> None:
+        self.proxies: dict[str, Proxy] = {}
+        self.strict = strict
+        self._ports = Ports(reactor)
+        self._make = make
+        self._lock = DeferredLock()
+        self._past: dict[Labels, Counters] = {}
+
+    def get(self, name: str) -> Proxy:
+        """
+        A proxy.
+
+        Raises:
+            ApiError: There is none of that name.
+        """
+        try:
+            return self.proxies[name]
+        except KeyError:
+            raise no_proxy() from None
+
+    def all(self) -> list[Proxy]:
+        """All proxies, by their names."""
+        return [proxy for _, proxy in sorted(self.proxies.items())]
+
+    def counters(self) -> Iterator[tuple[Labels, Counters]]:
+        """What has been counted, of proxies that are gone, too."""
+        found = dict(self._past)
+        for proxy in self.all():
+            before = found.get(proxy.labels, Counters())
+            found[proxy.labels] = before.plus(proxy.relay, live=True)
+        yield from found.items()
+
+    async def create(self, wanted: Wanted) -> Proxy:
+        """
+        Make a proxy.
+
+        Raises:
+            ApiError: There is one of that name, or it can't listen.
+        """
+        return await self._alone(lambda: self._create(wanted))
+
+    async def populate(self, several: Sequence[Wanted]) -> list[Proxy]:
+        """
+        Make proxies; one that has the same name is replaced, or left alone if it is the same.
+
+        Returns:
+            All that were named, as they are now.
+
+        Raises:
+            PopulateError: One can't listen; those before it are there.
+        """
+        return await self._alone(lambda: self._populate(several))
+
+    async def update(self, name: str, change: Change) -> Proxy:
+        """
+        Change a proxy; its connections end if it moves, and its toxics stay.
+
+        Raises:
+            ApiError: There is none of that name, or it can't listen.
+        """
+        return await self._alone(lambda: self._update(self.get(name), change))
+
+    async def delete(self, name: str) -> None:
+        """
+        Forget a proxy, and end its connections.
+
+        Raises:
+            ApiError: There is none of that name.
+        """
+        await self._alone(lambda: self._delete(self.get(name)))
+
+    async def reset(self) -> None:
+        """
+        Let all proxies listen, without toxics.
+
+        Raises:
+            ApiError: One can't listen; then all is as before.
+        """
+        await self._alone(self._reset)
+
+    async def stop(self) -> None:
+        """Close all ports, and end all connections."""
+        await self._alone(self._stop_all)
+
+    def add_toxic(self, name: str, toxic: Toxic) -> Toxic:
+        """
+        Give a proxy one more toxic.
+
+        Raises:
+            ApiError: There is no such proxy, or it has a toxic of that name.
+        """
+        proxy = self.get(name)
+        if toxic.name in {other.name for other in proxy.toxics}:
+            raise toxic_exists()
+        return self._set(proxy, [*proxy.toxics, toxic], toxic)
+
+    def update_toxic(self, name: str, toxic: Toxic) -> Toxic:
+        """
+        Put a toxic in the place of the one of its name.
+
+        Raises:
+            ApiError: There is no such proxy, or it has no such toxic.
+        """
+        proxy = self.get(name)
+        before = proxy.toxic(toxic.name)
+        toxics = [toxic if other is before else other for other in proxy.toxics]
+        return self._set(proxy, toxics, toxic)
+
+    def delete_toxic(self, name: str, toxic: str) -> None:
+        """
+        Take a toxic from a proxy.
+
+        Raises:
+            ApiError: There is no such proxy, or it has no such toxic.
+        """
+        proxy = self.get(name)
+        gone = proxy.toxic(toxic)
+        proxy.toxics = [other for other in proxy.toxics if other is not gone]
+        proxy.give_faults()
+
+    def _set(self, proxy: Proxy, toxics: list[Toxic], new: Toxic) -> Toxic:
+        """Have other toxics, if the new one may be."""
+        self._check(new)
+        proxy.toxics = toxics
+        proxy.give_faults()
+        return new
+
+    def _check(self, *toxics: Toxic) -> None:
+        """Refuse numbers that make no sense, if that is wanted."""
+        if self.strict:
+            for toxic in toxics:
+                toxic.check()
+
+    async def _alone(self, change: Callable[[], Awaitable[_T]]) -> _T:
+        """Do a change when those before it are done."""
+        await self._lock.acquire()
+        try:
+            return await change()
+        finally:
+            self._lock.release()
+
+    async def _create(self, wanted: Wanted) -> Proxy:
+        """See `create`."""
+        if wanted.name in self.proxies:
+            raise proxy_exists()
+        self._check(*wanted.toxics)
+        return await self._add(wanted)
+
+    async def _add(self, wanted: Wanted) -> Proxy:
+        """One more, or another in the place of one that has stopped."""
+        relay = self._relay(wanted.name, wanted.upstream)
+        proxy = Proxy(wanted.name, wanted.upstream, wanted.listen, relay, list(wanted.toxics))
+        proxy.give_faults()
+        if wanted.enabled:
+            await self._start(proxy)
+        before = self.proxies.get(wanted.name)
+        if before is not None:
+            self._retire(before)
+        self.proxies[wanted.name] = proxy
+        self._log.info("{name} is made: {proxy}", name=proxy.name, proxy=proxy.describe())
+        return proxy
+
+    async def _populate(self, several: Sequence[Wanted]) -> list[Proxy]:
+        """See `populate`."""
+        for number, wanted in enumerate(several, 1):
+            try:
+                self._check(*wanted.toxics)
+            except ApiError as error:
+                raise bad_request(f"{error} at proxy {number}") from error
+        made: list[Proxy] = []
+        for wanted in several:
+            try:
+                made.append(await self._add_or_replace(wanted))
+            except ApiError as error:
+                raise PopulateError(error, made) from error
+        return made
+
+    async def _add_or_replace(self, wanted: Wanted) -> Proxy:
+        """One of several."""
+        before = self.proxies.get(wanted.name)
+        if before is not None:
+            if not await self._differs(before, wanted.listen, wanted.upstream):
+                return before
+            await self._stop(before)
+        return await self._add(wanted)
+
+    async def _update(self, proxy: Proxy, change: Change) -> Proxy:
+        """See `update`."""
+        listen = proxy.listen if change.listen is None else change.listen
+        upstream = proxy.upstream if change.upstream is None else change.upstream
+        enabled = proxy.enabled if change.enabled is None else change.enabled
+        if await self._differs(proxy, listen, upstream):
+            relay = self._relay(proxy.name, upstream)
+            await self._stop(proxy)
+            self._retire(proxy)
+            proxy.listen, proxy.upstream, proxy.relay = listen, upstream, relay
+            proxy.give_faults()
+        if enabled != proxy.enabled:
+            await (self._start(proxy) if enabled else self._stop(proxy))
+        self._log.info("{name} has changed: {proxy}", name=proxy.name, proxy=proxy.describe())
+        return proxy
+
+    async def _delete(self, proxy: Proxy) -> None:
+        """See `delete`."""
+        await self._stop(proxy)
+        self._retire(proxy)
+        del self.proxies[proxy.name]
+        self._log.info("{name} is gone", name=proxy.name)
+
+    async def _reset(self) -> None:
+        """See `reset`."""
+        started: list[tuple[Proxy, str]] = []
+        try:
+            for proxy in [proxy for proxy in self.all() if not proxy.enabled]:
+                started.append((proxy, proxy.listen))
+                await self._start(proxy)
+        except ApiError:
+            for proxy, listen in started:
+                await self._stop(proxy)
+                proxy.listen = listen
+            raise
+        for proxy in self.all():
+            proxy.toxics = []
+            proxy.give_faults()
+
+    async def _stop_all(self) -> None:
+        """See `stop`."""
+        for proxy in self.all():
+            await self._stop(proxy)
+
+    async def _differs(self, proxy: Proxy, listen: str, upstream: str) -> bool:
+        """Whether a proxy would move; a free port is always another."""
+        return await self._ports.resolved(listen) != proxy.listen or upstream != proxy.upstream
+
+    async def _start(self, proxy: Proxy) -> None:
+        """Listen; the address that comes out of it is remembered."""
+        proxy.port, proxy.listen = await self._ports.open(proxy.listen, proxy.relay.factory)
+
+    async def _stop(self, proxy: Proxy) -> None:
+        """Listen no more, and end the connections; it does not matter if that was so before."""
+        port, proxy.port = proxy.port, None
+        if port is not None:
+            await self._ports.close(port)
+            proxy.relay.drop()
+
+    def _relay(self, name: str, upstream: str) -> Relay:
+        """A relay for this upstream."""
+        try:
+            return self._make(name, upstream)
+        except LocalError as error:
+            raise bad_request(str(error)) from error
+
+    def _retire(self, proxy: Proxy) -> None:
+        """Keep what a relay has counted, and forget the oldest of all that is kept."""
+        before = self._past.pop(proxy.labels, Counters())
+        self._past[proxy.labels] = before.plus(proxy.relay, live=False)
+        while len(self._past) > KEPT:
+            del self._past[next(iter(self._past))]
+
+
+def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    """Both, key by key."""
+    return {key: left.get(key, 0) + right.get(key, 0) for key in [*left, *right]}

@@ -1,0 +1,269 @@
+"""Ports, opened and closed."""
+
+import errno
+import socket
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.error import CannotListenError, ConnectError
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from lab.errors import LocalError
+from lab.proxy.errors import ApiError
+from lab.proxy.ports import PATIENCE, Ports, connector
+from tests.helpers import folder
+
+
+class FakeResolver:
+    """Says what it is told to, or nothing."""
+
+    def __init__(self, *addresses: Any, silent: bool = False) -> None:
+        self.addresses, self.silent, self.asked = addresses, silent, []
+
+    def resolveHostName(self, receiver: Any, name: str, port: int = 0, *more: Any) -> Any:
+        """Say it."""
+        self.asked.append(name)
+        self.name = name
+        receiver.resolutionBegan(self)
+        if not self.silent:
+            for address in self.addresses:
+                receiver.addressResolved(address("TCP", *FakeResolver.hosts[address], port))
+            receiver.resolutionComplete()
+        return self
+
+    hosts: Any = {IPv4Address: ["192.0.2.7"], IPv6Address: ["2001:db8::7"]}  # noqa: RUF012
+
+
+class FakePort:
+    """A port that may take its time to close."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address = IPv4Address("TCP", host, port or 4096)
+        self.closing: Any = None
+
+    def getHost(self) -> IPv4Address:
+        """Where it is."""
+        return self.address
+
+    def stopListening(self) -> Any:
+        """Give what it is told to."""
+        return self.closing
+
+
+class FakeReactor(Clock):
+    """Listens without sockets, and refuses where it is told to."""
+
+    def __init__(
+        self, resolver: Any = None, refuse: dict[str, OSError | str] | None = None
+    ) -> None:
+        super().__init__()
+        self.nameResolver = resolver
+        self.refuse = refuse or {}
+        self.opened: list[tuple[str, int]] = []
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """Note it."""
+        if interface in self.refuse:
+            raise CannotListenError(interface, port, self.refuse[interface])
+        self.opened.append((interface, port))
+        return FakePort(interface, port)
+
+
+def resolving(*addresses: Any, silent: bool = False) -> FakeReactor:
+    """A reactor that resolves names so."""
+    from twisted.internet.interfaces import IReactorPluggableNameResolver
+    from zope.interface import directlyProvides
+
+    made = FakeReactor(FakeResolver(*addresses, silent=silent))
+    directlyProvides(made, IReactorPluggableNameResolver)
+    return made
+
+
+class OpenTests(SynchronousTestCase):
+    """On a stand-in."""
+
+    def open(self, reactor: FakeReactor, text: str) -> Any:
+        """Open; what comes of it, or the Deferred of that."""
+        return Deferred.fromCoroutine(Ports(reactor).open(text, Factory()))
+
+    def refused(self, reactor: FakeReactor, text: str) -> tuple[int, str]:
+        """Why it can't be opened."""
+        error = self.failureResultOf(self.open(reactor, text), ApiError).value
+        return error.status, str(error)
+
+    def test_addresses(self) -> None:
+        """What is opened, and what is shown and remembered of it."""
+        for text, opened, shown in (
+            ("127.0.0.1:0", ("127.0.0.1", 0), "127.0.0.1:4096"),
+            ("127.0.0.1:80", ("127.0.0.1", 80), "127.0.0.1:80"),
+            ("localhost:0", ("127.0.0.1", 0), "127.0.0.1:4096"),
+            ("", ("::", 0), "[::]:4096"),
+            ("0.0.0.0:80", ("::", 80), "[::]:80"),
+            ("[::1]:80", ("::1", 80), "[::1]:80"),
+            ("tcp:0:interface=::1", ("::1", 0), "tcp:4096:interface=::1"),
+        ):
+            made = FakeReactor()
+            _, found = self.successResultOf(self.open(made, text.replace("=::1", r"=\:\:1")))
+            self.assertEqual((made.opened, found.replace("\\", "")), ([opened], shown))
+
+    def test_names(self) -> None:
+        """Of several addresses that of IPv4, if there is one."""
+        made = resolving(IPv6Address, IPv4Address)
+        _, shown = self.successResultOf(self.open(made, "redis:80"))
+        self.assertEqual(shown, "192.0.2.7:80")
+        _, shown = self.successResultOf(self.open(resolving(IPv6Address), "redis:80"))
+        self.assertEqual(shown, "[2001:db8::7]:80")
+
+    def test_unknown_names(self) -> None:
+        """Nobody knows the name, it can be none, or nobody says anything."""
+        error = (500, "listen tcp: lookup redis: no such host")
+        self.assertEqual(self.refused(resolving(), "redis:80"), error)
+        made = resolving()
+        error = (500, "listen tcp: lookup a b: no such host")
+        self.assertEqual(self.refused(made, "a b:80"), error)
+        self.assertEqual(made.nameResolver.asked, [])
+        made = resolving(silent=True)
+        opening = self.open(made, "redis:80")
+        self.assertNoResult(opening)
+        made.advance(PATIENCE)
+        error = self.failureResultOf(opening, ApiError).value
+        self.assertEqual(str(error), "listen tcp: lookup redis: i/o timeout")
+
+    def test_no_addresses(self) -> None:
+        """What can't be read is refused in Go's words; a wrong endpoint string in ours."""
+        error = (500, "listen tcp: address garbage: missing port in address")
+        self.assertEqual(self.refused(FakeReactor(), "garbage"), error)
+        status, text = self.refused(FakeReactor(), "tcp:x")
+        self.assertEqual(status, 400)
+        self.assertIn("endpoint is 'tcp:x'", text)
+
+    def test_refused(self) -> None:
+        """The system's reason, in Go's words."""
+        for why, text in (
+            (OSError(errno.EADDRINUSE, "Address already in use"), "address already in use"),
+            ("no more", "no more"),
+        ):
+            made = FakeReactor(refuse={"127.0.0.1": why})
+            error = (500, f"listen tcp 127.0.0.1:80: bind: {text}")
+            self.assertEqual(self.refused(made, "127.0.0.1:80"), error)
+        made = FakeReactor(refuse={"::": OSError(errno.EACCES, "Permission denied")})
+        error = (500, "listen tcp :80: bind: permission denied")
+        self.assertEqual(self.refused(made, ":80"), error)
+
+    def test_without_ipv6(self) -> None:
+        """All addresses are then all of IPv4."""
+        made = FakeReactor(refuse={"::": OSError(errno.EAFNOSUPPORT, "no IPv6")})
+        _, shown = self.successResultOf(self.open(made, ":80"))
+        self.assertEqual((made.opened, shown), ([("0.0.0.0", 80)], "[::]:80"))
+
+    def test_resolved(self) -> None:
+        """What would be shown, before anything is opened."""
+        for text, shown in (("localhost:80", "127.0.0.1:80"), ("unix:/s", "unix:/s")):
+            found = Deferred.fromCoroutine(Ports(FakeReactor()).resolved(text))
+            self.assertEqual(self.successResultOf(found), shown)
+        found = Deferred.fromCoroutine(Ports(FakeReactor()).resolved("garbage"))
+        error = self.failureResultOf(found, ApiError).value
+        self.assertEqual(str(error), "address garbage: missing port in address")
+
+
+class CloseTests(SynchronousTestCase):
+    """On a stand-in."""
+
+    def test_in_time(self) -> None:
+        """A port that does not close is not waited for longer than `PATIENCE`."""
+        made = FakeReactor()
+        port = FakePort("127.0.0.1", 80)
+        self.successResultOf(Deferred.fromCoroutine(Ports(made).close(port)))
+        port.closing = Deferred()
+        closing = Deferred.fromCoroutine(Ports(made).close(port))
+        self.assertNoResult(closing)
+        made.advance(PATIENCE)
+        self.successResultOf(closing)
+
+    def test_opening_in_time(self) -> None:
+        """Nor is one that does not open."""
+        from lab.proxy import ports
+
+        made, never = FakeReactor(), type("Never", (), {"listen": lambda self, _: Deferred()})
+        self.patch(ports, "serverFromString", lambda reactor, text: never())
+        opening = Deferred.fromCoroutine(Ports(made).open("tcp:80", Factory()))
+        made.advance(PATIENCE)
+        error = self.failureResultOf(opening, ApiError).value
+        self.assertEqual(str(error), "listen tcp:80: i/o timeout")
+
+
+class LoopbackTests(TestCase):
+    """On real sockets."""
+
+    timeout = 20
+
+    @inlineCallbacks
+    def test_closed(self) -> Any:
+        """Who connects after closing is refused, and the port is free."""
+        ports = Ports(reactor)
+        port, shown = yield Deferred.fromCoroutine(ports.open("127.0.0.1:0", Factory()))
+        taken = Deferred.fromCoroutine(ports.open(shown, Factory()))
+        error = yield self.assertFailure(taken, ApiError)
+        self.assertEqual(str(error), f"listen tcp {shown}: bind: address already in use")
+        yield Deferred.fromCoroutine(ports.close(port))
+        with socket.socket() as client:
+            found = client.connect_ex(("127.0.0.1", int(shown.rpartition(":")[2])))
+        self.assertEqual(found, errno.ECONNREFUSED)
+        port, again = yield Deferred.fromCoroutine(ports.open(shown, Factory()))
+        self.assertEqual(again, shown)
+        yield Deferred.fromCoroutine(ports.close(port))
+
+    @inlineCallbacks
+    def test_unix(self) -> Any:
+        """An endpoint string that has no port."""
+        text = f"unix:{folder(self)}/s"
+        port, shown = yield Deferred.fromCoroutine(Ports(reactor).open(text, Factory()))
+        self.assertEqual(shown, text)
+        self.assertIsInstance(port.getHost(), UNIXAddress)
+        yield Deferred.fromCoroutine(Ports(reactor).close(port))
+
+    @inlineCallbacks
+    def test_connector(self) -> Any:
+        """Where it connects to."""
+        port = reactor.listenTCP(0, Factory.forProtocol(Protocol), interface="127.0.0.1")
+        number = port.getHost().port
+        for text in (f":{number}", f"localhost:{number}", f"tcp:127.0.0.1:{number}"):
+            connect = connector(reactor, text)
+            client = yield connectProtocol(connect(), Protocol())
+            self.assertEqual(client.transport.getPeer().port, number)
+            yield client.transport.abortConnection()
+        yield port.stopListening()
+
+
+class ConnectorTests(SynchronousTestCase):
+    """Without sockets."""
+
+    def test_not_looked_at(self) -> None:
+        """What is no address is no error until somebody connects."""
+        for text, why in (
+            ("garbage", "dial tcp: address garbage: missing port in address"),
+            ("", None),
+            ("a b:80", "dial tcp: lookup a b: no such host"),
+        ):
+            endpoint = connector(resolving(), text)()
+            if why is None:
+                self.assertIsInstance(endpoint, HostnameEndpoint)
+                continue
+            error = self.failureResultOf(endpoint.connect(Factory()), ConnectError).value
+            self.assertIn(why, str(error))
+
+    def test_names(self) -> None:
+        """A name is looked for when somebody connects."""
+        made = resolving()
+        endpoint = connector(made, "redis:80")()
+        self.assertEqual(made.nameResolver.asked, [])
+        self.assertIsInstance(endpoint, HostnameEndpoint)
+
+    def test_endpoint_strings(self) -> None:
+        """A wrong one is refused at once."""
+        self.assertRaises(LocalError, connector, FakeReactor(), "tcp:x")
