@@ -40,7 +40,7 @@ _TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": 
 
 
 @frozen
-class Answer:
+class HttpAnswer:
     """
     An answer.
 
@@ -69,23 +69,23 @@ class Asked:
     body: bytes
 
 
-Handler = Callable[[Asked], Awaitable[Answer]]
+Handler = Callable[[Asked], Awaitable[HttpAnswer]]
 
 
-def _json(status: int, value: Any) -> Answer:
+def _json(status: int, value: Any) -> HttpAnswer:
     """An answer in JSON; Toxiproxy ends it with no newline."""
-    return Answer(status, encode(value).encode(), _JSON)
+    return HttpAnswer(status, encode(value).encode(), _JSON)
 
 
-def _refusal(error: ApiError) -> Answer:
+def _refusal(error: ApiError) -> HttpAnswer:
     """The answer that an error is: JSON by its form, and a text by its type, as there."""
     body = encode({"error": str(error), "status": error.status})
-    return Answer(error.status, f"{body}\n".encode(), _TEXT)
+    return HttpAnswer(error.status, f"{body}\n".encode(), _TEXT)
 
 
-def _plain(status: int, text: str) -> Answer:
+def _plain(status: int, text: str) -> HttpAnswer:
     """An answer for people."""
-    return Answer(status, f"{text}\n".encode(), _TEXT)
+    return HttpAnswer(status, f"{text}\n".encode(), _TEXT)
 
 
 @define(eq=False)
@@ -123,16 +123,16 @@ class Api:
             },
         }
 
-    async def list_proxies(self, asked: Asked) -> Answer:
+    async def list_proxies(self, asked: Asked) -> HttpAnswer:
         """All proxies, by their names."""
         return _json(200, {proxy.name: proxy.describe() for proxy in self._registry.all()})
 
-    async def create_proxy(self, asked: Asked) -> Answer:
+    async def create_proxy(self, asked: Asked) -> HttpAnswer:
         """One more."""
         proxy = await self._registry.create(read_proxy(asked.body))
         return _json(201, proxy.describe())
 
-    async def populate(self, asked: Asked) -> Answer:
+    async def populate(self, asked: Asked) -> HttpAnswer:
         """Many more; the errors of this one are typed as the JSON that they are."""
         try:
             made = await self._registry.populate(read_proxies(asked.body))
@@ -144,64 +144,64 @@ class Api:
             )
         return _json(201, {"proxies": _described(made)})
 
-    async def reset(self, asked: Asked) -> Answer:
+    async def reset(self, asked: Asked) -> HttpAnswer:
         """All enabled, and no toxics."""
         await self._registry.reset()
-        return Answer(204)
+        return HttpAnswer(204)
 
-    async def version(self, asked: Asked) -> Answer:
+    async def version(self, asked: Asked) -> HttpAnswer:
         """See `VERSION`; the space is Toxiproxy's."""
         body = f'{{"version": "{VERSION}"}}\n'.encode()
-        return Answer(200, body, {"Content-Type": "application/json;charset=utf-8"})
+        return HttpAnswer(200, body, {"Content-Type": "application/json;charset=utf-8"})
 
-    async def metrics(self, asked: Asked) -> Answer:
+    async def metrics(self, asked: Asked) -> HttpAnswer:
         """For Prometheus."""
         text = metrics_text(self._registry.counters)
-        return Answer(200, text, {"Content-Type": CONTENT_TYPE})
+        return HttpAnswer(200, text, {"Content-Type": CONTENT_TYPE})
 
-    async def show_proxy(self, asked: Asked) -> Answer:
+    async def show_proxy(self, asked: Asked) -> HttpAnswer:
         """One proxy."""
         return _json(200, self._registry.get(*asked.names).describe())
 
-    async def update_proxy(self, asked: Asked) -> Answer:
+    async def update_proxy(self, asked: Asked) -> HttpAnswer:
         """Change one; whether it is there is looked at first."""
         (name,) = asked.names
         self._registry.get(name)
         proxy = await self._registry.update(name, read_change(asked.body))
         return _json(200, proxy.describe())
 
-    async def delete_proxy(self, asked: Asked) -> Answer:
+    async def delete_proxy(self, asked: Asked) -> HttpAnswer:
         """One less."""
         await self._registry.delete(*asked.names)
-        return Answer(204)
+        return HttpAnswer(204)
 
-    async def list_toxics(self, asked: Asked) -> Answer:
+    async def list_toxics(self, asked: Asked) -> HttpAnswer:
         """The toxics of one proxy: those of the stream to the upstream first."""
         proxy = self._registry.get(*asked.names)
         return _json(200, [toxic.describe() for toxic in proxy.chains])
 
-    async def create_toxic(self, asked: Asked) -> Answer:
+    async def create_toxic(self, asked: Asked) -> HttpAnswer:
         """One more; with 200, as there."""
         (name,) = asked.names
         taken = {toxic.name for toxic in self._registry.get(name).toxics}
         toxic = self._registry.add_toxic(name, read_toxic(asked.body, taken))
         return _json(200, toxic.describe())
 
-    async def show_toxic(self, asked: Asked) -> Answer:
+    async def show_toxic(self, asked: Asked) -> HttpAnswer:
         """One toxic."""
         proxy, toxic = asked.names
         return _json(200, self._registry.get(proxy).toxic(toxic).describe())
 
-    async def update_toxic(self, asked: Asked) -> Answer:
+    async def update_toxic(self, asked: Asked) -> HttpAnswer:
         """Change one; attributes that are not named stay."""
         proxy, name = asked.names
         toxic = self._registry.get(proxy).toxic(name).changed(asked.body)
         return _json(200, self._registry.update_toxic(proxy, toxic).describe())
 
-    async def delete_toxic(self, asked: Asked) -> Answer:
+    async def delete_toxic(self, asked: Asked) -> HttpAnswer:
         """One less."""
         self._registry.delete_toxic(*asked.names)
-        return Answer(204)
+        return HttpAnswer(204)
 
 
 class Control(Resource):
@@ -226,7 +226,7 @@ class Control(Resource):
         ]
 
     def render(self, request: Any) -> int:
-        """Answer, at once or later."""
+        """HttpAnswer, at once or later."""
         request.defaultContentType = None
         gone = request.notifyFinish()
         gone.addErrback(lambda _: None)
@@ -235,7 +235,7 @@ class Control(Resource):
         answering.addCallback(_send, request, gone)
         return server.NOT_DONE_YET
 
-    async def _answer(self, request: Any) -> Answer:
+    async def _answer(self, request: Any) -> HttpAnswer:
         """The answer to a request."""
         headers = {
             name.decode("latin-1").lower(): [value.decode("latin-1") for value in values]
@@ -249,7 +249,7 @@ class Control(Resource):
         if methods is None:
             return _plain(404, "404 page not found")
         if method not in methods:
-            return Answer(405)
+            return HttpAnswer(405)
         if self._guard.refuses_browser(headers):
             return _plain(403, "User agent not allowed")
         return await _handled(methods[method], Asked(names, request.content.read(BODY + 1)))
@@ -264,13 +264,13 @@ class Control(Resource):
                 return tuple(unquote(name) for name in found.groups()), methods
         return (), None
 
-    def _failed(self, failure: Any) -> Answer:
+    def _failed(self, failure: Any) -> HttpAnswer:
         """A bug; the client is told that it is not its fault."""
         self._log.failure("a request failed", failure)
         return _refusal(ApiError(500, "internal error; the log says more"))
 
 
-async def _handled(handler: Handler, asked: Asked) -> Answer:
+async def _handled(handler: Handler, asked: Asked) -> HttpAnswer:
     """What a handler answers, or why it does not."""
     if len(asked.body) > BODY:
         return _refusal(ApiError(413, f"body is too large; give at most {BODY} bytes"))
@@ -285,7 +285,7 @@ def _described(proxies: list[Proxy]) -> list[dict[str, Any]] | None:
     return [proxy.describe() for proxy in proxies] or None
 
 
-def _send(answer: Answer, request: Any, gone: "Deferred[None]") -> None:
+def _send(answer: HttpAnswer, request: Any, gone: "Deferred[None]") -> None:
     """Send an answer, if there is still somebody to take it."""
     if gone.called:
         return
