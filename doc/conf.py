@@ -42,9 +42,9 @@ nitpick_ignore_regex = [
     # Other projects' pages are not fetched, so that a build needs no network.
     (
         "py:.*",
-        r"(_pytest|multiprocessing|attrs?|collections|pathlib|prometheus_client|typing|random|re|twisted"
-        r"|zope)\..*",
+        r"(_pytest|multiprocessing|attrs?|collections|pathlib|typing|random|twisted|zope)\..*",
     ),
+    ("py:.*", r"prometheus_client\..*"),
     ("py:obj", r"I[A-Z]\w+"),
     # An interface is described as one, and not as a class.
     ("py:class", r"lab\..*\.I[A-Z]\w+"),

@@ -80,7 +80,8 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name in LOOPBACK or name in self.hosts or name == here.lower()
+        # A socket for both families shows addresses of IPv4 in the form of IPv6.
+        return name in LOOPBACK or name in self.hosts or name == here.removeprefix("::ffff:")
 
 
 def _hosts(headers: Mapping[str, Sequence[str]]) -> list[str]:

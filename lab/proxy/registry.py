@@ -363,11 +363,10 @@ class Registry:
         if wanted.name in self.proxies:
             raise proxy_exists()
         self._check(*wanted.toxics)
-        return await self._add(wanted)
+        return await self._add(wanted, self._relay(wanted.name, wanted.upstream))
 
-    async def _add(self, wanted: Wanted) -> Proxy:
+    async def _add(self, wanted: Wanted, relay: Relay) -> Proxy:
         """One more, or another in the place of one that has stopped."""
-        relay = self._relay(wanted.name, wanted.upstream)
         proxy = Proxy(wanted.name, wanted.upstream, wanted.listen, relay, list(wanted.toxics))
         proxy.give_faults()
         if wanted.enabled:
@@ -397,11 +396,12 @@ class Registry:
     async def _add_or_replace(self, wanted: Wanted) -> Proxy:
         """One of several."""
         before = self.proxies.get(wanted.name)
+        if before and not await self._differs(before, wanted.listen, wanted.upstream):
+            return before
+        relay = self._relay(wanted.name, wanted.upstream)
         if before is not None:
-            if not await self._differs(before, wanted.listen, wanted.upstream):
-                return before
             await self._stop(before)
-        return await self._add(wanted)
+        return await self._add(wanted, relay)
 
     async def _update(self, proxy: Proxy, change: Change) -> Proxy:
         """See `update`."""

@@ -80,6 +80,11 @@ TYPES: dict[str, _Type] = _types()
 _PROBABILITIES = ("probability", "p", "r", "h", "k", "loss_rate")
 _LIMITS: dict[str, tuple[float, float]] = dict.fromkeys(_PROBABILITIES, (0.0, 1.0))
 _LIMITS |= {"correlation": (0.0, 0.999), "bits": (1, 1000)}
+_OWN_LIMITS: dict[str, dict[str, tuple[float, float]]] = {
+    "packet_loss": {"correlation": (0.0, 1.0)},
+    # A slicer knows what to do with any.
+    "slicer": dict.fromkeys(("average_size", "size_variation"), (-math.inf, math.inf)),
+}
 
 
 @frozen
@@ -155,14 +160,10 @@ class Toxic:
 
     def fault(self) -> Fault:
         """The fault that it makes: with the nearest numbers that make sense."""
-        kind = STREAMS[self.type]
-        values = {
-            name: _nearest(name, value, kind.units.get(name, 1.0))
-            for name, value in self.complete.items()
-        }
+        values = {name: self._nearest(name, value) for name, value in self.complete.items()}
         _choose_one(values, ("every", "p", "probability") if self.type == "loss" else ())
         return Fault(
-            kind.settings(**values),
+            STREAMS[self.type].settings(**values),
             self.name,
             self.direction,
             min(max(0.0, float(self.toxicity)), 1.0),
@@ -179,13 +180,36 @@ class Toxic:
         values = {**self.describe(), "stream": self.direction, "attributes": self.complete}
         try:
             from_json(values, STREAMS)
-            _check_more(self)
+            _check_numbers(self.type, self.complete)
+            self._check_attributes()
         except LocalError as error:
             raise bad_request(f"toxic {self.name}: {error}") from error
 
+    def _check_attributes(self) -> None:
+        """Refuse attributes that are none, and numbers that would be moved."""
+        values = self.complete
+        if self.unknown:
+            allowed = ", ".join(values) or "none"
+            raise LocalError(f"attribute is {self.unknown[0]!r}; give one of {allowed}")
+        units = STREAMS[self.type].units
+        numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
+        for name, value in numbers.items():
+            if self._nearest(name, value) != value * units.get(name, 1):
+                raise LocalError(f"{name} is {value:g}; that is too much")
+
+    def _nearest(self, name: str, value: Any) -> Any:
+        """The nearest of an attribute that makes sense, in the units of Python."""
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return value
+        unit = STREAMS[self.type].units.get(name, 1.0)
+        if unit == 1.0:
+            limits = _OWN_LIMITS.get(self.type, {}).get(name) or _LIMITS.get(name, (0, MOST))
+            return min(max(limits[0], value), limits[1])
+        return min(max(0.0, value * unit), MOST_TIME if unit < 1 else float(MOST))
+
     def _schedule(self) -> dict[str, float]:
         """When the fault works, in seconds."""
-        given = {name: _nearest(name, value, 0.001) for name, value in self.times.items()}
+        given = {name: min(max(0.0, ms / 1000), MOST_TIME) for name, ms in self.times.items()}
         duration = given.get("duration", math.inf)
         every = given.get("every", 0.0)
         if every:
@@ -260,18 +284,6 @@ def _times(found: Mapping[str, Any]) -> dict[str, float]:
     return {name: found[name] for name in _TIMES if name in found}
 
 
-def _nearest(name: str, value: Any, unit: float) -> Any:
-    """The nearest that makes sense, in the units of Python."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return value
-    if name in {"average_size", "size_variation"}:
-        return value  # a slicer knows what to do with any
-    least, most = _LIMITS.get(name, (0, MOST))
-    if unit == 1.0:
-        return min(max(least, value), most)
-    return min(max(0.0, value * unit), MOST_TIME if unit < 1 else float(MOST))
-
-
 def _choose_one(values: dict[str, Any], models: Collection[str]) -> None:
     """Of several models of one fault the first that says something is meant."""
     said = [name for name in models if values[name]]
@@ -279,13 +291,9 @@ def _choose_one(values: dict[str, Any], models: Collection[str]) -> None:
         values[name] = 0
 
 
-def _check_more(toxic: Toxic) -> None:
+def _check_numbers(kind: str, values: Mapping[str, Any]) -> None:
     """Refuse what faults themselves take as the nearest, for Toxiproxy's sake."""
-    values = toxic.complete
-    if toxic.unknown:
-        allowed = ", ".join(values) or "none"
-        raise LocalError(f"attribute is {toxic.unknown[0]!r}; give one of {allowed}")
-    if toxic.type == "slicer":
+    if kind == "slicer":
         size, variation = values["average_size"], values["size_variation"]
         if size < 1:
             raise LocalError(f"average_size is {size}; give 1 byte or more")
@@ -293,7 +301,7 @@ def _check_more(toxic: Toxic) -> None:
             raise LocalError(f"size_variation is {variation}; give 0 to less than average_size")
         if values["delay"] < 0:
             raise LocalError(f"delay is {values['delay']}; give 0 µs or more")
-    if toxic.type == "packet_loss":
+    if kind == "packet_loss":
         for name, value in values.items():
             if not 0 <= value <= 1:
                 raise LocalError(f"{name} is {value:g}; give 0 to 1")

@@ -24,6 +24,7 @@ class GuardTests(SynchronousTestCase):
         ):  # fmt: skip
             self.assertIsNone(guard.refusal("GET", headers(host=host), here), host)
         self.assertIsNone(guard.refusal("GET", {}, here))
+        self.assertIsNone(guard.refusal("GET", headers(host="192.0.2.1"), "::ffff:192.0.2.1"))
         for host in ("evil.example", "192.0.2.2", "", "[::1", "localhost.evil.example"):
             refusal = guard.refusal("GET", headers(host=host), here)
             self.assertEqual(refusal, (403, "Host not allowed"), host)

@@ -206,6 +206,13 @@ class RegistryTests(TestCase):
         self.assertEqual(list(self.registry.proxies), ["a"])
 
     @inlineCallbacks
+    def test_populate_wrong_upstream(self) -> Any:
+        """What would be replaced goes on if an upstream is none."""
+        proxy = yield self.create()
+        error = yield self.fails(self.registry.populate([Wanted("a", "tls:x", FREE)]))
+        self.assertEqual((error.status, proxy.enabled, error.made), (400, True, []))
+
+    @inlineCallbacks
     def test_reset(self) -> Any:
         """All listen, without toxics; connections go on."""
         first = yield self.create("a", toxics=(NOOP,))
