@@ -26,27 +26,27 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
 from lab.faults.link import Decisions
 from lab.faults.stages import STAGES, UNJUDGED, Schedule, Stage, size_of
-from lab.faults.streams import CLOSE, END, RESET, Item, Timed
+from lab.faults.streams import CLOSE, END, RESET, Item, Slicer, Timed
 from lab.faults.verdicts import DELIVER, Verdict
-from lab.faults.words import done_by, told
 
 
 class Watch(Interface):
     """Is told what becomes of the bytes of a stream, for a capture."""
 
-    def judged(self, fault: Fault, told: str, start: int, size: int) -> None:
+    def judged(self, fault: Fault, done: Verdict | str, start: int, size: int) -> None:
         """
         A fault has judged bytes, or done something with them that needs no decision.
 
         Args:
             fault: Which.
-            told: What it has done, in words; empty if nothing.
+            done: The verdict; or a word for what needs none: ``dropped``, ``held back`` or
+                ``sliced``.
             start: The number of the first byte, in the stream as it came to this fault. A loss
                 judges each transmission, so it may judge bytes again.
-            size: How many.
+            size: How many; 0 for the end of the stream.
         """
 
-    def ended(self, told: str) -> None:
+    def ended(self, fault: Fault) -> None:
         """A fault closes or resets the connection, behind what has left it so far."""
 
 
@@ -72,9 +72,7 @@ class _Noted:
             self._journal.record(Entry(self._place, self._unit, now, verdict))
         self._unit += 1
         if self.watch is not None:
-            fault = self._schedule.fault
-            words = told(fault, verdict) if verdict is not DELIVER else ""
-            self.watch.judged(fault, words, self.stage.position, size)
+            self.watch.judged(self._schedule.fault, verdict, self.stage.position, size)
         return verdict
 
 
@@ -132,17 +130,20 @@ class _Seat:
         return items
 
     def _tell(self, watch: Watch, item: Item | None, now: float, found: list[Timed]) -> None:
-        """Tell what a stage that judges nothing has done; judges tell for themselves."""
+        """Tell what a stage has done of itself; judges tell for themselves."""
         fault = self.schedule.fault
         start, size = self.came, size_of(item) if item else 0
         self.came += size
         if any(one in (CLOSE, RESET) and one is not item for _, one in found):
-            watch.ended(done_by(fault, "ended"))
-        if size and type(fault.settings) in UNJUDGED:
-            if sum(size_of(one) for _, one in found) < size:
-                watch.judged(fault, done_by(fault, "dropped"), start, size)
+            watch.ended(fault)
+        if isinstance(fault.settings, Slicer):
+            if len(found) > 1:
+                watch.judged(fault, "sliced", start, size)
+        elif item is not None and type(fault.settings) in UNJUDGED:
+            if not found or sum(size_of(one) for _, one in found) < size:
+                watch.judged(fault, "dropped", start, size)
             elif found[-1][0] > now:
-                watch.judged(fault, done_by(fault, "held back"), start, size)
+                watch.judged(fault, "held back", start, size)
 
     def _queue(self, found: Iterable[Timed]) -> None:
         """Put behind what waits."""

@@ -25,15 +25,23 @@ _KINDS = STREAMS | DATAGRAMS
 _SHORT = {"probability": "p"}
 
 
-def told(fault: Fault, verdict: Verdict) -> str:
+def told(fault: Fault, verdict: Verdict | str) -> str:
     """
-    What a fault did to a unit, with its settings and the draw that decided.
+    What a fault did to a unit, with its settings and the draw that decided; empty for nothing.
+
+    Args:
+        fault: Which.
+        verdict: What it decided, or the word for what it did without that.
 
     >>> from lab.faults.datagrams import Loss
     >>> told(Fault(Loss(0.3), "loss"), Verdict((), draw=0.1131))
     'dropped by loss, p=0.3, draw 0.113'
     """
-    done = _DONE.get(verdict.kind, verdict.kind)
+    if isinstance(verdict, str):
+        return done_by(fault, verdict)
+    if verdict.kind == "deliver":
+        return ""
+    done = _DONE[verdict.kind]
     if verdict.kind == "delay":
         done += f" {verdict.delays[0] * 1000:.6g} ms"
     draw = f", draw {verdict.draw:.3f}" if verdict.draw is not None else ""

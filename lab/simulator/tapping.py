@@ -13,6 +13,8 @@ from lab.capture.recorder import Capture
 from lab.faults.datagrams import Loss
 from lab.faults.fault import Fault
 from lab.faults.streams import RESET, Item, Mark
+from lab.faults.verdicts import Verdict
+from lab.faults.words import done_by, told
 from lab.simulator.kernel import Kernel
 
 
@@ -126,24 +128,24 @@ class StreamTap:
     def _told(self, begin: int, end: int) -> str:
         """What faults have done to these bytes so far."""
         return "; ".join(
-            told for first, last, told in self._touches if first < end and last > begin
+            words for first, last, words in self._touches if first < end and last > begin
         )
 
     # What faults say: `lab.faults.pipe.Watch`.
 
-    def judged(self, fault: Fault, told: str, start: int, size: int) -> None:
+    def judged(self, fault: Fault, done: Verdict | str, start: int, size: int) -> None:
         """Keep what was done; what a loss judges again is sent again."""
-        end = start + size
+        end, words = start + size, told(fault, done)
         if isinstance(fault.settings, Loss):
             if start < self._judged.get(fault.name, 0):
                 at = start - self._arrived
                 data = bytes(self._waiting[at : at + size])
                 flow = Flow(self._near.source, self._near.to, 1 + start, self._near.ack)
-                self._tap.leaves(flow.packet(0, data), told)
+                self._tap.leaves(flow.packet(0, data), words)
             self._judged[fault.name] = max(end, self._judged.get(fault.name, 0))
-        if told:
-            self._touches.append((start, end, told))
+        if words and size:
+            self._touches.append((start, end, words))
 
-    def ended(self, told: str) -> None:
+    def ended(self, fault: Fault) -> None:
         """Keep who it was."""
-        self.ending = told
+        self.ending = done_by(fault, "ended")

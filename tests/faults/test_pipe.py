@@ -36,6 +36,8 @@ from lab.faults.streams import (
     SlowClose,
     Timeout,
 )
+from lab.faults.verdicts import Verdict
+from lab.faults.words import told
 
 HERE = Place("a-b")
 DATA = bytes(range(256)) * 20
@@ -516,13 +518,13 @@ class Watcher:
     def __init__(self) -> None:
         self.seen: list[tuple[object, ...]] = []
 
-    def judged(self, fault: Fault, told: str, start: int, size: int) -> None:
+    def judged(self, fault: Fault, done: Verdict | str, start: int, size: int) -> None:
         """A fault has done something."""
-        self.seen.append((fault.name, told, start, size))
+        self.seen.append((fault.name, told(fault, done), start, size))
 
-    def ended(self, told: str) -> None:
+    def ended(self, fault: Fault) -> None:
         """A fault has ended it."""
-        self.seen.append((told,))
+        self.seen.append((fault.name, "ended"))
 
 
 class WatchTests(SynchronousTestCase):
@@ -555,7 +557,7 @@ class WatchTests(SynchronousTestCase):
         expected = [
             ("fast", "held back by fast, rate=1000000", 0, 4),
             ("fast", "held back by fast, rate=1000000", 4, 6),
-            ("ended by limit, bytes=7",),
+            ("limit", "ended"),
             ("limit", "dropped by limit, bytes=7", 4, 6),
         ]
         self.assertEqual(found, expected)
@@ -563,7 +565,21 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(found, [("cut", "held back by cut", 0, 4)])
         self.assertEqual(self.watch(Fault(Bandwidth(100.0, burst=1000.0), "rate")).seen, [])
 
+    def test_the_end(self) -> None:
+        """The end of a stream has no bytes; it can be held back and dropped."""
+        found = self.watch(Fault(SlowClose(1.0), "slow")).seen
+        self.assertEqual(found, [("slow", "held back by slow, delay=1000", 10, 0)])
+        found = self.watch(Fault(Timeout(), "silent")).seen
+        self.assertEqual(found[-1], ("silent", "dropped by silent", 10, 0))
+
+    def test_sliced(self) -> None:
+        """A slicer says what it has cut, whether it drew for that or not."""
+        for slicer in (Slicer(average_size=5), Slicer(average_size=4, size_variation=1)):
+            seen = self.watch(Fault(slicer, "slicer")).seen
+            sliced = [(start, size) for _, words, start, size in seen if words[:6] == "sliced"]
+            self.assertEqual(sliced, [(4, 6)])
+
     def test_ended_by_time(self) -> None:
         """A stage that ends the connection when time has come says so."""
         found = self.watch(Fault(ResetPeer(0.5), "reset")).seen
-        self.assertEqual(found[-1], ("ended by reset, timeout=500",))
+        self.assertEqual(found[-1], ("reset", "ended"))

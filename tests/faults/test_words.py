@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.faults.datagrams import Corrupt, Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut, LimitData
-from lab.faults.verdicts import DROP, Verdict
+from lab.faults.verdicts import DELIVER, DROP, Verdict
 from lab.faults.words import all_told, done_by, told
 
 
@@ -27,6 +27,11 @@ class WordsTests(SynchronousTestCase):
         for settings, verdict, expected in cases:
             self.assertEqual(told(Fault(settings, "x"), verdict), expected)
 
+    def test_nothing(self) -> None:
+        """What was delivered as it came; a draw alone does nothing to it."""
+        for verdict in (DELIVER, Verdict(draw=0.5)):
+            self.assertEqual(told(Fault(Loss(0.3), "x"), verdict), "")
+
     def test_several(self) -> None:
         """In their order."""
         touches = [
@@ -40,3 +45,6 @@ class WordsTests(SynchronousTestCase):
         """What a fault of streams has done."""
         found = done_by(Fault(LimitData(10), "limit"), "ended")
         self.assertEqual(found, "ended by limit, bytes=10")
+        self.assertEqual(
+            told(Fault(LimitData(10), "limit"), "dropped"), "dropped by limit, bytes=10"
+        )
