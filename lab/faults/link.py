@@ -108,7 +108,7 @@ class DatagramLink:
         faults: What is wrong with it, in this order; their names differ.
         decisions: Where verdicts come from.
         place: Which link, connection and direction it is.
-        journal: Takes every verdict that is not "deliver".
+        journal: Takes every verdict that is not "deliver"; without, none is kept.
         now: When the link begins, in seconds.
 
     Raises:
@@ -131,7 +131,7 @@ class DatagramLink:
         now: float = 0.0,
     ) -> None:
         self._decisions, self._place = decisions, place
-        self._journal = journal or Journal()
+        self._journal = journal
         #: How often each fault has been put to work.
         self._begun: dict[str, int] = {}
         self._seats: list[_Seat] = []
@@ -249,5 +249,5 @@ class DatagramLink:
 
     def _note(self, seat: _Seat, verdict: Verdict, now: float) -> None:
         """Write a decision down."""
-        if seat.fault.settings.drawn or not verdict.delays:
+        if self._journal and (seat.fault.settings.drawn or not verdict.delays):
             self._journal.record(Entry(seat.place, seat.unit - 1, now, verdict))

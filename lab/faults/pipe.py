@@ -56,7 +56,7 @@ class _Noted:
 
     _judge: Judge
     _place: Place
-    _journal: Journal
+    _journal: Journal | None
     _schedule: Schedule
     _unit: int = 0
     #: Who else wants to know, and where the bytes begin that are judged.
@@ -68,8 +68,9 @@ class _Noted:
         if not self._schedule.works(now):
             return DELIVER
         verdict = self._judge.judge(size, now)
-        if verdict is not DELIVER and self._schedule.fault.settings.drawn:
-            self._journal.record(Entry(self._place, self._unit, now, verdict))
+        journal = self._journal
+        if verdict is not DELIVER and journal and self._schedule.fault.settings.drawn:
+            journal.record(Entry(self._place, self._unit, now, verdict))
         self._unit += 1
         if self.watch is not None:
             self.watch.judged(self._schedule.fault, verdict, self.stage.position, size)
@@ -154,6 +155,27 @@ class _Seat:
             self.over = self.over or item is CLOSE or item is RESET
 
 
+def check(faults: Sequence[Fault], link: str) -> None:
+    """
+    Refuse faults that no stream can have.
+
+    Args:
+        faults: All those of one direction.
+        link: The name of the link, for the error.
+
+    Raises:
+        LocalError: Two faults of one name, or one that is none of streams.
+    """
+    names = set()
+    for fault in faults:
+        if fault.name in names:
+            raise LocalError(f"two faults of {link} are named {fault.name!r}; give two names")
+        names.add(fault.name)
+        if type(fault.settings) not in STAGES:
+            known = ", ".join(sorted(kind.__name__ for kind in STAGES))
+            raise LocalError(f"fault of a stream is {fault.settings!r}; give one of {known}")
+
+
 class StreamLink:
     """
     One direction of one connection.
@@ -165,7 +187,7 @@ class StreamLink:
         faults: What is wrong with it, in this order; their names differ.
         decisions: Where verdicts come from.
         place: Which link, connection and direction it is.
-        journal: Takes every decision that was drawn and is not "deliver".
+        journal: Takes every decision that was drawn and is not "deliver"; without, none is kept.
         now: When the connection begins, in seconds.
         watch: Is told what becomes of bytes.
 
@@ -195,13 +217,13 @@ class StreamLink:
     ) -> None:
         self._decisions, self._place = decisions, place
         self._watch = watch
-        self._journal = journal or Journal()
+        self._journal = journal
         self._now = now
         self._out: list[Item] = []
         #: How often each fault has been put to work.
         self._begun: dict[str, int] = {}
         self._ended = self._over = False
-        self._check(faults)
+        check(faults, place.link)
         self._seats: list[_Seat] = []
         self._begin(faults, {}, {})
 
@@ -243,6 +265,11 @@ class StreamLink:
         return found
 
     @property
+    def clear(self) -> bool:
+        """Whether no fault works on it: what comes in then goes out at once, as it is."""
+        return not self._seats
+
+    @property
     def buffered(self) -> int:
         """How many bytes are inside."""
         inside = sum(seat.waiting_bytes + seat.stage.size for seat in self._seats)
@@ -270,7 +297,7 @@ class StreamLink:
         Raises:
             LocalError: Two faults of one name, or one that is none of streams.
         """
-        self._check(faults)
+        check(faults, self._place.link)
         self.tick(now)
         before = {seat.schedule.fault.name: seat for seat in self._seats}
         stays = self._staying(faults)
@@ -283,19 +310,6 @@ class StreamLink:
         if not self._over:
             self._begin(faults, {name: before[name] for name in stays}, before)
             self.tick(now)
-
-    def _check(self, faults: Sequence[Fault]) -> None:
-        """Refuse what can't be."""
-        names = set()
-        for fault in faults:
-            if fault.name in names:
-                raise LocalError(
-                    f"two faults of {self._place.link} are named {fault.name!r}; give two names"
-                )
-            names.add(fault.name)
-            if type(fault.settings) not in STAGES:
-                known = ", ".join(sorted(kind.__name__ for kind in STAGES))
-                raise LocalError(f"fault of a stream is {fault.settings!r}; give one of {known}")
 
     def _staying(self, faults: Sequence[Fault]) -> list[str]:
         """The names of those that are as before. If they have moved, none: bytes keep order."""

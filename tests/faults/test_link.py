@@ -1,5 +1,7 @@
 """Faults on datagrams, one behind the other."""
 
+import tracemalloc
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -260,3 +262,19 @@ class DecisionTests(LinkCase):
         self.assertEqual(
             sorted(arrival.data for arrival in found), [b"%010d" % n for n in range(50)]
         )
+
+    def test_no_journal(self) -> None:
+        """Without one, a link decides alike and keeps nothing: its memory does not grow."""
+        link = DatagramLink([Fault(Loss(1.0), "loss")], Dice(7), HERE)
+
+        def send(count: int) -> int:
+            """Have so many datagrams dropped; how much memory that took, in bytes."""
+            tracemalloc.start()
+            for _ in range(count):
+                link.send(b"a", 0.0)
+            size = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            return size
+
+        send(10)
+        self.assertLess(send(1000), 10_000)

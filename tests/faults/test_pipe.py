@@ -1,6 +1,7 @@
 """Faults on streams, one behind the other."""
 
 import math
+import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
@@ -510,6 +511,33 @@ class UpdateTests(PipeCase):
         self.assertEqual({entry.place.fault for entry in self.journal.entries}, {"it", "it#2"})
         faults = [Fault(PacketLoss(0.3), "it")]
         self.assertEqual(run(StreamLink(faults, Replay.of(self.journal), HERE)), found)
+
+
+class WithoutJournalTests(SynchronousTestCase):
+    """A link that nobody writes down."""
+
+    def test_keeps_nothing(self) -> None:
+        """However many verdicts there are, its memory does not grow."""
+        link = StreamLink([Fault(PacketLoss(1.0), "loss")], Dice(7), HERE)
+
+        def feed(count: int) -> int:
+            """Have so many chunks dropped; how much memory that took, in bytes."""
+            tracemalloc.start()
+            for _ in range(count):
+                link.feed(b"a", 0.0)
+            size = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            return size
+
+        feed(10)
+        self.assertLess(feed(1000), 10_000)
+
+    def test_clear(self) -> None:
+        """A link has faults, or none that work on this connection."""
+        link = StreamLink([Fault(Noop(), "noop")], Dice(7), HERE)
+        self.assertFalse(link.clear)
+        link.update([Fault(Noop(), "never", toxicity=0.0)], 1.0)
+        self.assertTrue(link.clear)
 
 
 class Watcher:
