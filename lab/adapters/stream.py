@@ -27,15 +27,12 @@ and RST makes the peer's kernel throw away the error message that it had receive
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IDelayedCall,
-    IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
     IHandshakeListener,
     IPushProducer,
     ISSLTransport,
-    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -43,6 +40,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lab.adapters.driver import Driver
+from lab.adapters.transports import can_half_close, is_tcp
 from lab.wire.lines import LineReader
 
 #: A connection that we have ended is let go after so long, whatever the peer does, in seconds.
@@ -85,7 +83,7 @@ class LineCoreProtocol(Protocol):
         self._driver.write = self._write
         self._driver.finish = self._finish
         self._handshaking = ISSLTransport.providedBy(self.transport)
-        if _is_tcp(self.transport):
+        if is_tcp(self.transport):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
             self.transport.setTcpNoDelay(True)
             if not self._handshaking:
@@ -183,7 +181,7 @@ class LineCoreProtocol(Protocol):
         """The core wants the connection to end."""
         if not self._finished:
             self._note(reason)
-            self._end(LINGER, reading=_can_half_close(self.transport))
+            self._end(LINGER, reading=can_half_close(self.transport))
 
     def _note(self, reason: str) -> None:
         """Log why the connection is ended."""
@@ -206,16 +204,3 @@ class LineCoreProtocol(Protocol):
             self._read(wanted=True)
         else:
             self.transport.loseConnection()
-
-
-def _is_tcp(transport: Any) -> bool:
-    """Whether there is TCP below; Twisted's Unix sockets say of themselves that they are TCP."""
-    peer = transport.getPeer()
-    return ITCPTransport.providedBy(transport) and isinstance(peer, IPv4Address | IPv6Address)
-
-
-def _can_half_close(transport: object) -> bool:
-    """Whether the transport can end its own half; TLS can't, whatever the socket below can."""
-    return IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(
-        transport
-    )
