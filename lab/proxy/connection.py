@@ -1,0 +1,157 @@
+"""
+One relayed connection: a leg to the client, a leg to the upstream, and a pump each way.
+
+How one leg ends is how the other ends. The end of one half is passed on as such, behind what is
+due. A leg that breaks, by RST or because nobody answers any more, breaks the other at once: as a
+real RST does, this destroys what is still on its way. A leg that was closed as a whole, which is
+how TLS ends, closes the other behind what is due to it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from typing import Protocol as Interface
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ConnectionClosed, ConnectionDone
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from lab.faults.fault import DIRECTIONS, Fault
+from lab.faults.journal import Place
+from lab.proxy.legs import LINGER, Leg
+from lab.proxy.pump import Common, Pump
+
+
+class Keeper(Interface):
+    """The relay, as its connections know it."""
+
+    #: Those in force, by direction.
+    faults: dict[str, tuple[Fault, ...]]
+
+    def connect(self) -> IStreamClientEndpoint:
+        """Say where the upstream is."""
+
+    def refuse(self, reason: Failure) -> None:
+        """The upstream could not be connected."""
+
+    def over(self, connection: "Connection") -> None:
+        """Nothing is relayed any more."""
+
+    def gone(self, connection: "Connection") -> None:
+        """No transport is left."""
+
+
+class Connection:
+    """
+    A connection.
+
+    Nothing is read from the client before the upstream is there: its bytes wait with the kernel,
+    and faults begin for both directions at once.
+
+    Args:
+        keeper: Is asked for the upstream, and told what happens.
+        common: What all pumps share.
+        link: Name of the relay.
+        number: Of the connection, from 0.
+    """
+
+    def __init__(self, keeper: Keeper, common: Common, link: str, number: int) -> None:
+        self._keeper = keeper
+        self.client, self.upstream = Leg(common.clock, self), Leg(common.clock, self)
+        legs = {
+            "upstream": (self.client, self.upstream),
+            "downstream": (self.upstream, self.client),
+        }
+        self._pumps = {
+            direction: Pump(common, Place(link, number, direction), *legs[direction], self)
+            for direction in DIRECTIONS
+        }
+        self._connecting: Deferred[Any] | None = None
+        self._begun = self._over = False
+
+    def follow(self, direction: str, faults: Sequence[Fault]) -> None:
+        """Have these faults from now on."""
+        if self._begun:
+            self._pumps[direction].follow(faults)
+
+    def close(self, patience: float) -> None:
+        """
+        End it with FIN on both legs, behind what was written to them; what is in links is lost.
+
+        Args:
+            patience: So long a peer may take to read what is due to it, in seconds.
+        """
+        self._end()
+        for leg in (self.client, self.upstream):
+            leg.finish(patience)
+
+    def reset(self) -> None:
+        """End it with RST on both legs."""
+        self._end()
+        for leg in (self.client, self.upstream):
+            leg.abort()
+
+    # What legs say.
+
+    def made(self, leg: Leg) -> None:
+        """One leg is there; the first is the client's."""
+        if leg is self.client:
+            leg.read(wanted=False)
+            factory = Factory.forProtocol(lambda: self.upstream)
+            factory.noisy = False
+            self._connecting = maybeDeferred(lambda: self._keeper.connect().connect(factory))
+            self._connecting.addErrback(self._refused)
+            return
+        self._connecting = None  # there is nothing to give up any more
+        if self._over:
+            leg.finish(LINGER)
+            return
+        self._begun = True
+        for direction, pump in self._pumps.items():
+            pump.begin(self._keeper.faults[direction])
+
+    def ended(self, leg: Leg) -> None:
+        """A peer sends no more."""
+        if self._begun and not self._over:
+            self._pump_from(leg).end()
+
+    def lost(self, leg: Leg, reason: Failure) -> None:
+        """A leg is gone."""
+        if not self._over:
+            self._lost(leg, reason)
+        if not self.client.there and not self.upstream.there:
+            self._end()
+            self._keeper.gone(self)
+
+    def _lost(self, leg: Leg, reason: Failure) -> None:
+        """A leg is gone, and nobody here has wanted that."""
+        if not self._begun:
+            self.close(LINGER)
+        elif reason.check(ConnectionDone):
+            self._pump_from(leg).end()
+        elif leg is self.upstream and not reason.check(ConnectionClosed):
+            self._refused(reason)  # TLS has not agreed to it
+        else:
+            self.reset()
+
+    def _refused(self, reason: Failure) -> None:
+        """The upstream could not be connected."""
+        if not self._over:
+            self._keeper.refuse(reason)
+            self.close(LINGER)
+
+    def _pump_from(self, leg: Leg) -> Pump:
+        """What takes what this leg sends."""
+        return self._pumps["upstream" if leg is self.client else "downstream"]
+
+    def _end(self) -> None:
+        """Relay nothing any more."""
+        if self._over:
+            return
+        self._over = True
+        for pump in self._pumps.values():
+            pump.stop()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._keeper.over(self)

@@ -1,0 +1,268 @@
+"""
+One direction of one relayed connection: what one leg sends goes out at the other.
+
+**What it must do.** Without faults, cost nothing but a write. With faults, let bytes go through a
+`StreamLink`, and do what comes out of it at its time. Bytes keep their order when faults come and
+go, and a reader that stalls before a sender at full speed costs bounded memory.
+
+**How it does it.** It is the producer of the leg that it writes to, and reads from the other while
+that leg takes what is written and less than `ROOM` is inside the link. What a fault drops is not
+inside, so dropping never holds up anybody. A link in which no fault is at work is passed by; it is
+kept, because its faults go on counting where they were.
+
+**What was refused.** To hold back what is due while the reader stalls: it would be in our memory
+all the same, and the link's times would no longer be those of the network.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from typing import Protocol as Interface
+
+from attrs import field, frozen
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from lab.faults.fault import DIRECTIONS, Fault
+from lab.faults.journal import Journal, Place
+from lab.faults.link import Decisions
+from lab.faults.pipe import StreamLink
+from lab.faults.streams import CLOSE, END, Item
+from lab.faults.verdicts import Verdict
+from lab.proxy.legs import Leg
+
+#: With more bytes than this inside a link nothing is read; below half of it, again.
+ROOM = 1024 * 1024
+#: When a connection is closed, a peer may take so long to read what is due to it, in seconds.
+DRAIN = 60.0
+
+
+class Tally(dict[str, int]):
+    """How often faults have done something, by name; a `lab.faults.pipe.Watch`."""
+
+    def judged(self, fault: Fault, done: Verdict | str, start: int, size: int) -> None:
+        """Count what is no delivery as usual; what is cut is told of again when it ends."""
+        if isinstance(done, str) or done.kind not in {"deliver", "cut"}:
+            self.ended(fault)
+
+    def ended(self, fault: Fault) -> None:
+        """Count it."""
+        self[fault.name] = self.get(fault.name, 0) + 1
+
+
+def _by_direction() -> dict[str, int]:
+    """Nothing yet."""
+    return dict.fromkeys(DIRECTIONS, 0)
+
+
+@frozen
+class Common:
+    """
+    What all pumps of a relay share.
+
+    Args:
+        clock: Gives the time, and calls when it has come.
+        decisions: Where verdicts come from.
+        journal: Takes those that were drawn.
+        received: Bytes that have come in, by direction.
+        sent: Bytes that have gone out, by direction.
+        tally: Counts what faults have done.
+    """
+
+    clock: IReactorTime
+    decisions: Decisions
+    journal: Journal | None = None
+    received: dict[str, int] = field(factory=_by_direction)
+    sent: dict[str, int] = field(factory=_by_direction)
+    tally: Tally = field(factory=Tally)
+
+
+class Ends(Interface):
+    """Ends the whole connection."""
+
+    def close(self, patience: float) -> None:
+        """With FIN on both legs, behind what was written."""
+
+    def reset(self) -> None:
+        """With RST on both legs."""
+
+
+@implementer(IPushProducer)
+class Pump:
+    """
+    A pump.
+
+    Args:
+        common: What all pumps share.
+        place: Which relay, connection and direction it is.
+        source: Where bytes come from.
+        sink: Where they go.
+        ends: Ends the connection.
+    """
+
+    _log = Logger()
+    _write: Callable[[bytes], object]
+
+    def __init__(self, common: Common, place: Place, source: Leg, sink: Leg, ends: Ends) -> None:
+        self._common, self._place = common, place
+        self._source, self._sink, self._ends = source, sink, ends
+        self._received, self._sent = common.received, common.sent
+        self._direction = place.direction
+        self._link: StreamLink | None = None
+        self._timer: IDelayedCall | None = None
+        self._due = 0.0
+        self._stalled = self._full = self._stopped = False
+
+    def begin(self, faults: Sequence[Fault]) -> None:
+        """Both legs are there."""
+        if self._stopped:  # a fault of the other direction has ended it already
+            return
+        self._write = self._sink.transport.write
+        self._sink.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+        self._source.take = self._pass
+        self.follow(faults)
+        early, self._source.early = self._source.early, []
+        for data in early:
+            self._source.take(data)
+        self._read()
+
+    def follow(self, faults: Sequence[Fault]) -> None:
+        """These faults are in force from now on, and no others."""
+        if self._stopped or not (faults or self._link):
+            return
+        common = self._common
+        link = self._link = self._link or StreamLink(
+            [],
+            common.decisions,
+            self._place,
+            journal=common.journal,
+            now=common.clock.seconds(),
+            watch=common.tally,
+        )
+        self._do(link, link.update, faults)
+        if not self._stopped:
+            self._source.take = self._pass if link.clear else partial(self._feed, link)
+
+    def end(self) -> None:
+        """The source sends no more."""
+        link = self._link
+        if link is None:
+            self._end_sink()
+        else:
+            self._do(link, link.end)
+
+    def stop(self) -> None:
+        """Nothing goes on."""
+        self._stopped = True
+        self._link = None
+        self._disarm()
+
+    # What the sink says.
+
+    def pauseProducing(self) -> None:
+        """It does not take what is written."""
+        self._stalled = True
+        self._read()
+
+    def resumeProducing(self) -> None:
+        """It does again."""
+        self._stalled = False
+        self._read()
+
+    def stopProducing(self) -> None:
+        """It is gone, and says so itself."""
+
+    # What comes in.
+
+    def _pass(self, data: bytes) -> None:
+        """Bytes on a path without faults."""
+        size = len(data)
+        self._received[self._direction] += size
+        self._sent[self._direction] += size
+        self._write(data)
+
+    def _feed(self, link: StreamLink, data: bytes) -> None:
+        """Bytes on a path with faults."""
+        self._received[self._direction] += len(data)
+        self._do(link, link.feed, data)
+
+    def _do(
+        self,
+        link: StreamLink,
+        function: Callable[..., None],
+        *arguments: Any,
+        not_before: float = 0.0,
+    ) -> None:
+        """
+        Do something with the link, now, and what comes of it.
+
+        A bug in a fault ends the connection on which it shows, and nothing else.
+        """
+        try:
+            function(*arguments, max(self._common.clock.seconds(), not_before))
+            self._settle(link)
+        except Exception:  # noqa: BLE001 - whatever it is, other connections go on
+            self._log.failure("{place} has met a bug and is reset", place=self._place)
+            self._ends.reset()
+
+    # What goes out.
+
+    def _settle(self, link: StreamLink) -> None:
+        """Take what has come out of the link, and see when more will."""
+        for item in link.outgoing():
+            self._give(item)
+            if self._stopped:
+                return
+        self._arm(link)
+        full = link.buffered > (ROOM // 2 if self._full else ROOM)
+        if full != self._full:
+            self._full = full
+            self._read()
+
+    def _give(self, item: Item) -> None:
+        """One item has come out."""
+        if isinstance(item, bytes):
+            self._sent[self._direction] += len(item)
+            self._write(item)
+        elif item is END:
+            self._end_sink()
+        elif item is CLOSE:
+            self._ends.close(DRAIN)
+        else:
+            self._ends.reset()
+
+    def _end_sink(self) -> None:
+        """No more goes out; if nobody is left to hear from the sink, it is let go."""
+        if self._source.there:
+            self._sink.shut()
+        else:
+            self._sink.finish(DRAIN)
+
+    def _read(self) -> None:
+        """Read from the source if there is room for it."""
+        self._source.read(wanted=not (self._stalled or self._full))
+
+    # Time.
+
+    def _arm(self, link: StreamLink) -> None:
+        """Be called when something is due, or before: a timer that comes too early is set again."""
+        due = link.deadline()
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        self._disarm()
+        clock = self._common.clock
+        self._due = due
+        self._timer = clock.callLater(max(0.0, due - clock.seconds()), self._tick, link)
+
+    def _tick(self, link: StreamLink) -> None:
+        """The timer has come."""
+        self._timer = None
+        # Floating point may bring a clock a hair before the time it was asked for.
+        self._do(link, link.tick, not_before=self._due)
+
+    def _disarm(self) -> None:
+        """No timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

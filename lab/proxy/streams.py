@@ -1,0 +1,176 @@
+"""
+A proxy for streams that breaks them on purpose: the data path, without a word of its control.
+
+Knows no service and no API. It listens where it is told to, over TCP, TLS or a Unix socket, and
+connects to any endpoint.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lab.faults.fault import DIRECTIONS, Fault
+from lab.faults.journal import Journal
+from lab.faults.link import Decisions
+from lab.faults.pipe import check
+from lab.proxy.connection import Connection
+from lab.proxy.legs import LINGER, Leg
+from lab.proxy.pump import Common
+
+#: After a line in the log about an upstream that could not be connected there is none for so long,
+#: in seconds.
+QUIET = 10.0
+
+
+class StreamRelay:
+    """
+    Relays connections to an upstream, with faults on each direction.
+
+    A client is accepted first, and then the upstream is connected; if that fails, the client gets
+    the end of the stream. `lab.proxy.connection` says how connections end.
+
+    Args:
+        reactor: Gives the time, and calls when it has come.
+        name: Of the relay; random decisions and journals are named by it.
+        connect: Gives the endpoint of the upstream; it is called for each connection.
+        decisions: Where verdicts come from.
+        journal: Takes every decision that was drawn and is not "deliver"; without, none is kept.
+
+    Attributes:
+        factory: Listen with it: ``endpoint.listen(relay.factory)``.
+        faults: Those in force, by direction.
+        connections: How many are relayed now, those among them whose upstream is being connected.
+        accepted: How many have been, so far.
+        refused: How many of them found no upstream, or one with which TLS came to nothing.
+        received: Bytes that have come in, by direction: ``upstream`` from clients, ``downstream``.
+        sent: Bytes that have gone out, likewise.
+        hits: How often each fault has done something, by name, if it has.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        name: str,
+        connect: Callable[[], IStreamClientEndpoint],
+        *,
+        decisions: Decisions,
+        journal: Journal | None = None,
+    ) -> None:
+        self.name, self.connect = name, connect
+        self.factory: Factory = _Accepting(self)
+        self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
+        self.accepted = self.refused = 0
+        self._clock = reactor
+        self._common = Common(reactor, decisions, journal)
+        self.received, self.sent = self._common.received, self._common.sent
+        self.hits: dict[str, int] = self._common.tally
+        # Those that relay, and those that have a transport: in the order of their beginning.
+        self._alive: dict[Connection, None] = {}
+        self._there: dict[Connection, None] = {}
+        self._waiting: list[Deferred[None]] = []
+        self._quiet_until = -QUIET
+
+    @property
+    def connections(self) -> int:
+        """How many are relayed now."""
+        return len(self._alive)
+
+    def set_faults(self, upstream: Sequence[Fault], downstream: Sequence[Fault]) -> None:
+        """
+        Have these faults from now on, on connections that are there as well.
+
+        A fault that is as before goes on, see `StreamLink.update`; which connections it works on
+        does not change with others.
+
+        Args:
+            upstream: Those from client to upstream, in this order; their names differ.
+            downstream: Those from upstream to client, likewise.
+
+        Raises:
+            LocalError: Two faults of one name, or one that is none of streams; then nothing has
+                changed.
+        """
+        chosen = dict(zip(DIRECTIONS, (tuple(upstream), tuple(downstream)), strict=True))
+        for faults in chosen.values():
+            check(faults, self.name)
+        before, self.faults = self.faults, chosen
+        for direction, faults in chosen.items():
+            if faults != before[direction]:
+                for connection in list(self._alive):
+                    connection.follow(direction, faults)
+        names = {fault.name for faults in chosen.values() for fault in faults}
+        for name in self.hits.keys() - names:
+            del self.hits[name]
+
+    def drop(self) -> None:
+        """
+        End all connections with FIN, those too whose upstream is being connected.
+
+        What was written to a peer still goes out, if it is taken within `LINGER`.
+        """
+        for connection in list(self._there):
+            connection.close(LINGER)
+
+    def drained(self) -> Deferred[None]:
+        """Fires when no transport is left, those included that only wait for their peer's end."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        self._tell()
+        return waiting
+
+    def accept(self) -> Leg:
+        """One more client."""
+        connection = Connection(self, self._common, self.name, self.accepted)
+        self.accepted += 1
+        self._alive[connection] = self._there[connection] = None
+        return connection.client
+
+    def refuse(self, reason: Failure) -> None:
+        """The upstream could not be connected."""
+        self.refused += 1
+        now = self._clock.seconds()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET
+            self._log.warn(
+                "{name} has no upstream: {reason} ({refused} of {accepted} connections so far)",
+                name=self.name,
+                reason=reason.getErrorMessage(),
+                refused=self.refused,
+                accepted=self.accepted,
+            )
+
+    def over(self, connection: Connection) -> None:
+        """A connection relays nothing any more."""
+        self._alive.pop(connection, None)
+
+    def gone(self, connection: Connection) -> None:
+        """A connection has no transport any more."""
+        self._there.pop(connection, None)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell those who wait for the last."""
+        if not self._there:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.callback(None)
+
+
+class _Accepting(Factory):
+    """Gives each client its leg."""
+
+    noisy = False
+
+    def __init__(self, relay: StreamRelay) -> None:
+        self._relay = relay
+
+    def buildProtocol(self, addr: Any) -> Leg:
+        """One more client."""
+        return self._relay.accept()

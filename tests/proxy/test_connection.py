@@ -1,0 +1,233 @@
+"""How a relayed connection begins and ends, on a simulated network."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport, IStreamClientEndpoint
+from zope.interface import alsoProvides, implementer
+
+from lab.faults.datagrams import Latency
+from lab.faults.streams import ResetPeer, SlowClose
+from lab.proxy.legs import LINGER
+from tests.proxy.scenes import Peer, SceneCase, Simulated, Whole, echo, faults, lose, shut
+
+SLOW = faults(Latency(0.3))
+
+
+def answer(server: Any) -> None:
+    """Say how much has come, and end."""
+    server.transport.write(b"%d bytes" % len(server.got))
+    server.transport.loseWriteConnection()
+
+
+def answering() -> Peer:
+    """A server that answers when its client has ended."""
+    return Peer(end=answer)
+
+
+class EndingTests(SceneCase):
+    """Each end is passed on as what it is."""
+
+    def test_half_close(self) -> None:
+        """A client that ends gets its answer, whatever the delays on both ways."""
+        for upstream, downstream in [([], []), (SLOW, []), ([], SLOW), (SLOW, SLOW)]:
+            with self.subTest(upstream=upstream, downstream=downstream):
+                scene = self.scene(answering, upstream, downstream)
+                client, server = scene.pair()
+                client.transport.write(b"x" * 100_000)
+                shut(client)
+                self.net.run_until(client.lost, limit=60)
+                self.assertEqual(client.got, b"100000 bytes")
+                self.assertEqual((client.why, client.ended), ("ConnectionDone", True))
+                self.net.run_until(server.lost)
+                self.assertEqual((server.why, server.got), ("ConnectionDone", b"x" * 100_000))
+                scene.over()
+
+    def test_server_ends_first(self) -> None:
+        """The other way round: a client goes on sending to a server that has ended."""
+        scene = self.scene(lambda: Peer(made=shut))
+        client, server = scene.pair()
+        self.net.run_until(client.end_seen)
+        client.transport.write(b"still here")
+        self.net.run_until(server.arrived(10))
+        shut(client)
+        self.net.run_until(server.lost)
+        self.assertEqual((client.why, server.why), ("ConnectionDone", "ConnectionDone"))
+        scene.over()
+
+    def test_whole(self) -> None:
+        """Peers that know no half-close end as a whole."""
+        for closing in ("client", "server"):
+            with self.subTest(closing):
+                scene = self.scene(Whole)
+                client, server = scene.pair(Whole())
+                lose({"client": client, "server": server}[closing])
+                self.net.run_until(client.lost)
+                self.net.run_until(server.lost)
+                self.assertEqual((client.why, server.why), ("ConnectionDone", "ConnectionDone"))
+                scene.over()
+
+    def test_broken(self) -> None:
+        """A leg that breaks breaks the other, and what was on its way is lost, as with a RST."""
+        for breaking in (0, 1):
+            with self.subTest(breaking):
+                scene = self.scene(Peer, SLOW, SLOW)
+                pair = scene.pair()
+                pair[breaking].transport.write(b"on its way")
+                self.net.run(0.1)
+                pair[breaking].transport.abortConnection()
+                self.assertEqual(self.net.run_until(pair[1 - breaking].lost), "ConnectionLost")
+                self.assertEqual(pair[1 - breaking].got, b"")
+                scene.over()
+
+    def test_reset(self) -> None:
+        """A fault that resets does so for both."""
+        scene = self.scene()
+        client, server = scene.pair()
+        scene.relay.set_faults(faults(ResetPeer(0.5, idle=True)), [])
+        self.assertEqual(self.net.run_until(client.lost), "ConnectionLost")
+        self.assertEqual(self.net.run_until(server.lost), "ConnectionLost")
+        scene.over()
+
+    def test_reset_at_once(self) -> None:
+        """A fault may end a connection before anything has passed."""
+        for direction in ("upstream", "downstream"):
+            with self.subTest(direction):
+                settings = {direction: faults(ResetPeer(0.0, idle=True))}
+                scene = self.scene(**settings)
+                client, server = scene.pair()
+                self.assertEqual(self.net.run_until(client.lost), "ConnectionLost")
+                self.assertEqual(self.net.run_until(server.lost), "ConnectionLost")
+                scene.over()
+
+    def test_client_gone_and_bytes_under_way(self) -> None:
+        """A client that has closed as a whole is heard to its end; then the server is let go."""
+        scene = self.scene(lambda: Peer(data=echo), SLOW, [])
+        client, server = scene.pair()
+        leg = self.client_leg(scene)
+        alsoProvides(leg.transport, ISSLTransport)  # so it is closed as a whole
+        client.transport.write(b"last words")
+        self.net.run(0.1)
+        shut(server)
+        self.net.run_until(client.end_seen)
+        lose(client)
+        self.net.run_until(client.lost)
+        self.assertEqual(server.got, b"")
+        self.assertEqual(self.net.run_until(server.lost), "ConnectionDone")
+        self.assertEqual(server.got, b"last words")
+        scene.over()
+
+    def client_leg(self, scene: Simulated) -> Any:
+        """The relay's leg to its one client."""
+        (connection,) = scene.relay._alive
+        return connection.client
+
+    def test_stalls_at_its_end(self) -> None:
+        """A server that neither reads nor ends is let go in the end when its client is gone."""
+        scene = self.scene(lambda: Peer(made=lambda one: one.transport.pauseProducing()))
+        client, _ = scene.pair()
+        client.transport.write(b"x" * 1_000_000)
+        self.net.run(1)
+        scene.relay.drop()
+        self.assertEqual(scene.relay.connections, 0)
+        before = self.net.now
+        self.net.run_until(client.end_seen)
+        lose(client)
+        scene.over()
+        self.assertAlmostEqual(self.net.now - before, LINGER, delta=0.1)
+
+
+@implementer(IStreamClientEndpoint)
+class Never:
+    """An endpoint that never connects, and knows when it is given up."""
+
+    def __init__(self) -> None:
+        self.given_up = 0
+
+    def connect(self, factory: Any) -> "Deferred[Any]":
+        """Never."""
+
+        def cancel(_: object) -> None:
+            self.given_up += 1
+
+        return Deferred(cancel)
+
+
+class BeginningTests(SceneCase):
+    """Until there is an upstream."""
+
+    def test_refused(self) -> None:
+        """The client was accepted, and gets the end, even if it has sent what nobody reads."""
+        scene = self.scene()
+        self.net.host("server").crash()
+        self.net.host("server").restart()
+        for _ in range(3):
+            client = scene.client(Peer(made=lambda one: one.transport.write(b"x" * 100_000)))
+            self.net.run_until(client.end_seen, limit=60)
+            lose(client)
+            self.net.run_until(client.lost)
+            self.assertEqual((client.got, client.why), (b"", "ConnectionDone"))
+        self.assertEqual((scene.relay.accepted, scene.relay.refused), (3, 3))
+        scene.over()
+
+    def test_no_endpoint(self) -> None:
+        """Whoever is asked for the upstream may fail as well."""
+
+        def connect() -> Any:
+            raise ZeroDivisionError
+
+        scene = self.scene(connect=connect)
+        client = scene.client(Peer())
+        self.net.run_until(client.end_seen)
+        lose(client)
+        self.assertEqual(scene.relay.refused, 1)
+        scene.over()
+
+    def test_given_up(self) -> None:
+        """A client that goes while its upstream is being connected stops that."""
+        never = Never()
+        scene = self.scene(connect=lambda: never)
+        client = scene.client(Peer())
+        self.net.run(1)
+        (connection,) = scene.relay._alive
+        connection.client.read(wanted=True)  # else nobody notices
+        client.transport.abortConnection()
+        self.net.run(1)
+        self.assertEqual((never.given_up, scene.relay.refused), (1, 0))
+        scene.over()
+
+    def test_dropped(self) -> None:
+        """So does the relay that drops its connections."""
+        never = Never()
+        scene = self.scene(connect=lambda: never)
+        client = scene.client(Peer())
+        self.net.run(1)
+        self.assertEqual(scene.relay.connections, 1)
+        scene.relay.drop()
+        self.assertEqual((scene.relay.connections, never.given_up), (0, 1))
+        scene.relay.set_faults(faults(SlowClose()), [])
+        self.net.run_until(client.end_seen)
+        lose(client)
+        scene.over()
+
+    def test_faults_while_connecting(self) -> None:
+        """Faults that come before the upstream does are in force from the first byte."""
+        scene = self.scene(lambda: Peer(data=echo))
+        self.net.link("proxy", "server", *faults(Latency(1.0)))
+        client = scene.client(Peer(made=lambda one: one.transport.write(b"early")))
+        scene.relay.set_faults(SLOW, [])
+        self.net.run_until(client.arrived(5), limit=10)
+        self.assertEqual(scene.relay.hits, {"Latency": 1})
+
+    def test_bytes_wait(self) -> None:
+        """What a client sends before is not read, and arrives when there is somebody."""
+        scene = self.scene()
+        self.net.link("proxy", "server", *faults(Latency(5.0)))
+        self.net.link("server", "proxy", *faults(Latency(5.0)))
+        client = scene.client(Peer(made=lambda one: one.transport.write(b"x" * 1_000_000)))
+        self.net.run(4)
+        self.assertEqual(scene.relay.received["upstream"], 0)
+        shut(client)
+        server = self.net.run_until(scene.servers.first(), limit=30)
+        self.net.run_until(server.end_seen, limit=60)
+        self.assertEqual(server.got, b"x" * 1_000_000)

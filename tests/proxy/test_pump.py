@@ -1,0 +1,315 @@
+"""One direction of a relayed connection: faults, order and memory, on a simulated network."""
+
+import math
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Noop, Settings
+from lab.faults.fault import Fault
+from lab.faults.stages import STAGES
+from lab.faults.streams import (
+    Cut,
+    LimitData,
+    PacketLoss,
+    Partition,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Timeout,
+)
+from lab.proxy import pump
+from lab.proxy.pump import ROOM
+from lab.simulator.testing import simulation
+from tests.proxy.scenes import Peer, SceneCase, Simulated, faults, lose, shut
+
+DATA = bytes(range(251)) * 40  # 10,040 bytes; no piece of it looks like another
+
+#: Faults that lose no byte and keep the end.
+SAFE: list[Settings] = [
+    Noop(),
+    Latency(0.02, 0.02),
+    Bandwidth(200_000.0),
+    SlowClose(0.5),
+    Slicer(300, 50, 0.0005),
+    Loss(0.2),
+    PacketLoss(0.0),
+]
+LISTS = st.lists(st.sampled_from(SAFE), max_size=3, unique_by=type).map(lambda some: faults(*some))
+CHUNKS = st.lists(st.integers(1, 4000), min_size=1, max_size=12)
+
+
+def pieces(sizes: list[int]) -> list[bytes]:
+    """The data, cut in pieces of these sizes; the last takes what is left."""
+    found, at = [], 0
+    for size in sizes:
+        found.append(DATA[at : at + size])
+        at += size
+    return [*found, DATA[at:]]
+
+
+class OrderTests(SceneCase):
+    """Bytes are the same at the other end."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(CHUNKS, LISTS, LISTS, st.integers(0, 999))
+    def test_equal(
+        self, sizes: list[int], upstream: list[Fault], downstream: list[Fault], seed: int
+    ) -> None:
+        """Whatever the chunks are and whatever is wrong, both ways at once, and then the ends."""
+        with simulation(seed) as net:
+            scene = Simulated(net, Peer, upstream, downstream)
+            client, server = scene.pair()
+            for data in pieces(sizes):
+                client.transport.write(data)
+                server.transport.write(data[::-1])
+                net.run(0.01)
+            shut(client)
+            net.run_until(server.end_seen, limit=60)
+            shut(server)
+            net.run_until(client.lost, limit=60)
+            back = b"".join(data[::-1] for data in pieces(sizes))
+            self.assertEqual((bytes(server.got), bytes(client.got)), (DATA, back))
+            self.assertEqual((client.why, server.why), ("ConnectionDone", "ConnectionDone"))
+            both = {"upstream": len(DATA), "downstream": len(DATA)}
+            self.assertEqual((scene.relay.received, scene.relay.sent), (both, both))
+            scene.over()
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        CHUNKS,
+        st.lists(st.tuples(st.floats(0, 0.3), LISTS, LISTS), max_size=6),
+        st.integers(0, 999),
+    )
+    def test_changes(
+        self, sizes: list[int], changes: list[tuple[float, Any, Any]], seed: int
+    ) -> None:
+        """Faults come, change and go at any moment: nothing is lost, twice, or out of order."""
+        with simulation(seed) as net:
+            scene = Simulated(net, Peer)
+            client, server = scene.pair()
+            for when, upstream, downstream in changes:
+                net.at(net.now + when, scene.relay.set_faults, upstream, downstream)
+            for data in pieces(sizes):
+                client.transport.write(data)
+                server.transport.write(data)
+                net.run(0.02)
+            shut(client)
+            shut(server)
+            net.run_until(client.lost, limit=60)
+            net.run_until(server.lost, limit=60)
+            self.assertEqual((bytes(server.got), bytes(client.got)), (DATA, DATA))
+            scene.over()
+
+
+class FaultTests(SceneCase):
+    """Every fault of streams does on a relay what it says."""
+
+    began = 0.0
+
+    def done(self, settings: Settings, **times: float) -> Any:
+        """Send 30 chunks, one every 10 ms, and an end: the server, the client, the hits."""
+        scene = self.scene(lambda: Peer(end=shut), [Fault(settings, "it", **times)])
+        client, server = scene.pair(Peer(end=shut))
+        self.began = self.net.now
+        for number in range(30):
+            if not client.why:
+                client.transport.write(b"%02d." % number)
+            self.net.run(0.01)
+        if not client.why:
+            shut(client)
+        self.net.run(10)
+        hits = scene.relay.hits.get("it", 0)
+        scene.relay.drop()
+        for peer in (client, server):
+            if not peer.why:
+                lose(peer)
+        scene.over()
+        return server, client, hits
+
+    def test_all_are_here(self) -> None:
+        """No fault is forgotten below."""
+        here = {Noop, Latency, Bandwidth, SlowClose, Slicer, Loss, PacketLoss, Corrupt, Blackhole}
+        here |= {Timeout, ResetPeer, LimitData, Cut, Partition}
+        self.assertEqual(set(STAGES), here)
+
+    def test_pass(self) -> None:
+        """Those that pass everything, sooner or later, and how often they have done something."""
+        whole = b"".join(b"%02d." % number for number in range(30))
+        for chosen, hits in [
+            (Noop(), 0), (Latency(0.5), 30), (Latency(0.0), 0), (SlowClose(1.0), 1),
+            (Slicer(1), 30), (Bandwidth(1000.0), 30), (PacketLoss(0.0), 0),
+        ]:  # fmt: skip
+            server, _, found = self.done(chosen)
+            self.assertEqual((bytes(server.got), server.ended), (whole, True), chosen)
+            self.assertEqual(found, hits, chosen)
+        server, _, found = self.done(Loss(0.3))
+        self.assertEqual((bytes(server.got), found > 3), (whole, True))
+        server, _, found = self.done(Partition(), duration=1.0)
+        self.assertEqual((bytes(server.got), found > 0), (whole, True))
+
+    def test_times(self) -> None:
+        """On a virtual clock a delay is exact; the end waits for the last chunk only."""
+        server, _, _ = self.done(Latency(0.5))
+        late = [time - self.began for time in server.times]
+        plain, _, _ = self.done(Noop())
+        soon = [time - self.began for time in plain.times]
+        self.assertEqual((len(soon), late[-1]), (31, late[-2]))
+        for one, other in zip(late[:-1], soon[:-1], strict=True):
+            self.assertAlmostEqual(one - other, 0.5)
+
+    def test_damage(self) -> None:
+        """Those that lose or change bytes."""
+        server, _, hits = self.done(PacketLoss(0.3))
+        self.assertEqual(len(server.got), 90 - 3 * hits)
+        self.assertTrue(0 < hits < 30)
+        server, _, hits = self.done(Corrupt(0.3))
+        self.assertEqual(len(server.got), 90)
+        self.assertTrue(0 < hits < 30)
+        for chosen in (Blackhole(), Timeout()):
+            server, client, hits = self.done(chosen)
+            self.assertEqual((server.got, client.why), (b"", "ConnectionDone"))
+            self.assertGreaterEqual(hits, 30)
+
+    def test_end(self) -> None:
+        """Those that end the connection: with FIN or with RST."""
+        server, client, hits = self.done(Timeout(0.5))
+        self.assertEqual((server.got, server.why, client.why), (b"", *["ConnectionDone"] * 2))
+        self.assertEqual(hits, 32)  # 30 chunks and an end are dropped, and then it closes
+        server, client, hits = self.done(LimitData(40))
+        self.assertEqual((len(server.got), server.why), (40, "ConnectionDone"))
+        self.assertEqual((client.why, hits), ("ConnectionDone", 2))  # half a chunk is dropped
+        server, client, hits = self.done(ResetPeer(0.055))
+        self.assertEqual((server.got, server.why, client.why), (b"", *["ConnectionLost"] * 2))
+        self.assertEqual(hits, 7)  # six chunks are held back, and then it resets
+        server, client, hits = self.done(Cut(0.02))
+        self.assertEqual((server.why, client.why, hits), (*["ConnectionLost"] * 2, 1))
+
+    def test_timeout_removed(self) -> None:
+        """A timeout that goes closes the connection, since bytes are missing."""
+        scene = self.scene(Peer, faults(Timeout()))
+        client, server = scene.pair()
+        client.transport.write(b"lost")
+        self.net.run(1)
+        scene.relay.set_faults([], [])
+        self.net.run_until(server.end_seen)
+        self.net.run_until(client.end_seen)
+        self.assertEqual((server.got, scene.relay.hits), (b"", {}))
+        lose(client)
+        lose(server)
+        scene.over()
+
+
+class PathTests(SceneCase):
+    """Where bytes go."""
+
+    def test_plain(self) -> None:
+        """Without faults that work on it, a direction has no link on its path."""
+        never = Fault(Noop(), "never", toxicity=0.0)
+        scene = self.scene(Peer)
+        client, server = scene.pair()
+        (connection,) = scene.relay._alive
+        direction = connection._pumps["upstream"]
+        plain = direction._pass
+        takes = []
+        for chosen in ([], faults(Latency(1.0)), [], [never]):
+            scene.relay.set_faults(chosen, [])
+            takes.append(connection.client.take == plain)
+            client.transport.write(b"x")
+            self.net.run(0.1)
+        self.assertEqual(takes, [True, False, True, True])
+        self.net.run(2)
+        self.assertEqual(server.got, b"xxxx")
+        self.assertEqual(connection.upstream.take, connection._pumps["downstream"]._pass)
+        self.assertIsNone(connection._pumps["downstream"]._link)
+
+    def test_early(self) -> None:
+        """Bytes that a transport has brought unasked go first, through the faults."""
+        for chosen in ([], faults(Latency(0.5))):
+            scene = self.scene(Peer, chosen)
+            self.net.link("proxy", "server", *faults(Latency(1.0)))
+            client = scene.client(Peer())
+            self.net.run(0.01)
+            (connection,) = scene.relay._alive
+            connection.client.dataReceived(b"one ")
+            client.transport.write(b"two")
+            server = self.net.run_until(scene.servers.first(), limit=10)
+            self.assertEqual(self.net.run_until(server.arrived(7), limit=10), b"one two")
+
+    def test_bug(self) -> None:
+        """A fault that raises ends its own connection, and says so in the log with a traceback."""
+
+        class Broken(Exception):
+            """A bug."""
+
+        def broken(*_: object) -> None:
+            raise Broken
+
+        scene = self.scene(Peer, [Fault(Noop(), "noop")])
+        client, server = scene.pair()
+        other, other_server = scene.pair()
+        (connection, _) = scene.relay._alive
+        connection._pumps["upstream"]._link.feed = broken
+        client.transport.write(b"x")
+        self.assertEqual(self.net.run_until(client.lost), "ConnectionLost")
+        self.assertEqual(self.net.run_until(server.lost), "ConnectionLost")
+        other.transport.write(b"y")
+        self.net.run_until(other_server.arrived(1))
+        self.assertEqual(len(self.flushLoggedErrors(Broken)), 1)
+
+
+class MemoryTests(SceneCase):
+    """A reader that stalls."""
+
+    def stall(self, settings: list[Fault], seconds: float = 20.0) -> tuple[Simulated, Any]:
+        """Send to a server that does not read; the relay never has more than so much."""
+        scene = self.scene(lambda: Peer(made=lambda one: one.transport.pauseProducing()), settings)
+        client, server = scene.pair()
+        (connection,) = scene.relay._alive
+        ours = connection._pumps["upstream"]
+
+        def inside() -> int:
+            """Bytes that the relay has read, and not written to the network."""
+            link = ours._link.buffered if ours._link else 0
+            end = connection.upstream.transport
+            return link + len(end._buffer)
+
+        self.net.always("bounded", lambda: inside() <= 2 * ROOM)
+        client.transport.write(b"x" * 8 * ROOM)
+        self.net.run(seconds)
+        return scene, server
+
+    def test_plain(self) -> None:
+        """Little more than the transport's own buffer, and all arrives when it is read."""
+        scene, server = self.stall([])
+        self.assertLess(scene.relay.received["upstream"], ROOM)
+        server.transport.resumeProducing()
+        self.net.run_until(server.arrived(8 * ROOM), limit=60)
+
+    def test_faults(self) -> None:
+        """What is inside the link counts as well."""
+        for chosen in (Latency(0.5), Bandwidth(100_000.0), Partition(), Bandwidth(0.0)):
+            scene, server = self.stall(faults(chosen))
+            self.assertLess(scene.relay.received["upstream"], 2 * ROOM + ROOM // 2, chosen)
+            self.assertGreater(scene.relay.received["upstream"], ROOM, chosen)
+            server.transport.resumeProducing()
+            scene.relay.set_faults([], [])
+            self.net.run_until(server.arrived(8 * ROOM), limit=60)
+            self.assertEqual(server.got, b"x" * 8 * ROOM)
+
+    def test_dropped(self) -> None:
+        """What is dropped takes no room: the client may send all it has."""
+        for chosen in (Blackhole(), Timeout(), PacketLoss(1.0)):
+            scene, _ = self.stall(faults(chosen))
+            self.assertEqual(scene.relay.received["upstream"], 8 * ROOM, chosen)
+
+    def test_rate(self) -> None:
+        """A rate that the link's room is large against is kept to the end."""
+        self.patch(pump, "ROOM", 50_000)
+        scene = self.scene(Peer, faults(Bandwidth(100_000.0)))
+        client, server = scene.pair()
+        begin = self.net.now
+        client.transport.write(b"x" * 1_000_000)
+        self.net.run_until(server.arrived(1_000_000), limit=60)
+        self.assertTrue(math.isclose(self.net.now - begin, 10.0, rel_tol=0.01))
