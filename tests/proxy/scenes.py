@@ -89,11 +89,11 @@ class Whole(Protocol):
         self.got += data
         self.last = data
         self.times.append(self.seconds())
+        self._data(self)
         due = [one for one in self._wanted if one[0] <= len(self.got)]
         self._wanted = [one for one in self._wanted if one[0] > len(self.got)]
         for _, wanted in due:
             wanted.callback(bytes(self.got))
-        self._data(self)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Say why."""

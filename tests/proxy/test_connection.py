@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import ISSLTransport, IStreamClientEndpoint
+from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from lab.faults.datagrams import Latency
@@ -99,6 +102,17 @@ class EndingTests(SceneCase):
                 self.assertEqual(self.net.run_until(client.lost), "ConnectionLost")
                 self.assertEqual(self.net.run_until(server.lost), "ConnectionLost")
                 scene.over()
+
+    def test_tls_fails(self) -> None:
+        """A reason that is none of TCP's means that TLS came to nothing: there is no upstream."""
+        scene = self.scene()
+        client, _ = scene.pair()
+        (connection,) = scene.relay._alive
+        connection.upstream.connectionLost(Failure(SSL.Error()))
+        self.net.run_until(client.end_seen)
+        self.assertEqual((scene.relay.refused, scene.relay.connections), (1, 0))
+        lose(client)
+        scene.over()
 
     def test_client_gone_and_bytes_under_way(self) -> None:
         """A client that has closed as a whole is heard to its end; then the server is let go."""
@@ -196,6 +210,44 @@ class BeginningTests(SceneCase):
         self.assertEqual((never.given_up, scene.relay.refused), (1, 0))
         scene.over()
 
+    def test_connected_too_late(self) -> None:
+        """An upstream that comes when nobody waits for it any more is let go."""
+
+        class Stubborn:
+            """An endpoint that can't be given up."""
+
+            def connect(_, factory: Any) -> "Deferred[Any]":  # noqa: N805 - the test is self
+                """Connect in a second."""
+                reactor = self.net.host("proxy").reactor
+                endpoint = TCP4ClientEndpoint(reactor, "server", 80)
+                reactor.callLater(1, endpoint.connect, factory)
+                return Deferred(lambda _: None)
+
+        scene = self.scene(connect=Stubborn)  # type: ignore[arg-type]
+        client = scene.client(Peer())
+        self.net.run(0.5)
+        scene.relay.drop()
+        self.net.run_until(client.end_seen)
+        lose(client)
+        server = self.net.run_until(scene.servers.first())
+        self.net.run_until(server.end_seen)
+        lose(server)
+        self.net.run(LINGER)
+        scene.over()
+
+    def test_leg_is_lost_while_connecting(self) -> None:
+        """Some transports tell of their end though nobody reads from them."""
+        never = Never()
+        scene = self.scene(connect=lambda: never)
+        client = scene.client(Peer())
+        self.net.run(0.5)
+        (connection,) = scene.relay._alive
+        connection.client.transport.loseConnection()
+        self.net.run_until(client.end_seen)
+        lose(client)
+        self.assertEqual((never.given_up, scene.relay.refused), (1, 0))
+        scene.over()
+
     def test_dropped(self) -> None:
         """So does the relay that drops its connections."""
         never = Never()
@@ -215,6 +267,8 @@ class BeginningTests(SceneCase):
         scene = self.scene(lambda: Peer(data=echo))
         self.net.link("proxy", "server", *faults(Latency(1.0)))
         client = scene.client(Peer(made=lambda one: one.transport.write(b"early")))
+        self.net.run(0.1)
+        self.assertEqual(scene.relay.connections, 1)
         scene.relay.set_faults(SLOW, [])
         self.net.run_until(client.arrived(5), limit=10)
         self.assertEqual(scene.relay.hits, {"Latency": 1})

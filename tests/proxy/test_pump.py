@@ -237,6 +237,14 @@ class PathTests(SceneCase):
             server = self.net.run_until(scene.servers.first(), limit=10)
             self.assertEqual(self.net.run_until(server.arrived(7), limit=10), b"one two")
 
+    def test_never_begun(self) -> None:
+        """A fault of one direction may end a connection before the other begins."""
+        scene = self.scene(Peer, faults(ResetPeer(0.0, idle=True)))
+        client, server = scene.pair()
+        self.net.run_until(client.lost)
+        self.net.run_until(server.lost)
+        scene.over()
+
     def test_bug(self) -> None:
         """A fault that raises ends its own connection, and says so in the log with a traceback."""
 

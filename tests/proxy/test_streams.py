@@ -1,0 +1,446 @@
+"""The relay as a whole: its faults, counters and log on a simulated network, and real sockets."""
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import trustme
+from twisted.internet import reactor as real_reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    clientFromString,
+    serverFromString,
+)
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import TestCase
+
+from lab.errors import LocalError
+from lab.faults.datagrams import Duplicate, Latency, Noop
+from lab.faults.fault import Fault
+from lab.faults.journal import Dice
+from lab.faults.streams import LimitData, PacketLoss, ResetPeer, Slicer, Timeout
+from lab.proxy.streams import QUIET, StreamRelay
+from tests.helpers import folder
+from tests.proxy.scenes import Peer, SceneCase, Serving, Whole, echo, faults, lose, shut
+from tests.proxy.test_connection import Never, answering
+
+reactor: Any = real_reactor
+DATA = bytes(range(251)) * 4000  # 1,004,000 bytes
+
+
+class FaultsTests(SceneCase):
+    """Which faults are in force, and where."""
+
+    def test_refused(self) -> None:
+        """Lists that can't be change nothing."""
+        scene = self.scene(Peer, faults(Noop()))
+        before = scene.relay.faults
+        twice = [Fault(Noop(), "it"), Fault(Latency(), "it")]
+        for wrong in (twice, faults(Duplicate(0.5))):
+            self.assertRaises(LocalError, scene.relay.set_faults, wrong, [])
+            self.assertRaises(LocalError, scene.relay.set_faults, [], wrong)
+        self.assertIs(scene.relay.faults, before)
+
+    def test_equal(self) -> None:
+        """The same faults once more, or more behind them: what is at work just goes on."""
+        loss = Fault(PacketLoss(0.5), "loss")
+        scene = self.scene(Peer, [loss])
+        client, _ = scene.pair()
+        for more in ([], [], [Fault(Noop(), "noop")], []):
+            scene.relay.set_faults([loss, *more], [])
+            for _ in range(10):
+                client.transport.write(b"x")
+                self.net.run(0.01)
+        self.assertEqual({entry.place.fault for entry in scene.journal.entries}, {"loss"})
+        self.assertGreater(max(entry.unit for entry in scene.journal.entries), 30)
+
+    def test_toxicity(self) -> None:
+        """A fault works on some connections, and on the same ones whatever else is changed."""
+        some = Fault(Timeout(), "some", toxicity=0.5)
+        scene = self.scene(lambda: Peer(data=echo))
+        clients = [scene.pair()[0] for _ in range(20)]
+        seen = []
+        for upstream in ([some], [some, *faults(Noop())], [some, *faults(Slicer(2, 0))]):
+            scene.relay.set_faults(upstream, [])
+            before = [len(client.got) for client in clients]
+            for client in clients:
+                client.transport.write(b"abc")
+            self.net.run(1)
+            seen.append(
+                [len(client.got) - had for client, had in zip(clients, before, strict=True)]
+            )
+        self.assertEqual(seen[1:], seen[:-1])
+        self.assertTrue(2 < seen[0].count(3) < 18)
+
+    def test_hits(self) -> None:
+        """They are counted while there is such a fault."""
+        scene = self.scene(Peer, faults(Latency(0.1)), faults(Noop()))
+        client, server = scene.pair()
+        for _ in range(3):
+            client.transport.write(b"x")
+            server.transport.write(b"y")
+            self.net.run(0.2)
+        self.assertEqual(scene.relay.hits, {"Latency": 3})
+        scene.relay.set_faults([], faults(Noop()))
+        self.assertEqual(scene.relay.hits, {})
+
+    def test_live_counters(self) -> None:
+        """Bytes are counted where they come in and where they go out, at once."""
+        scene = self.scene(Peer, faults(Latency(10.0)))
+        client, server = scene.pair()
+        client.transport.write(b"four")
+        server.transport.write(b"seventy")
+        self.net.run(1)
+        self.assertEqual(scene.relay.received, {"upstream": 4, "downstream": 7})
+        self.assertEqual(scene.relay.sent, {"upstream": 0, "downstream": 7})
+        self.assertEqual((scene.relay.connections, scene.relay.accepted), (1, 1))
+
+
+class LogTests(SceneCase):
+    """What is said of upstreams that are not there."""
+
+    def test_no_flood(self) -> None:
+        """One line, and then none for a time; it says how often in all."""
+        scene = self.scene()
+        self.net.host("server").crash()
+        self.net.host("server").restart()
+        with capturedLogs() as logs:
+            for wait in (0.1, 0.1, QUIET, 0.1):
+                lose(scene.client(Peer()))
+                self.net.run(wait)
+        told = [event for event in logs if event["log_namespace"].startswith("lab.proxy")]
+        self.assertEqual([event["refused"] for event in told], [1, 4])
+        self.assertEqual({event["name"] for event in told}, {"relay"})
+        scene.over()
+
+
+class Raw:
+    """A socket without Twisted's protocols: what the kernel says, as it says it."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setblocking(False)
+        self._said: Deferred[Any] | None = None
+
+    def fileno(self) -> int:
+        """Its number."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """Its name."""
+        return "raw"
+
+    def send(self, data: bytes) -> None:
+        """Send a little."""
+        self._socket.send(data)
+
+    def reset(self) -> None:
+        """Close with RST."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def receive(self) -> "Deferred[Any]":
+        """Fires with bytes, or with the number of the error."""
+        self._said = Deferred()
+        reactor.addReader(self)
+        return self._said
+
+    def doRead(self) -> None:
+        """There is something."""
+        reactor.removeReader(self)
+        try:
+            found: Any = self._socket.recv(65536)
+        except OSError as error:
+            found = error.errno
+        said, self._said = self._said, None
+        if said is not None:
+            said.callback(found)
+
+    def connectionLost(self, reason: object) -> None:
+        """The reactor has noticed an end: reading tells which."""
+        self.doRead()
+
+    def close(self) -> None:
+        """Enough."""
+        self._socket.close()
+
+
+class SocketCase(TestCase):
+    """A relay before a server, on loopback."""
+
+    timeout = 30
+    relay: StreamRelay
+    servers: Serving
+
+    async def listen(self, text: str, factory: Factory) -> Any:
+        """Listen until the test is over."""
+        port = await serverFromString(reactor, text).listen(factory)
+        self.addCleanup(port.stopListening)
+        return port.getHost()
+
+    async def begin(
+        self,
+        serve: Callable[[], Whole],
+        connect: Callable[[int], IStreamClientEndpoint] | None = None,
+        *,
+        server: str = "tcp:0:interface=127.0.0.1",
+        listen: str = "tcp:0:interface=127.0.0.1",
+    ) -> Any:
+        """Start both; the address to connect to."""
+        self.servers = Serving(serve)
+        upstream = await self.listen(server, self.servers)
+
+        def usual(port: int) -> IStreamClientEndpoint:
+            return TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+
+        number = getattr(upstream, "port", 0)
+        self.relay = StreamRelay(
+            reactor, "relay", lambda: (connect or usual)(number), decisions=Dice(7)
+        )
+        address = await self.listen(listen, self.relay.factory)
+        self.addCleanup(self.relay.drained)
+        self.addCleanup(self.relay.drop)
+        return address
+
+    async def client(self, address: Any, client: Whole | None = None) -> Any:
+        """Connect."""
+        made = client or Peer()
+        factory = Factory.forProtocol(lambda: made)
+        factory.noisy = False
+        text = f"tcp:127.0.0.1:{address.port}"
+        await clientFromString(reactor, text).connect(factory)
+        return made
+
+    async def raw(self, address: Any) -> Raw:
+        """Connect a socket of our own; there is a server for it when this is done."""
+        made = Raw(address.port)
+        self.addCleanup(made.close)
+        made.send(b"hello")
+        self.assertEqual(await made.receive(), b"hello")
+        return made
+
+
+def echoing() -> Peer:
+    """A server that sends back what comes, and ends when its client does."""
+    return Peer(data=echo, end=shut)
+
+
+class SocketTests(SocketCase):
+    """The same on real sockets."""
+
+    async def test_echo(self) -> None:
+        """Byte for byte, with and without faults, and while they change."""
+        address = await self.begin(echoing)
+        for chosen in ([], faults(Latency(0.005)), faults(Slicer(5000, 100, 0.00001)), []):
+            client = await self.client(address)
+            for start in range(0, len(DATA), 100_000):
+                client.transport.write(DATA[start : start + 100_000])
+            await client.arrived(1)
+            self.relay.set_faults(chosen, chosen)
+            shut(client)
+            self.assertEqual(await client.lost, "ConnectionDone")
+            self.assertTrue(client.got == DATA, chosen)
+
+    async def test_half_close(self) -> None:
+        """The answer comes after the end, also with latency on both legs."""
+        address = await self.begin(answering)
+        for chosen in ([], faults(Latency(0.01))):
+            self.relay.set_faults(chosen, chosen)
+            client = await self.client(address)
+            client.transport.write(DATA)
+            shut(client)
+            await client.lost
+            self.assertEqual(client.got, b"1004000 bytes")
+
+    async def test_reset_peer(self) -> None:
+        """On a connection that is open and idle, the kernel really says RST, to both."""
+        address = await self.begin(echoing)
+        client = await self.raw(address)
+        said = client.receive()
+        self.relay.set_faults([], faults(ResetPeer(0.01, idle=True)))
+        self.assertEqual(await said, errno.ECONNRESET)
+        self.assertEqual(await self.servers.all[0].lost, "ConnectionLost")
+
+    async def test_resets_are_passed_on(self) -> None:
+        """From the server to the client, and from the client to the server."""
+        address = await self.begin(echoing)
+        client = await self.raw(address)
+        said = client.receive()
+        self.servers.all[0].transport.abortConnection()
+        self.assertEqual(await said, errno.ECONNRESET)
+        client = await self.raw(address)
+        client.reset()
+        self.assertEqual(await self.servers.all[1].lost, "ConnectionLost")
+
+    async def test_closed_by_a_fault(self) -> None:
+        """With FIN, though the client has sent what nobody will read; so it gets what is due."""
+        address = await self.begin(echoing)
+        self.relay.set_faults(faults(LimitData(100_000)), [])
+        client = await self.client(address)
+        client.transport.write(DATA)
+        await client.end_seen
+        self.assertTrue(DATA.startswith(client.got))
+        await self.servers.all[0].arrived(100_000)
+        lose(client)
+        self.assertEqual(await client.lost, "ConnectionDone")
+
+    async def test_refused(self) -> None:
+        """A client that has been accepted gets the end, and no RST."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        free = listening.getsockname()[1]
+        listening.close()
+        address = await self.begin(Peer, lambda _: TCP4ClientEndpoint(reactor, "127.0.0.1", free))
+        client = Raw(address.port)
+        client.send(b"nobody reads this")
+        self.assertEqual(await client.receive(), b"")
+        client.close()
+        self.assertEqual((self.relay.accepted, self.relay.refused), (1, 1))
+
+    async def test_black_hole(self) -> None:
+        """An upstream that does not answer holds up nobody else."""
+        nevers = [Never() for _ in range(5)]
+        chosen: list[Any] = [*nevers]
+
+        def connect(port: int) -> IStreamClientEndpoint:
+            return chosen.pop() if chosen else TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+
+        address = await self.begin(echoing, connect)
+        stuck = [await self.client(address) for _ in nevers]
+        client = await self.client(address)
+        client.transport.write(b"hello")
+        await client.arrived(5)
+        self.assertEqual(self.relay.connections, 6)
+        lose(client)
+        self.relay.drop()
+        await gatherResults([one.end_seen for one in stuck])
+        self.assertEqual([one.given_up for one in nevers], [1] * 5)
+        for one in stuck:
+            lose(one)
+
+    async def test_drop(self) -> None:
+        """All connections end with FIN, in bounded time."""
+        address = await self.begin(echoing)
+        clients = [await self.raw(address) for _ in range(5)]
+        said = [one.receive() for one in clients]
+        self.relay.drop()
+        self.assertEqual(self.relay.connections, 0)
+        self.assertEqual(await gatherResults(said), [b""] * 5)
+        for one in clients:
+            one.close()
+        self.assertEqual(
+            await gatherResults([one.lost for one in self.servers.all]), ["ConnectionDone"] * 5
+        )
+        await self.relay.drained()
+
+    async def test_many(self) -> None:
+        """200 connections at once; the kernel has to keep as many for those who listen."""
+        text = "tcp:0:interface=127.0.0.1:backlog=400"
+        address = await self.begin(echoing, server=text, listen=text)
+        self.relay.set_faults(faults(Latency(0.01)), faults(Latency(0.01)))
+        clients = await gatherResults(
+            [Deferred.fromCoroutine(self.client(address)) for _ in range(200)]
+        )
+        for number, client in enumerate(clients):
+            client.transport.write(b"%d," % number * 1000)
+            shut(client)
+        await gatherResults([client.lost for client in clients])
+        for number, client in enumerate(clients):
+            self.assertEqual(client.got, b"%d," % number * 1000)
+        self.assertEqual((self.relay.accepted, self.relay.refused), (200, 0))
+
+    async def test_unix(self) -> None:
+        """Unix sockets on both sides."""
+        path = folder(self)
+        await self.begin(
+            echoing,
+            lambda _: clientFromString(reactor, f"unix:{path}/server"),
+            server=f"unix:{path}/server",
+            listen=f"unix:{path}/relay",
+        )
+        client = Peer()
+        factory = Factory.forProtocol(lambda: client)
+        factory.noisy = False
+        await clientFromString(reactor, f"unix:{path}/relay").connect(factory)
+        client.transport.write(DATA)
+        shut(client)
+        await client.lost
+        self.assertTrue(client.got == DATA)
+
+
+class TLSTests(SocketCase):
+    """TLS, as far as it goes: it has no halves."""
+
+    def warned(self) -> None:
+        """Twisted's own use of pyOpenSSL is deprecated; there is no other warning."""
+        for warning in self.flushWarnings():
+            self.assertIn("Passing pyOpenSSL", warning["message"])
+
+    async def secure(self, trusted: trustme.CA, issuer: trustme.CA) -> Any:
+        """A TLS server of this issuer's behind the relay, which trusts somebody."""
+        self.addCleanup(self.warned)
+        path = folder(self)
+        certificate = issuer.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
+        certificate.private_key_and_cert_chain_pem.write_to_path(path / "server.pem")
+        (path / "trusted").mkdir()
+        trusted.cert_pem.write_to_path(path / "trusted" / "ca.pem")
+        return await self.begin(
+            lambda: Whole(data=echo),
+            lambda port: clientFromString(
+                reactor, f"tls:127.0.0.1:{port}:trustRoots={path}/trusted"
+            ),
+            server=f"ssl:0:interface=127.0.0.1:privateKey={path}/server.pem",
+        )
+
+    async def test_upstream(self) -> None:
+        """By its endpoint string; what is due goes out before the close, in both directions."""
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        address = await self.secure(authority, authority)
+        for chosen in ([], faults(Latency(0.01))):
+            self.relay.set_faults(chosen, chosen)
+            client = await self.client(address)
+            client.transport.write(DATA)
+            await client.arrived(len(DATA))
+            self.assertTrue(client.got == DATA)
+            client.transport.write(b"bye")
+            shut(client)
+            server = self.servers.all[-1]
+            self.assertEqual(await server.lost, "ConnectionDone")
+            self.assertTrue(server.got == DATA + b"bye")
+            self.assertEqual(await client.lost, "ConnectionDone")
+
+    async def test_server_closes(self) -> None:
+        """The close of the whole is the end for the client, behind what is due."""
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        address = await self.secure(authority, authority)
+        self.relay.set_faults([], faults(Latency(0.01)))
+        client = await self.client(address)
+        client.transport.write(b"hello")
+        server = await self.servers.first()
+        await server.arrived(5)
+        server.transport.write(DATA)
+        lose(server)
+        await client.end_seen
+        self.assertTrue(client.got == b"hello" + DATA)
+        lose(client)
+        await client.lost
+
+    async def test_not_trusted(self) -> None:
+        """An upstream whose certificate is wrong is none: the client gets the end, the log why."""
+        mine, other = (trustme.CA(key_type=trustme.KeyType.ECDSA) for _ in range(2))
+        address = await self.secure(mine, other)
+        with capturedLogs() as logs:
+            client = await self.client(address)
+            client.transport.write(b"secret")
+            await client.end_seen
+        lose(client)
+        await client.lost
+        self.assertEqual((self.relay.refused, self.relay.connections), (1, 0))
+        (told,) = [event for event in logs if event["log_namespace"].startswith("lab.proxy")]
+        self.assertIn("certificate verify failed", told["reason"])
+        await gatherResults([server.lost for server in self.servers.all])
+        self.assertEqual([bytes(server.got) for server in self.servers.all], [b""])
