@@ -6,7 +6,7 @@ One direction of one relayed connection: what one leg sends goes out at the othe
 go, and a reader that stalls before a sender at full speed costs bounded memory.
 
 **How it does it.** It is the producer of the leg that it writes to, and reads from the other while
-that leg takes what is written and less than `ROOM` is inside the link. What a fault drops is not
+that leg takes what is written and there is room inside the link. What a fault drops is not
 inside, so dropping never holds up anybody. A link in which no fault is at work is passed by; it is
 kept, because its faults go on counting where they were.
 
@@ -32,7 +32,8 @@ from lab.faults.streams import CLOSE, END, Item
 from lab.faults.verdicts import Verdict
 from lab.proxy.legs import Leg
 
-#: With more bytes than this inside a link nothing is read; below half of it, again.
+#: The usual room inside a link, in bytes. A latency bounds the rate of a connection to this much
+#: in its time, as the window of TCP does.
 ROOM = 1024 * 1024
 #: When a connection is closed, a peer may take so long to read what is due to it, in seconds.
 DRAIN = 60.0
@@ -65,6 +66,7 @@ class Common:
         clock: Gives the time, and calls when it has come.
         decisions: Where verdicts come from.
         journal: Takes those that were drawn.
+        room: With more bytes than this inside a link nothing is read; below half of it, again.
         received: Bytes that have come in, by direction.
         sent: Bytes that have gone out, by direction.
         tally: Counts what faults have done.
@@ -73,6 +75,7 @@ class Common:
     clock: IReactorTime
     decisions: Decisions
     journal: Journal | None = None
+    room: int = ROOM
     received: dict[str, int] = field(factory=_by_direction)
     sent: dict[str, int] = field(factory=_by_direction)
     tally: Tally = field(factory=Tally)
@@ -215,7 +218,8 @@ class Pump:
             if self._stopped:
                 return
         self._arm(link)
-        full = link.buffered > (ROOM // 2 if self._full else ROOM)
+        room = self._common.room
+        full = link.buffered > (room // 2 if self._full else room)
         if full != self._full:
             self._full = full
             self._read()

@@ -20,7 +20,7 @@ from lab.faults.link import Decisions
 from lab.faults.pipe import check
 from lab.proxy.connection import Connection
 from lab.proxy.legs import LINGER, Leg
-from lab.proxy.pump import Common
+from lab.proxy.pump import ROOM, Common
 
 #: After a line in the log about an upstream that could not be connected there is none for so long,
 #: in seconds.
@@ -40,6 +40,8 @@ class StreamRelay:
         connect: Gives the endpoint of the upstream; it is called for each connection.
         decisions: Where verdicts come from.
         journal: Takes every decision that was drawn and is not "deliver"; without, none is kept.
+        room: Bytes that faults may hold back in one direction of one connection, before nothing
+            more is read there.
 
     Attributes:
         factory: Listen with it: ``endpoint.listen(relay.factory)``.
@@ -62,13 +64,14 @@ class StreamRelay:
         *,
         decisions: Decisions,
         journal: Journal | None = None,
+        room: int = ROOM,
     ) -> None:
         self.name, self.connect = name, connect
         self.factory: Factory = _Accepting(self)
         self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
         self.accepted = self.refused = 0
         self._clock = reactor
-        self._common = Common(reactor, decisions, journal)
+        self._common = Common(reactor, decisions, journal, room)
         self.received, self.sent = self._common.received, self._common.sent
         self.hits: dict[str, int] = self._common.tally
         # Those that relay, and those that have a transport: in the order of their beginning.

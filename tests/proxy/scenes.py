@@ -14,6 +14,7 @@ from zope.interface import implementer
 from lab.faults.datagrams import Settings
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
+from lab.proxy.pump import ROOM
 from lab.proxy.streams import StreamRelay
 from lab.simulator.network import Network
 from lab.simulator.testing import simulation
@@ -161,6 +162,7 @@ class Simulated:
         upstream: Faults from the client to the server.
         downstream: Faults from the server to the client.
         connect: Gives another upstream.
+        room: Inside each link, in bytes.
     """
 
     def __init__(
@@ -170,6 +172,7 @@ class Simulated:
         upstream: Sequence[Fault] = (),
         downstream: Sequence[Fault] = (),
         connect: Callable[[], IStreamClientEndpoint] | None = None,
+        room: int = ROOM,
     ) -> None:
         self.net = net
         proxy, server = net.host("proxy").reactor, net.host("server").reactor
@@ -180,6 +183,7 @@ class Simulated:
             connect or (lambda: TCP4ClientEndpoint(proxy, "server", 80)),
             decisions=Dice(net.seed),
             journal=self.journal,
+            room=room,
         )
         self.relay.set_faults(upstream, downstream)
         self.servers = Serving(serve)

@@ -19,7 +19,6 @@ from lab.faults.streams import (
     SlowClose,
     Timeout,
 )
-from lab.proxy import pump
 from lab.proxy.pump import ROOM
 from lab.simulator.testing import simulation
 from tests.proxy.scenes import Peer, SceneCase, Simulated, faults, lose, shut
@@ -314,8 +313,7 @@ class MemoryTests(SceneCase):
 
     def test_rate(self) -> None:
         """A rate that the link's room is large against is kept to the end."""
-        self.patch(pump, "ROOM", 50_000)
-        scene = self.scene(Peer, faults(Bandwidth(100_000.0)))
+        scene = self.scene(Peer, faults(Bandwidth(100_000.0)), room=50_000)
         client, server = scene.pair()
         begin = self.net.now
         client.transport.write(b"x" * 1_000_000)

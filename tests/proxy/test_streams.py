@@ -413,6 +413,33 @@ class TLSTests(SocketCase):
             self.assertTrue(server.got == DATA + b"bye")
             self.assertEqual(await client.lost, "ConnectionDone")
 
+    async def test_client(self) -> None:
+        """On the other side: the relay itself listens with TLS."""
+        path = folder(self)
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        certificate = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
+        certificate.private_key_and_cert_chain_pem.write_to_path(path / "relay.pem")
+        authority.cert_pem.write_to_path(path / "ca.pem")
+        self.addCleanup(self.warned)
+        address = await self.begin(
+            echoing, listen=f"ssl:0:interface=127.0.0.1:privateKey={path}/relay.pem"
+        )
+        text = f"tls:127.0.0.1:{address.port}:trustRoots={path}"
+        for chosen in ([], faults(Latency(0.01))):
+            self.relay.set_faults(chosen, chosen)
+            client = Whole()
+            factory = Factory.forProtocol(lambda client=client: client)
+            factory.noisy = False
+            await clientFromString(reactor, text).connect(factory)
+            client.transport.write(DATA)
+            await client.arrived(len(DATA))
+            self.assertTrue(client.got == DATA)
+            lose(client)
+            server = self.servers.all[-1]
+            self.assertEqual(
+                await gatherResults([client.lost, server.lost]), ["ConnectionDone"] * 2
+            )
+
     async def test_server_closes(self) -> None:
         """The close of the whole is the end for the client, behind what is due."""
         authority = trustme.CA(key_type=trustme.KeyType.ECDSA)

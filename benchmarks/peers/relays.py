@@ -1,0 +1,42 @@
+"""Proxies on Twisted: ours, without faults or with a latency, and Twisted's own portforward."""
+
+import signal
+import sys
+
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.protocols.portforward import ProxyFactory
+
+from lab.faults.datagrams import Latency
+from lab.faults.fault import Fault
+from lab.faults.journal import Dice
+from lab.proxy.streams import StreamRelay
+
+
+def make(kind: str, port: int) -> Factory:
+    """Make what accepts connections to this port of the origin."""
+    if kind == "portforward":
+        return ProxyFactory("127.0.0.1", port)
+    relay = StreamRelay(
+        reactor, kind, lambda: TCP4ClientEndpoint(reactor, "127.0.0.1", port), decisions=Dice(7)
+    )
+    if kind == "latency":
+        relay.set_faults([Fault(Latency(0.02), "latency")], [])
+    return relay.factory
+
+
+def main() -> None:
+    """Forward to a port, until it has been so many seconds: KIND PORT SECONDS."""
+    kind, port, seconds = sys.argv[1:]
+    factory = make(kind, int(port))
+    factory.noisy = False
+    listening = reactor.listenTCP(0, factory, backlog=1024, interface="127.0.0.1")
+    sys.stdout.write(f"tcp {listening.getHost().port}\n")
+    sys.stdout.flush()
+    signal.alarm(int(seconds))
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()
