@@ -29,10 +29,12 @@ class LabOptions(usage.Options):
     Options with an INI file, a log format, and errors of one line.
 
     A subclass gives `section`, the name of its section in the INI file, names options that may
-    be repeated in `repeatable`, and checks its values in `settle`.
+    be repeated in `repeatable`, and checks its values in `settle`. If the file of its ``config`` is
+    something else, `ini` is false.
     """
 
     section = ""
+    ini = True
     repeatable: tuple[str, ...] = ()
 
     def opt_version(self) -> NoReturn:
@@ -53,7 +55,7 @@ class LabOptions(usage.Options):
 
     def postOptions(self) -> None:
         """Let the file have its say, then check everything."""
-        if self.get("config"):
+        if self.get("config") and self.ini:
             self._override(self._read(Path(self["config"])))
         if self["log-format"] not in FORMATS:
             raise LocalError(f"log-format is {self['log-format']!r}; give text or json")

@@ -8,3 +8,6 @@ lab_server = ServiceMaker(
 lab_client = ServiceMaker(
     "lab client", "lab.commands.client", "Clients that keep the services busy.", "lab-client"
 )
+lab_proxy = ServiceMaker(
+    "lab proxy", "lab.commands.proxy", "A proxy that breaks the network on purpose.", "lab-proxy"
+)

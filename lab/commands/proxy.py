@@ -1,0 +1,263 @@
+"""``twistd lab-proxy``: a proxy that breaks the network on purpose."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lab import units
+from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
+from lab.adapters.service import ListeningService
+from lab.commands.options import LabOptions, one_line
+from lab.errors import LocalError
+from lab.faults.journal import Dice, Entry, Journal
+from lab.faults.schema import STREAMS, from_text, to_json
+from lab.proxy.bodies import Wanted, read_proxies
+from lab.proxy.control import Control, control_site
+from lab.proxy.errors import ApiError
+from lab.proxy.guard import Guard
+from lab.proxy.ports import connector
+from lab.proxy.registry import Proxy, Registry
+from lab.proxy.streams import StreamRelay
+from lab.proxy.toxics import Toxic, read_toxic
+from lab.rng import fresh_seed
+
+#: Where the API listens without any option.
+API = "tcp:8474:interface=127.0.0.1"
+
+
+class Options(LabOptions):
+    """Options of ``twistd lab-proxy``."""
+
+    section = "lab-proxy"
+    ini = False
+    repeatable = ("listen", "upstream", "fault")
+    synopsis = "[options]"
+    longdesc = (
+        "Without options only the API listens, at 127.0.0.1:8474: Toxiproxy's, so that its clients "
+        "and command line, and lab proxy, make proxies and faults there. With --listen and "
+        "--upstream there is a proxy at once, and no API unless --api asks for it. "
+        "An ENDPOINT is HOST:PORT or any endpoint string of Twisted's. "
+        "Example: twistd -n lab-proxy --listen tcp:49156:interface=127.0.0.1 "
+        "--upstream tcp:127.0.0.1:49155 --fault latency:latency=100,jitter=20 --seed 12"
+    )
+    optParameters = [  # noqa: RUF012 - Twisted's own form
+        ["api", None, None, "Where the API listens (tcp:8474:interface=127.0.0.1)."],
+        ["token", None, "", "Who asks the API has to have it."],
+        ["config", "c", None, "Make the proxies in this file, an array in JSON as Toxiproxy's."],
+        ["seed", None, None, "Draws what faults do: equal seeds decide the same again."],
+        ["journal", None, None, "Write each decision to this file; the simulator replays it."],
+        ["log-format", None, "text", "text, or json: one JSON object a line."],
+    ]
+    optFlags = [  # noqa: RUF012
+        ["strict", None, "Refuse toxics with numbers that make no sense."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in self.repeatable:
+            self[name] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Listen at this ENDPOINT for a proxy to the --upstream of the same place; repeatable."""
+        self["listen"] = [*self["listen"], endpoint]
+
+    def opt_upstream(self, endpoint: str) -> None:
+        """Where connections of that proxy go; repeatable, once for each --listen."""
+        self["upstream"] = [*self["upstream"], endpoint]
+
+    def opt_fault(self, text: str) -> None:
+        """Have this fault on each --listen: TYPE:NAME=VALUE,…; repeatable."""
+        self["fault"] = [*self["fault"], text]
+
+    def settle(self) -> None:
+        """
+        Turn words into proxies.
+
+        Raises:
+            LocalError: A value can't be.
+        """
+        from twisted.internet import reactor
+
+        self.wanted = [*self._named(), *self._from_file()]
+        for wanted in self.wanted:
+            connector(reactor, wanted.upstream)
+        api = self["api"] or (None if self["listen"] else API)
+        self.api = None if api is None else (api, _stream(reactor, api))
+        seed = self["seed"]
+        self.seed = fresh_seed() if seed is None else units.seed(seed)
+
+    def _named(self) -> list[Wanted]:
+        """The proxies of --listen."""
+        listens, upstreams = self["listen"], self["upstream"]
+        if len(listens) != len(upstreams):
+            raise LocalError(
+                f"there are {len(listens)} of listen and {len(upstreams)} of upstream; "
+                "give one upstream for each listen"
+            )
+        if self["fault"] and not listens:
+            raise LocalError("fault is for the proxies of listen; give one, or use the API")
+        toxics = tuple(_toxics(self["fault"]))
+        names = ["proxy", *(f"proxy-{number}" for number in range(2, len(listens) + 1))]
+        return [
+            Wanted(name, upstream, listen, toxics=toxics)
+            for name, upstream, listen in zip(names, upstreams, listens, strict=False)
+        ]
+
+    def _from_file(self) -> list[Wanted]:
+        """The proxies of the file."""
+        path = self["config"]
+        if path is None:
+            return []
+        try:
+            return read_proxies(Path(path).read_bytes())
+        except (OSError, ApiError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise LocalError(f"config is {path!r}; {why}") from error
+
+
+def _toxics(texts: Sequence[str]) -> Iterator[Toxic]:
+    """The toxics of --fault; one that has the name of another gets a number."""
+    taken: list[str] = []
+    for text in texts:
+        fault = to_json(from_text(text, STREAMS), STREAMS)
+        if fault["name"] in taken:
+            fault["name"] = f"{fault['name']}_{len(taken) + 1}"
+        taken.append(fault["name"])
+        yield read_toxic(json.dumps(fault).encode())
+
+
+def _stream(reactor: Any, text: str) -> Any:
+    """Where the API listens; it needs a stream."""
+    endpoint = serverFromString(reactor, text)
+    if isinstance(endpoint, DatagramServerEndpoint):
+        raise LocalError(f"api is {text!r}; give an endpoint of streams, like {API}")
+    return endpoint
+
+
+class JournalFile(Journal):
+    """
+    A journal whose lines are in a file as soon as something is decided; it keeps none.
+
+    Args:
+        path: The file; what was in it is gone.
+
+    Raises:
+        LocalError: It can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        try:
+            self._file = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise LocalError(f"journal is {str(path)!r}; {error.strerror}") from None
+
+    def record(self, entry: Entry) -> None:
+        """Write one more."""
+        self._file.write(f"{entry.encode()}\n")
+
+    def close(self) -> None:
+        """There are no more."""
+        self._file.close()
+
+
+class ProxyService(Service):
+    """
+    Has proxies while it runs.
+
+    Args:
+        registry: Has them.
+        wanted: Those that there are from the beginning.
+        journal: Is closed at the end.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, registry: Registry, wanted: Sequence[Wanted], journal: JournalFile | None
+    ) -> None:
+        self._registry, self._wanted, self._journal = registry, wanted, journal
+
+    def privilegedStartService(self) -> None:
+        """
+        Make the proxies, while ports below 1024 are still allowed.
+
+        Raises:
+            LocalError: One can't listen.
+        """
+        super().privilegedStartService()
+        failures: list[Failure] = []
+        made = Deferred.fromCoroutine(self._registry.populate(self._wanted))
+        made.addCallbacks(self._made, failures.append)
+        for failure in failures:
+            raise LocalError(failure.getErrorMessage())
+
+    def stopService(self) -> Deferred[None]:
+        """Close all ports, end all connections."""
+        super().stopService()
+        for labels, counters in self._registry.counters():
+            self._log.info(
+                "{name} ends: {accepted:,} connections, {refused:,} refused, {up:,} bytes up, "
+                "{down:,} bytes down, faults {hits}",
+                name=labels.proxy,
+                accepted=counters.accepted,
+                refused=counters.refused,
+                up=counters.sent.get("upstream", 0),
+                down=counters.sent.get("downstream", 0),
+                hits=counters.hits,
+            )
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        """Nothing is decided behind that."""
+        await self._registry.stop()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _made(self, proxies: Sequence[Proxy]) -> None:
+        """Say where they are."""
+        for proxy in proxies:
+            self._log.info(
+                "{name} listens on {listen} for {upstream}",
+                name=proxy.name,
+                listen=proxy.listen,
+                upstream=proxy.upstream,
+            )
+
+
+def makeService(options: Options) -> IService:
+    """
+    Build the proxies and the API that the options name.
+
+    Args:
+        options: Parsed options.
+    """
+    from twisted.internet import reactor
+
+    sys.excepthook = one_line
+    Logger("lab.commands.proxy").info("seed {seed}", seed=options.seed)
+    journal = JournalFile(Path(options["journal"])) if options["journal"] else None
+    dice = Dice(options.seed)
+
+    def make(name: str, upstream: str) -> StreamRelay:
+        """The relay of a proxy."""
+        connect = connector(reactor, upstream)
+        return StreamRelay(reactor, name, connect, decisions=dice, journal=journal)
+
+    registry = Registry(reactor, make, strict=bool(options["strict"]))
+    services = options.services()
+    ProxyService(registry, options.wanted, journal).setServiceParent(services)
+    if options.api is not None:
+        text, endpoint = options.api
+        site: Any = control_site(reactor, Control(registry, Guard(options["token"])))
+        ListeningService(
+            "api", text, endpoint, site, lambda: f"{len(registry.proxies):,} proxies"
+        ).setServiceParent(services)
+    return services
