@@ -40,26 +40,35 @@ _T = TypeVar("_T")
 
 
 class Relay(Interface):
-    """
-    What carries the connections of one proxy; see `lab.proxy.registry.Registry`.
+    """What carries the connections of one proxy."""
 
-    Attributes:
-        factory: Listens for it.
-        connections: How many there are now.
-        accepted: How many have been accepted.
-        refused: How many the upstream did not take.
-        received: Bytes that came in, by direction.
-        sent: Bytes that went out, by direction.
-        hits: How often a fault has done something, by its name.
-    """
+    @property
+    def factory(self) -> Any:
+        """Listens for it."""
 
-    factory: Any
-    connections: int
-    accepted: int
-    refused: int
-    received: dict[str, int]
-    sent: dict[str, int]
-    hits: dict[str, int]
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+
+    @property
+    def accepted(self) -> int:
+        """How many have been accepted."""
+
+    @property
+    def refused(self) -> int:
+        """How many the upstream did not take."""
+
+    @property
+    def received(self) -> Mapping[str, int]:
+        """Bytes that came in, by direction."""
+
+    @property
+    def sent(self) -> Mapping[str, int]:
+        """Bytes that went out, by direction."""
+
+    @property
+    def hits(self) -> Mapping[str, int]:
+        """How often a fault has done something, by its name."""
 
     def set_faults(self, upstream: Sequence[Fault], downstream: Sequence[Fault]) -> None:
         """Have these faults on connections that there are and that come."""
