@@ -29,6 +29,9 @@ from lab.faults.stages import STAGES, UNJUDGED, Schedule, Stage, size_of
 from lab.faults.streams import CLOSE, END, RESET, Item, Slicer, Timed
 from lab.faults.verdicts import DELIVER, Verdict
 
+#: What a piece of a stream takes beside its bytes, in bytes of memory: a time, a tuple, a header.
+OVERHEAD = 100
+
 
 class Watch(Interface):
     """Is told what becomes of the bytes of a stream, for a capture."""
@@ -274,6 +277,13 @@ class StreamLink:
         """How many bytes are inside."""
         inside = sum(seat.waiting_bytes + seat.stage.size for seat in self._seats)
         return inside + sum(map(size_of, self._out))
+
+    @property
+    def memory(self) -> int:
+        """About how much memory those take, in bytes: small pieces take more than they hold."""
+        seats = self._seats
+        pieces = sum(len(seat.waiting) + seat.stage.pieces for seat in seats) + len(self._out)
+        return self.buffered + OVERHEAD * pieces
 
     def flush(self, now: float) -> None:
         """Let everything that is inside go out at once, in order."""

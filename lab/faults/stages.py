@@ -126,6 +126,11 @@ class Stage:
         """How many bytes in it have no time yet."""
         return 0
 
+    @property
+    def pieces(self) -> int:
+        """In how many pieces they are."""
+        return 0
+
 
 @define
 class JudgingStage(Stage):
@@ -428,6 +433,11 @@ class LossStage(Stage):
     def size(self) -> int:
         """See `Stage`."""
         return self._size
+
+    @property
+    def pieces(self) -> int:
+        """See `Stage`."""
+        return len(self._segments)
 
     def _add(self, item: Item, *, arrived: bool) -> _Segment:
         """One more comes in."""

@@ -513,6 +513,27 @@ class UpdateTests(PipeCase):
         self.assertEqual(run(StreamLink(faults, Replay.of(self.journal), HERE)), found)
 
 
+class MemoryTests(SynchronousTestCase):
+    """What is inside."""
+
+    def test_pieces(self) -> None:
+        """Small pieces take more than they hold, and that is counted: about as much as is taken."""
+        for inside, size in [
+            (Slicer(1, 0, 0.001), 20_000), (Latency(1.0), 1), (Loss(1.0), 1), (Partition(), 1000),
+        ]:  # fmt: skip
+            link = StreamLink([Fault(inside, "it")], Dice(7), HERE)
+            tracemalloc.start()
+            while link.buffered < 20_000:
+                link.feed(bytes(size), 0.0)
+            taken = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            self.assertEqual(link.buffered, 20_000)
+            self.assertTrue(taken / 4 < link.memory < 2 * taken, (inside, taken, link.memory))
+            link.flush(0.0)
+            link.outgoing()
+            self.assertEqual((link.buffered, link.memory), (0, 0))
+
+
 class WithoutJournalTests(SynchronousTestCase):
     """A link that nobody writes down."""
 
