@@ -28,7 +28,7 @@ from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Decisions
 from lab.faults.pipe import StreamLink
-from lab.faults.streams import CLOSE, END, Item
+from lab.faults.streams import CLOSE, END, Mark
 from lab.faults.verdicts import Verdict
 from lab.proxy.legs import Leg
 
@@ -66,7 +66,8 @@ class Common:
         clock: Gives the time, and calls when it has come.
         decisions: Where verdicts come from.
         journal: Takes those that were drawn.
-        room: With more bytes than this inside a link nothing is read; below half of it, again.
+        room: When a link takes more memory than this, in bytes, nothing is read; below half of it,
+            again.
         received: Bytes that have come in, by direction.
         sent: Bytes that have gone out, by direction.
         tally: Counts what faults have done.
@@ -213,25 +214,29 @@ class Pump:
 
     def _settle(self, link: StreamLink) -> None:
         """Take what has come out of the link, and see when more will."""
-        for item in link.outgoing():
-            self._give(item)
-            if self._stopped:
-                return
+        items = link.outgoing()
+        # An end is behind all bytes. They may be very many pieces, of very few bytes.
+        data = b"".join([item for item in items if isinstance(item, bytes)])
+        if data:
+            self._sent[self._direction] += len(data)
+            self._write(data)
+        for item in items:
+            if isinstance(item, Mark) and not self._stopped:
+                self._end_by(item)
+        if self._stopped:
+            return
         self._arm(link)
         room = self._common.room
-        full = link.buffered > (room // 2 if self._full else room)
+        full = link.memory > (room // 2 if self._full else room)
         if full != self._full:
             self._full = full
             self._read()
 
-    def _give(self, item: Item) -> None:
-        """One item has come out."""
-        if isinstance(item, bytes):
-            self._sent[self._direction] += len(item)
-            self._write(item)
-        elif item is END:
+    def _end_by(self, mark: Mark) -> None:
+        """An end has come out; after a close or a reset nothing goes on."""
+        if mark is END:
             self._end_sink()
-        elif item is CLOSE:
+        elif mark is CLOSE:
             self._ends.close(DRAIN)
         else:
             self._ends.reset()

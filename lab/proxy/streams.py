@@ -40,8 +40,8 @@ class StreamRelay:
         connect: Gives the endpoint of the upstream; it is called for each connection.
         decisions: Where verdicts come from.
         journal: Takes every decision that was drawn and is not "deliver"; without, none is kept.
-        room: Bytes that faults may hold back in one direction of one connection, before nothing
-            more is read there.
+        room: Memory that what faults hold back in one direction of one connection may take, in
+            bytes, before nothing more is read there.
 
     Attributes:
         factory: Listen with it: ``endpoint.listen(relay.factory)``.
