@@ -115,6 +115,7 @@ class Connection:
         """A peer sends no more."""
         if self._begun and not self._over:
             self._pump_from(leg).end()
+            self._pump_to(leg).look()
 
     def lost(self, leg: Leg, reason: Failure) -> None:
         """A leg is gone."""
@@ -144,6 +145,10 @@ class Connection:
     def _pump_from(self, leg: Leg) -> Pump:
         """What takes what this leg sends."""
         return self._pumps["upstream" if leg is self.client else "downstream"]
+
+    def _pump_to(self, leg: Leg) -> Pump:
+        """What writes to this leg."""
+        return self._pumps["downstream" if leg is self.client else "upstream"]
 
     def _end(self) -> None:
         """Relay nothing any more."""

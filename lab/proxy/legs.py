@@ -65,6 +65,7 @@ class Leg(Protocol):
         take: Called with the bytes that come; what comes before anybody wants it is kept.
         early: Those bytes.
         there: Whether there is a transport now.
+        ended: Whether the peer has said that it sends no more.
     """
 
     #: Any stream transport. Twisted sets it before connectionMade.
@@ -77,7 +78,8 @@ class Leg(Protocol):
         self.there = False
         self._usable = False  # it has not been aborted either
         self._reading = True
-        self._peer_ended = self._shutting = self._shut = False
+        self.ended = False
+        self._shutting = self._shut = False
         self._timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -94,7 +96,7 @@ class Leg(Protocol):
 
     def readConnectionLost(self) -> None:
         """The peer sends no more."""
-        self._peer_ended = True
+        self.ended = True
         self._owner.ended(self)
         if self._shut:
             self.transport.loseConnection()
@@ -102,7 +104,7 @@ class Leg(Protocol):
     def writeConnectionLost(self) -> None:
         """All that was written has gone out, and our end behind it."""
         self._shut = True
-        if self._peer_ended:
+        if self.ended:
             self.transport.loseConnection()
         elif self._timer is not None:
             self._be_patient(LINGER)
@@ -118,7 +120,7 @@ class Leg(Protocol):
 
     def read(self, *, wanted: bool) -> None:
         """Read from the peer, or let it wait."""
-        if self._usable and not self._peer_ended and wanted != self._reading:
+        if self._usable and not self.ended and wanted != self._reading:
             self._reading = wanted
             if wanted:
                 self.transport.resumeProducing()

@@ -116,7 +116,7 @@ class Pump:
         self._link: StreamLink | None = None
         self._timer: IDelayedCall | None = None
         self._due = 0.0
-        self._stalled = self._full = self._stopped = False
+        self._stalled = self._full = self._ended = self._stopped = False
 
     def begin(self, faults: Sequence[Fault]) -> None:
         """Both legs are there."""
@@ -150,11 +150,25 @@ class Pump:
 
     def end(self) -> None:
         """The source sends no more."""
+        self._ended = True
         link = self._link
         if link is None:
             self._end_sink()
         else:
             self._do(link, link.end)
+
+    def look(self) -> None:
+        """
+        See whether a fault has swallowed the end, and whether it may go out all the same.
+
+        It goes out when no fault is left, as TCP would repeat it then; and when nobody is left to
+        wait for anything, since the source is gone and the sink sends no more either.
+        """
+        link = self._link
+        if link is None or not self._ended or link.memory:
+            return
+        if link.clear or (self._sink.ended and not self._source.there):
+            self._end_sink()
 
     def stop(self) -> None:
         """Nothing goes on."""
@@ -225,6 +239,7 @@ class Pump:
                 self._end_by(item)
         if self._stopped:
             return
+        self.look()
         self._arm(link)
         room = self._common.room
         full = link.memory > (room // 2 if self._full else room)

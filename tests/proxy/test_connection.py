@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -9,9 +11,19 @@ from twisted.internet.interfaces import ISSLTransport, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from lab.faults.datagrams import Latency
-from lab.faults.streams import ResetPeer, SlowClose
+from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Noop, Settings
+from lab.faults.streams import (
+    Cut,
+    LimitData,
+    PacketLoss,
+    Partition,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Timeout,
+)
 from lab.proxy.legs import LINGER
+from lab.simulator.testing import simulation
 from tests.proxy.scenes import Peer, SceneCase, Simulated, Whole, echo, faults, lose, shut
 
 SLOW = faults(Latency(0.3))
@@ -69,6 +81,23 @@ class EndingTests(SceneCase):
                 self.net.run_until(server.lost)
                 self.assertEqual((client.why, server.why), ("ConnectionDone", "ConnectionDone"))
                 scene.over()
+
+    def test_swallowed(self) -> None:
+        """An end that a fault has swallowed arrives when the fault is gone, or all others are."""
+        for removed in (True, False):
+            scene = self.scene(Peer, [], faults(Blackhole()))
+            client, server = scene.pair()
+            server.transport.write(b"lost")
+            shut(server)
+            self.net.run(1)
+            self.assertFalse(client.ended)
+            if removed:
+                scene.relay.set_faults([], [])
+                self.net.run_until(client.end_seen)
+            shut(client)
+            self.net.run_until(client.lost)
+            self.assertEqual((client.why, client.got), ("ConnectionDone", b""))
+            scene.over()
 
     def test_broken(self) -> None:
         """A leg that breaks breaks the other, and what was on its way is lost, as with a RST."""
@@ -285,3 +314,85 @@ class BeginningTests(SceneCase):
         server = self.net.run_until(scene.servers.first(), limit=30)
         self.net.run_until(server.end_seen, limit=60)
         self.assertEqual(server.got, b"x" * 1_000_000)
+
+
+def pause(peer: Any) -> None:
+    """An action: read no more."""
+    peer.transport.pauseProducing()
+
+
+def resume(peer: Any) -> None:
+    """An action: read again."""
+    peer.transport.resumeProducing()
+
+
+def abort(peer: Any) -> None:
+    """An action: reset."""
+    peer.transport.abortConnection()
+
+
+def write(peer: Any) -> None:
+    """An action: send much."""
+    peer.transport.write(bytes(range(250)) * 2000)
+
+
+#: Every kind of fault.
+ALL: list[Settings] = [
+    Noop(), Latency(0.1, 0.1), Bandwidth(50_000.0), Bandwidth(0.0), Slicer(5000, 100, 0.001),
+    SlowClose(0.5), Loss(0.3), PacketLoss(0.5), Corrupt(0.1), Blackhole(), Timeout(0.3), Timeout(),
+    ResetPeer(0.2), ResetPeer(0.2, idle=True), LimitData(100_000), Cut(0.00001), Partition(),
+]  # fmt: skip
+LISTS = st.lists(st.sampled_from(ALL), max_size=3, unique_by=type).map(lambda some: faults(*some))
+WHERE = st.sampled_from(["client", "server"])
+ACTIONS = st.sampled_from([write, write, write, shut, lose, abort, pause, resume])
+
+
+class AnythingTests(SceneCase):
+    """Whatever peers do and whatever is wrong."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(
+            st.one_of(
+                st.tuples(st.just("act"), st.integers(0, 5), ACTIONS),
+                st.tuples(st.just("faults"), LISTS, LISTS),
+                st.tuples(st.just("drop"), st.none(), st.none()),
+                st.tuples(st.sampled_from(["partition", "heal"]), st.just("proxy"), WHERE),
+                st.tuples(st.sampled_from(["partition", "heal"]), WHERE, st.just("proxy")),
+            ),
+            max_size=15,
+        ),
+        st.integers(0, 999),
+    )
+    def test_nothing_is_left(self, steps: list[tuple[str, Any, Any]], seed: int) -> None:
+        """When faults and peers are gone, so is all else; and no byte was made up on the way."""
+        with simulation(seed) as net:
+            scene = Simulated(net)
+            pairs = [scene.pair() for _ in range(3)]
+            peers = [peer for pair in pairs for peer in pair]
+            corrupt = False
+            for what, first, second in steps:
+                if what == "act" and not peers[first].why:
+                    second(peers[first])
+                elif what == "faults":
+                    scene.relay.set_faults(first, second)
+                    lossy = (Corrupt, PacketLoss, Blackhole, Timeout)
+                    corrupt |= any(isinstance(one.settings, lossy) for one in first + second)
+                elif what == "drop":
+                    scene.relay.drop()
+                elif what in {"partition", "heal"}:
+                    getattr(net, what)(first, second)
+                net.run(0.05)
+            for host in ("client", "server"):
+                net.heal("proxy", host)
+                net.heal(host, "proxy")
+            scene.relay.set_faults([], [])
+            net.run(1)
+            for peer in peers:
+                if not peer.why:
+                    resume(peer)
+                    lose(peer)
+            scene.over()
+            if not corrupt:
+                whole = bytes(range(250)) * 2000 * len(steps)
+                self.assertTrue(all(whole.startswith(peer.got) for peer in peers))
