@@ -116,7 +116,7 @@ class StreamRelay:
         """
         End all connections with FIN, those too whose upstream is being connected.
 
-        What was written to a peer still goes out, if it is taken within `LINGER`.
+        What was written to a peer still goes out, if it is taken within `lab.proxy.legs.LINGER`.
         """
         for connection in list(self._there):
             connection.close(LINGER)

@@ -454,6 +454,14 @@ class LossTests(SynchronousTestCase):
         self.assertEqual(stage.flush(), [b"b", b"c"])
         self.assertEqual((stage.size, stage.deadline()), (0, None))
 
+    def test_pieces(self) -> None:
+        """What has no time yet is in pieces, the end one of them; most faults give times at once."""
+        stage = begin(Loss(1.0))
+        stage.take(b"a" * (2 * SEGMENT), 0.0)
+        stage.take(END, 0.0)
+        self.assertEqual((stage.size, stage.pieces), (2 * SEGMENT, 3))
+        self.assertEqual(begin(Noop()).pieces, 0)
+
     def test_rate(self) -> None:
         """Of 20,000 segments, the share of the probability is late."""
         late = 0
