@@ -455,7 +455,7 @@ class LossTests(SynchronousTestCase):
         self.assertEqual((stage.size, stage.deadline()), (0, None))
 
     def test_pieces(self) -> None:
-        """What has no time yet is in pieces, the end one of them; most faults give times at once."""
+        """What has no time yet is in pieces, the end one of them; most faults keep none."""
         stage = begin(Loss(1.0))
         stage.take(b"a" * (2 * SEGMENT), 0.0)
         stage.take(END, 0.0)
