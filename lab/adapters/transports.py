@@ -1,9 +1,11 @@
 """What a transport can do, where Twisted's interfaces alone do not say it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport, ITCPTransport
+from twisted.internet.tcp import Connection
 
 
 def is_tcp(transport: Any) -> bool:
@@ -17,3 +19,39 @@ def can_half_close(transport: object) -> bool:
     return IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(
         transport
     )
+
+
+def eager(transport: Any) -> Callable[[bytes], None]:
+    """
+    A way to write that sends at once what the kernel takes, if nothing waits to be sent.
+
+    Twisted's own sends in the next turn of the reactor, which costs a wake-up and two system calls
+    a write. That is for a writer that has put together by itself what belongs together. Of other
+    transports than Twisted's own for sockets it is ``transport.write``.
+
+    Args:
+        transport: Of a protocol.
+    """
+    if not isinstance(transport, Connection):
+        usual: Callable[[bytes], None] = transport.write
+        return usual
+
+    def write(data: bytes) -> None:
+        """Send, and leave what is left, and every error, to the transport."""
+        if (
+            transport.connected
+            and not transport.TLS
+            and not transport.disconnecting
+            and not transport._aborting  # noqa: SLF001 - nothing else tells
+            and not transport._writeDisconnecting  # noqa: SLF001 - likewise
+            and not transport._tempDataBuffer  # noqa: SLF001 - likewise
+            and transport.offset == len(transport.dataBuffer)
+        ):
+            sent = transport.writeSomeData(data)
+            if isinstance(sent, int):
+                if sent == len(data):
+                    return
+                data = data[sent:]
+        transport.write(data)
+
+    return write

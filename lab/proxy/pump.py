@@ -1,9 +1,9 @@
 """
 One direction of one relayed connection: what one leg sends goes out at the other.
 
-**What it must do.** Without faults, cost nothing but a write. With faults, let bytes go through a
-`StreamLink`, and do what comes out of it at its time. Bytes keep their order when faults come and
-go, and a reader that stalls before a sender at full speed costs bounded memory.
+**What it must do.** Without faults, cost nothing but a write, which leaves at once. With faults,
+let bytes go through a `StreamLink`, and do what comes out of it at its time. Bytes keep their order
+when faults come and go, and a reader that stalls before a sender at full speed costs bounded memory.
 
 **How it does it.** It is the producer of the leg that it writes to, and reads from the other while
 that leg takes what is written and there is room inside the link. What a fault drops is not
@@ -24,6 +24,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from lab.adapters.transports import eager
 from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Decisions
@@ -122,7 +123,7 @@ class Pump:
         """Both legs are there."""
         if self._stopped:  # a fault of the other direction has ended it already
             return
-        self._write = self._sink.transport.write
+        self._write = eager(self._sink.transport)
         self._sink.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
         self._source.take = self._pass
         self.follow(faults)

@@ -1,14 +1,19 @@
 """What transports can do, on those that Twisted gives."""
 
+import contextlib
+import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport, ITCPTransport
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from lab.adapters.transports import can_half_close, is_tcp
+from lab.adapters.transports import can_half_close, eager, is_tcp
 
 
 def transport(peer: Any, *interfaces: Any) -> StringTransport:
@@ -37,3 +42,99 @@ class TransportsTests(SynchronousTestCase):
         self.assertTrue(can_half_close(transport(peer, IHalfCloseableDescriptor)))
         self.assertFalse(can_half_close(transport(peer, IHalfCloseableDescriptor, ISSLTransport)))
         self.assertFalse(can_half_close(StringTransport()))
+
+
+class Descriptors:
+    """A reactor that only notes who wants to write."""
+
+    def __init__(self) -> None:
+        self.writers: set[object] = set()
+
+    def addWriter(self, writer: object) -> None:
+        """Note it."""
+        self.writers.add(writer)
+
+    def removeWriter(self, writer: object) -> None:
+        """Forget it."""
+        self.writers.discard(writer)
+
+    def removeReader(self, reader: object) -> None:
+        """It has never been there."""
+
+
+class EagerTests(SynchronousTestCase):
+    """Writing at once, on two sockets that are connected to each other."""
+
+    def setUp(self) -> None:
+        """Connect them."""
+        self.reactor = Descriptors()
+        near, self.far = socket.socketpair()
+        for end in (near, self.far):
+            self.addCleanup(end.close)
+            end.setblocking(False)
+        self.transport: Any = Connection(near, Protocol(), self.reactor)
+        self.transport.connected = True
+        self.write = eager(self.transport)
+
+    def received(self) -> bytes:
+        """What has arrived."""
+        found = bytearray()
+        with contextlib.suppress(BlockingIOError):
+            while data := self.far.recv(65536):
+                found += data
+        return bytes(found)
+
+    def test_at_once(self) -> None:
+        """What the kernel takes is there, and no turn of the reactor is needed."""
+        for data in (b"one", b"", b"two"):
+            self.write(data)
+            self.assertEqual((self.received(), self.reactor.writers), (data, set()))
+
+    def test_order(self) -> None:
+        """Nothing overtakes what waits, whether the reactor has looked at it or not."""
+        self.transport.write(b"first ")
+        self.write(b"second")
+        self.assertEqual(self.received(), b"")
+        self.transport.doWrite()
+        self.assertEqual(self.received(), b"first second")
+
+    def test_full(self) -> None:
+        """What the kernel does not take waits, and all that comes after it."""
+        whole = bytes(range(250)) * 20_000
+        self.write(whole)
+        self.assertEqual(self.reactor.writers, {self.transport})
+        found = self.received()
+        self.transport.doWrite()  # the rest waits in another place now
+        self.write(b"the end")
+        while self.reactor.writers:
+            found += self.received()
+            self.transport.doWrite()
+        self.assertTrue(found + self.received() == whole + b"the end")
+        self.write(b"at once")
+        self.assertEqual(self.received(), b"at once")
+
+    def test_error(self) -> None:
+        """The transport meets the error itself, in its own time."""
+        self.far.close()
+        self.write(b"lost")
+        self.assertEqual(self.reactor.writers, {self.transport})
+        self.assertIs(self.transport.doWrite(), CONNECTION_LOST)
+
+    def test_closing(self) -> None:
+        """Behind an end that is on its way, the transport decides."""
+        for name, value in [
+            ("connected", False), ("disconnecting", True), ("_writeDisconnecting", True),
+            ("TLS", True), ("_aborting", True),
+        ]:  # fmt: skip
+            before = getattr(self.transport, name)
+            setattr(self.transport, name, value)
+            self.patch(self.transport, "write", lambda data: None)
+            self.write(b"late")
+            setattr(self.transport, name, before)
+            self.assertEqual(self.received(), b"", name)
+
+    def test_others(self) -> None:
+        """Other transports write as they do."""
+        other = StringTransport()
+        eager(other)(b"hello")
+        self.assertEqual(other.value(), b"hello")
