@@ -3,7 +3,7 @@ One direction of one relayed connection: what one leg sends goes out at the othe
 
 **What it must do.** Without faults, cost nothing but a write, which leaves at once. With faults,
 let bytes go through a `StreamLink`, and do what comes out of it at its time. Bytes keep their order
-when faults come and go, and a reader that stalls before a sender at full speed costs bounded memory.
+when faults come and go. A reader that stalls before a sender at full speed costs bounded memory.
 
 **How it does it.** It is the producer of the leg that it writes to, and reads from the other while
 that leg takes what is written and there is room inside the link. What a fault drops is not
