@@ -1,11 +1,22 @@
 """What several tests need."""
 
+import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import skipUnless
 
+import pytest
 import twisted.internet
 from twisted.trial.unittest import SynchronousTestCase
+
+
+def thorough(test: Callable[..., Any]) -> Any:
+    """Mark a longer exploration: pytest makes it when it is asked to, and trial does not again."""
+    by_pytest = skipUnless("PYTEST_VERSION" in os.environ, "an exploration for pytest")
+    return pytest.mark.thorough(by_pytest(test))
 
 
 def folder(test: SynchronousTestCase) -> Path:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -35,6 +34,7 @@ from lab.rng import Random, stream
 from lab.testing import Fate, Pair, Playbook
 from lab.wire.ids import read_id
 from lab.wire.tokens import ProvedCore, Tokens
+from tests.helpers import thorough
 
 SCHEDULE = Backoff(first=0.1, cap=2.0)
 TOKEN = b"abcdefghijklmnopqrstuv"
@@ -587,7 +587,7 @@ class ConversationTests(SynchronousTestCase):
             Conversation, settings=settings(deadline=None, max_examples=150, stateful_step_count=50)
         )
 
-    @pytest.mark.thorough
+    @thorough
     def test_conversation_at_length(self) -> None:
         """The same, for longer."""
         run_state_machine_as_test(

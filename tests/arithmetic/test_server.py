@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +14,7 @@ from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.wire import LIMIT
 from lab.core import Finished
 from lab.testing import Playbook
+from tests.helpers import thorough
 
 
 def make_core(**settings_of: float) -> ArithmeticServerCore:
@@ -282,7 +282,7 @@ class BatchTests(SynchronousTestCase):
         """Whatever the lines, their answers are those that each gets alone."""
         self.assertAsOneByOne(lines)
 
-    @pytest.mark.thorough
+    @thorough
     @settings(deadline=None, max_examples=20_000)
     @given(st.lists(LINES, max_size=12) | UNEVEN)
     def test_as_one_by_one_at_length(self, lines: list[bytes]) -> None:

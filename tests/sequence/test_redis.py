@@ -3,7 +3,6 @@
 from itertools import count, permutations
 from typing import Any
 
-import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
@@ -24,6 +23,7 @@ from lab.sequence.tcp import SequenceClient, SequenceFactory
 from lab.sequence.wire import Resumed
 from lab.simulator import explore, simulate
 from lab.simulator.network import Network
+from tests.helpers import thorough
 from tests.redis_server import FrontFactory, VirtualRedis, shared_redis
 from tests.sequence.test_sessions import StoreCase, record
 from tests.sequence.test_tcp import Run
@@ -415,7 +415,7 @@ class SimulatedTests(SynchronousTestCase):
         """Whatever happens: no gap, no number twice, equal sums, or an end that is explained."""
         self.assertEqual(explore(self.scenario, range(100)), 100)
 
-    @pytest.mark.thorough
+    @thorough
     def test_anything_often(self) -> None:
         """Eleven hundred seeds of the same."""
         self.assertEqual(explore(self.scenario, range(100, 1200)), 1100)

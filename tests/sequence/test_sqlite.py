@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
-import pytest
 from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -44,7 +43,7 @@ from lab.sequence.sqlite import MOST, PAUSE, Database, SqliteStore
 from lab.sequence.wire import Number, Resumed, Session
 from lab.simulator import explore, simulate
 from lab.simulator.network import Network
-from tests.helpers import folder
+from tests.helpers import folder, thorough
 from tests.sequence.test_sessions import StoreCase, record
 from tests.sequence.test_tcp import Run
 
@@ -776,7 +775,7 @@ class CrashingTests(SynchronousTestCase):
             Crashing, settings=settings(deadline=None, max_examples=200, stateful_step_count=40)
         )
 
-    @pytest.mark.thorough
+    @thorough
     def test_crashing_at_length(self) -> None:
         """A thousand, longer ones."""
         run_state_machine_as_test(
@@ -911,7 +910,7 @@ class SimulatedTests(SynchronousTestCase):
             self.assertEqual(known, [AHEAD + 1])
             run.end()
 
-    @pytest.mark.thorough
+    @thorough
     def test_very_bad_networks(self) -> None:
         """The same for two thousand seeds."""
         self.assertEqual(explore(bad_network, range(2000), jobs=0), 2000)

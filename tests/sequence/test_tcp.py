@@ -4,7 +4,6 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-import pytest
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, gatherResults, succeed
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint
@@ -28,7 +27,7 @@ from lab.sequence.wire import LIMIT, Number, Rejected, Resumed, Session
 from lab.simulator import exhaust, explore, simulate
 from lab.simulator.network import Network
 from lab.simulator.parallel import cpus
-from tests.helpers import folder
+from tests.helpers import folder, thorough
 from tests.simulator.test_parity import Connecting, Side
 
 EQUAL = "local checksum and server checksum are equal"
@@ -198,7 +197,7 @@ class SimulatedTests(SynchronousTestCase):
         """Whatever the byte behind which it is cut, in either direction: nothing is lost."""
         self.assertGreater(exhaust(five_that_are_cut), 250)
 
-    @pytest.mark.thorough
+    @thorough
     def test_cut_again_and_again(self) -> None:
         """Two thousand seeds of cuts, several in most: all is well, or the window was too short."""
 
@@ -219,7 +218,7 @@ class SimulatedTests(SynchronousTestCase):
         """The truth, or an end that the window or a crash explains."""
         self.assertEqual(explore(bad_network, range(100)), 100)
 
-    @pytest.mark.thorough
+    @thorough
     def test_very_many_bad_networks(self) -> None:
         """Five thousand of them."""
         self.assertEqual(explore(bad_network, range(5000), jobs=cpus()), 5000)

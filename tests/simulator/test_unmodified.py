@@ -3,7 +3,6 @@
 import io
 from typing import Any
 
-import pytest
 import trustme
 from OpenSSL import SSL
 from twisted.application.internet import ClientService, StreamServerEndpointService
@@ -29,6 +28,7 @@ from lab.faults.datagrams import Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.rng import stream
 from lab.simulator.network import Network, simulate
+from tests.helpers import thorough
 
 
 class Echo(LineReceiver):
@@ -282,7 +282,7 @@ class ArithmeticTests(SynchronousTestCase):
         """Each of many calls has the right answer, and was executed once."""
         self.run_seeds(range(10))
 
-    @pytest.mark.thorough
+    @thorough
     def test_executed_once_with_a_thousand_seeds(self) -> None:
         """The same, a thousand times."""
         self.run_seeds(range(1000))
