@@ -155,7 +155,7 @@ def start(peers: tuple[str, ...], folder: Path, stack: ExitStack) -> dict[str, i
 
 def show(rows: Rows, peers: tuple[str, ...], rounds: int, seconds: float) -> None:
     """Print medians of the rounds, with the lowest and the highest."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     table = Table(box=SIMPLE)
     table.add_column("", no_wrap=True)
     names = list(rows[peers[0]])
