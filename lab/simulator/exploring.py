@@ -121,17 +121,32 @@ def explore(
 
 
 @contextmanager
+def frozen_heap() -> Iterator[None]:
+    """
+    Let a run, which looks for garbage at its end, not look through what was there before.
+
+    Where somebody has frozen the heap for longer than this, it stays as it is.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
 def many_runs() -> Iterator[None]:
     """
     Let no run take longer because of those before.
 
-    Each looks for garbage at its end, and need not look through what was there before them all. And
-    until a log begins Twisted keeps the last events for it, and by these the runs that they are of:
+    Until a log begins Twisted keeps the last events for it, and by these the runs that they are of:
     those of runs are not kept. What is critical is printed as ever.
     """
     with ExitStack() as stack:
-        gc.freeze()
-        stack.callback(gc.unfreeze)
+        stack.enter_context(frozen_heap())
         # There is no other way in.
         early = getattr(globalLogBeginner, "_temporaryObserver", None)
         kept = getattr(globalLogBeginner, "_initialBuffer", None)

@@ -5,7 +5,6 @@ A function of the network, for many seeds: `simulated`. A class of tests, with a
 `SimulationMixin`. For the fixtures of pytest there is `lab.simulator.pytest_plugin`.
 """
 
-import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from inspect import signature
 from typing import Any
 
 from lab.errors import LabError, LocalError
-from lab.simulator.exploring import explore
+from lab.simulator.exploring import explore, frozen_heap
 from lab.simulator.network import Network, simulate
 from lab.simulator.reports import report
 
@@ -77,12 +76,8 @@ def simulation(seed: int) -> Iterator[Network]:
     Args:
         seed: All that is drawn follows from it.
     """
-    gc.freeze()
-    try:
-        with simulate(seed) as net:
-            yield net
-    finally:
-        gc.unfreeze()
+    with frozen_heap(), simulate(seed) as net:
+        yield net
 
 
 class SimulationMixin:
