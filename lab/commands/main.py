@@ -24,8 +24,10 @@ class _Lazy(click.Group):
         try:
             code = run(*args, **{**kwargs, "standalone_mode": False})
         except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx else "lab"
-            click.echo(f"{path}: {error.format_message()}  ({path} --help)", err=True)
+            path, text = error.ctx.command_path if error.ctx else "lab", error.format_message()
+            # Where a command is missing the text is the whole help.
+            line = text if "\n" in text else f"{path}: {text}  ({path} --help)"
+            click.echo(line, err=True)
             raise SystemExit(error.exit_code) from None
         except click.Abort:
             raise SystemExit(130) from None

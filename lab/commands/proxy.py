@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
 from lab.faults.journal import Dice, Entry, Journal
 from lab.faults.schema import STREAMS, from_text, to_json
+from lab.proxy.addresses import Address, is_endpoint
 from lab.proxy.bodies import Wanted, read_proxies
 from lab.proxy.control import Control, control_site
 from lab.proxy.errors import ApiError
@@ -37,7 +39,7 @@ class Options(LabOptions):
 
     section = "lab-proxy"
     ini = False
-    repeatable = ("listen", "upstream", "fault")
+    repeatable = ("listen", "upstream", "fault", "allow-host")
     synopsis = "[options]"
     longdesc = (
         "Without options only the API listens, at 127.0.0.1:8474: Toxiproxy's, so that its clients "
@@ -76,6 +78,10 @@ class Options(LabOptions):
         """Have this fault on each --listen: TYPE:NAME=VALUE,…; repeatable."""
         self["fault"] = [*self["fault"], text]
 
+    def opt_allow_host(self, name: str) -> None:
+        """Let the API be asked by this NAME, such as that of a container; repeatable."""
+        self["allow-host"] = [*self["allow-host"], name.lower()]
+
     def settle(self) -> None:
         """
         Turn words into proxies.
@@ -87,7 +93,9 @@ class Options(LabOptions):
 
         self.wanted = [*self._named(), *self._from_file()]
         for wanted in self.wanted:
-            connector(reactor, wanted.upstream)
+            _check_place("listen", wanted.listen, partial(serverFromString, reactor))
+            _check_place("upstream", wanted.upstream, partial(connector, reactor))
+        self._check_names()
         api = self["api"] or (None if self["listen"] else API)
         self.api = None if api is None else (api, _stream(reactor, api))
         seed = self["seed"]
@@ -110,6 +118,13 @@ class Options(LabOptions):
             for name, upstream, listen in zip(names, upstreams, listens, strict=False)
         ]
 
+    def _check_names(self) -> None:
+        """Refuse a name that would be that of two proxies, of which one would be lost."""
+        names = [wanted.name for wanted in self.wanted]
+        for name in names:
+            if names.count(name) > 1:
+                raise LocalError(f"there are {names.count(name)} proxies {name!r}; name each once")
+
     def _from_file(self) -> list[Wanted]:
         """The proxies of the file."""
         path = self["config"]
@@ -120,6 +135,17 @@ class Options(LabOptions):
         except (OSError, ApiError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise LocalError(f"config is {path!r}; {why}") from error
+
+
+def _check_place(what: str, text: str, read: Callable[[str], object]) -> None:
+    """Refuse what can be no place, now and not with the first connection."""
+    try:
+        if is_endpoint(text):
+            read(text)
+        else:
+            Address.read(text)
+    except LocalError as error:
+        raise LocalError(f"{what} is {text!r}; give HOST:PORT or an endpoint ({error})") from error
 
 
 def _toxics(texts: Sequence[str]) -> Iterator[Toxic]:
@@ -160,8 +186,9 @@ class JournalFile(Journal):
             raise LocalError(f"journal is {str(path)!r}; {error.strerror}") from None
 
     def record(self, entry: Entry) -> None:
-        """Write one more."""
-        self._file.write(f"{entry.encode()}\n")
+        """Write one more; connections that outlive the service are decided about in vain."""
+        if not self._file.closed:
+            self._file.write(f"{entry.encode()}\n")
 
     def close(self) -> None:
         """There are no more."""
@@ -189,15 +216,18 @@ class ProxyService(Service):
         """
         Make the proxies, while ports below 1024 are still allowed.
 
+        Where a name has to be resolved that ends later, and an error is in the log.
+
         Raises:
             LocalError: One can't listen.
         """
         super().privilegedStartService()
-        failures: list[Failure] = []
         made = Deferred.fromCoroutine(self._registry.populate(self._wanted))
-        made.addCallbacks(self._made, failures.append)
+        made.addCallback(self._made)
+        failures: list[Failure] = []
+        made.addErrback(failures.append if made.called else self._failed)
         for failure in failures:
-            raise LocalError(failure.getErrorMessage())
+            failure.raiseException()
 
     def stopService(self) -> Deferred[None]:
         """Close all ports, end all connections."""
@@ -220,6 +250,13 @@ class ProxyService(Service):
         await self._registry.stop()
         if self._journal is not None:
             self._journal.close()
+
+    def _failed(self, failure: Failure) -> None:
+        """It is too late to fail the start."""
+        if failure.check(LocalError):
+            self._log.critical("{error}", error=failure.getErrorMessage())
+        else:
+            self._log.failure("the proxies are not made", failure)
 
     def _made(self, proxies: Sequence[Proxy]) -> None:
         """Say where they are."""
@@ -256,7 +293,8 @@ def makeService(options: Options) -> IService:
     ProxyService(registry, options.wanted, journal).setServiceParent(services)
     if options.api is not None:
         text, endpoint = options.api
-        site: Any = control_site(reactor, Control(registry, Guard(options["token"])))
+        guard = Guard(options["token"], frozenset(options["allow-host"]))
+        site: Any = control_site(reactor, Control(registry, guard))
         ListeningService(
             "api", text, endpoint, site, lambda: f"{len(registry.proxies):,} proxies"
         ).setServiceParent(services)

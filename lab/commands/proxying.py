@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterable
-from itertools import repeat
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
@@ -12,13 +12,14 @@ from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from lab.commands.api import DEFAULT, Api, read_url
 from lab.commands.running import OK, run
 from lab.commands.types import COUNT, SECONDS, SHARE
-from lab.errors import LocalError
+from lab.errors import LocalError, RemoteError
 
 Call = Callable[[Api], Coroutine[Deferred[Any], Any, None]]
 
@@ -46,36 +47,66 @@ class _ShortToxic(_Short):
     short = TOXIC_SHORT
 
 
-def rows(proxies: Iterable[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """A proxy a row: name, listen, upstream, whether it is enabled, how many toxics."""
-    return [
-        (
-            proxy["name"],
-            proxy["listen"],
-            proxy["upstream"],
-            "enabled" if proxy["enabled"] else "disabled",
-            str(len(proxy["toxics"])),
-        )
-        for proxy in proxies
-    ]
+PROXY = ("name", "listen", "upstream", "enabled", "toxics")
+TOXIC = ("name", "type", "stream", "toxicity", "attributes")
+Row = tuple[str, ...]
 
 
-def toxic_row(toxic: dict[str, Any]) -> tuple[str, ...]:
+@contextmanager
+def reading() -> Iterator[None]:
+    """Take an answer apart; where something is missing, it was somebody else who answered."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RemoteError("what answers is no proxy: its JSON is that of something else") from error
+
+
+def enabled(proxy: Any) -> str:
+    """Whether a proxy is."""
+    return "enabled" if proxy["enabled"] else "disabled"
+
+
+def proxy_row(proxy: Any) -> Row:
+    """A proxy as a row, up to its toxics."""
+    return proxy["name"], proxy["listen"], proxy["upstream"], enabled(proxy)
+
+
+@reading()
+def rows(proxies: Any) -> list[Row]:
+    """A proxy a row, with the number of its toxics."""
+    return [(*proxy_row(proxy), str(len(proxy["toxics"]))) for proxy in proxies.values()]
+
+
+def toxic_row(toxic: Any) -> Row:
     """A toxic as a row."""
     attributes = " ".join(f"{name}={value}" for name, value in toxic["attributes"].items())
     return toxic["name"], toxic["type"], toxic["stream"], f"{toxic['toxicity']:g}", attributes
 
 
-def table(titles: tuple[str, ...], lines: list[tuple[str, ...]]) -> Table:
-    """A table for a terminal."""
+@reading()
+def toxic_rows(toxics: Any) -> list[Row]:
+    """A toxic a row."""
+    return [toxic_row(toxic) for toxic in toxics]
+
+
+@reading()
+def overview(proxies: Any) -> list[Row]:
+    """A proxy a row, with its toxics."""
+    return [
+        (
+            *proxy_row(proxy),
+            "; ".join(" ".join(filter(None, toxic_row(toxic))) for toxic in proxy["toxics"]),
+        )
+        for proxy in proxies.values()
+    ]
+
+
+def table(titles: Row, lines: list[Row]) -> Table:
+    """A table for a terminal. Its cells are plain text: an address of IPv6 looks like a style."""
     found = Table(*titles, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for line in lines:
-        found.add_row(*line)
+        found.add_row(*map(Text, line))
     return found
-
-
-PROXY = ("name", "listen", "upstream", "enabled", "toxics")
-TOXIC = ("name", "type", "stream", "toxicity", "attributes")
 
 
 @frozen
@@ -103,12 +134,17 @@ class Asked:
 
         run(main)
 
-    def show(self, value: Any, titles: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
+    @property
+    def draws(self) -> bool:
+        """Whether answers are tables."""
+        return sys.stdout.isatty() and not self.as_json
+
+    def show(self, value: Any, titles: Row, lines: list[Row]) -> None:
         """JSON if asked for, a table on a terminal, words with tabs between them elsewhere."""
-        if self.as_json:
-            click.echo(json.dumps(value))
-        elif sys.stdout.isatty():
+        if self.draws:
             Console().print(table(titles, lines))
+        elif self.as_json:
+            click.echo(json.dumps(value))
         else:
             for line in lines:
                 click.echo("\t".join(line))
@@ -180,7 +216,7 @@ def list_(asked: Asked) -> None:
     async def call(api: Api) -> None:
         """Ask."""
         found = await api.call("GET", "proxies")
-        asked.show(found, PROXY, rows(found.values()))
+        asked.show(found, PROXY, rows(found))
 
     asked.run(call)
 
@@ -194,7 +230,9 @@ def inspect(asked: Asked, name: str) -> None:
     async def call(api: Api) -> None:
         """Ask."""
         found = await api.call("GET", "proxies", name)
-        asked.show(found, TOXIC, [toxic_row(toxic) for toxic in found["toxics"]])
+        with reading():
+            toxics = toxic_rows(found["toxics"])
+        asked.show(found, TOXIC, toxics)
 
     asked.run(call)
 
@@ -211,7 +249,9 @@ def create(asked: Asked, listen: str, upstream: str, name: str) -> None:
         """Ask."""
         body = {"name": name, "listen": listen, "upstream": upstream}
         found = await api.call("POST", "proxies", body=body)
-        asked.say(found, f"{found['name']} listens on {found['listen']}")
+        with reading():
+            text = f"{found['name']} listens on {found['listen']}"
+        asked.say(found, text)
 
     asked.run(call)
 
@@ -225,9 +265,12 @@ def toggle(asked: Asked, name: str) -> None:
     async def call(api: Api) -> None:
         """Ask."""
         before = await api.call("GET", "proxies", name)
-        body = {"enabled": not before["enabled"]}
+        with reading():
+            body = {"enabled": not before["enabled"]}
         found = await api.call("POST", "proxies", name, body=body)
-        asked.say(found, f"{name} is {'enabled' if found['enabled'] else 'disabled'}")
+        with reading():
+            text = f"{name} is {enabled(found)}"
+        asked.say(found, text)
 
     asked.run(call)
 
@@ -268,25 +311,23 @@ def watch(asked: Asked, interval: float, count: int | None) -> None:
 
     async def main(reactor: Any) -> int:
         """Ask, show, wait."""
-        api, console = Api(reactor, asked.url, asked.token), Console()
-        with Live(console=console, auto_refresh=False) as live:
-            for turn in range(count) if count else repeat(1):
-                found = await api.call("GET", "proxies")
-                live.update(overview(found), refresh=True)
-                if turn + 1 != count:
+        api = Api(reactor, asked.url, asked.token)
+        with ExitStack() as stack:
+            live = stack.enter_context(Live(auto_refresh=False)) if asked.draws else None
+            turn = 0
+            while turn != count:
+                if turn:
                     await deferLater(reactor, interval)
+                found = await api.call("GET", "proxies")
+                lines = overview(found)
+                if live:
+                    live.update(table(PROXY, lines), refresh=True)
+                else:
+                    asked.show(found, PROXY, lines)
+                turn += 1
         return OK
 
     run(main)
-
-
-def overview(proxies: dict[str, Any]) -> Table:
-    """Proxies, and below each its toxics."""
-    found = table((*PROXY[:4], "faults"), [])
-    for proxy, row in zip(proxies.values(), rows(proxies.values()), strict=True):
-        toxics = [" ".join(filter(None, toxic_row(toxic))) for toxic in proxy["toxics"]]
-        found.add_row(*row[:4], "\n".join(toxics))
-    return found
 
 
 @command.group(cls=_ShortToxic)
@@ -318,7 +359,7 @@ def add(asked: Asked, /, proxy: str, words: tuple[str, ...], **given: Any) -> No
     async def call(api: Api) -> None:
         """Ask."""
         found = await api.call("POST", "proxies", proxy, "toxics", body=body)
-        asked.show(found, TOXIC, [toxic_row(found)])
+        asked.show(found, TOXIC, toxic_rows([found]))
 
     asked.run(call)
 
@@ -338,7 +379,7 @@ def update(
     async def call(api: Api) -> None:
         """Ask."""
         found = await api.call("POST", "proxies", proxy, "toxics", name, body=body)
-        asked.show(found, TOXIC, [toxic_row(found)])
+        asked.show(found, TOXIC, toxic_rows([found]))
 
     asked.run(call)
 
