@@ -61,6 +61,11 @@ def reading() -> Iterator[None]:
         raise RemoteError("what answers is no proxy: its JSON is that of something else") from error
 
 
+def cell(value: Any) -> str:
+    """A value that somebody else has chosen, as a part of a line."""
+    return "".join(char if char.isprintable() else "?" for char in str(value))
+
+
 def enabled(proxy: Any) -> str:
     """Whether a proxy is."""
     return "enabled" if proxy["enabled"] else "disabled"
@@ -68,7 +73,7 @@ def enabled(proxy: Any) -> str:
 
 def proxy_row(proxy: Any) -> Row:
     """A proxy as a row, up to its toxics."""
-    return proxy["name"], proxy["listen"], proxy["upstream"], enabled(proxy)
+    return (*(cell(proxy[title]) for title in PROXY[:3]), enabled(proxy))
 
 
 @reading()
@@ -79,8 +84,9 @@ def rows(proxies: Any) -> list[Row]:
 
 def toxic_row(toxic: Any) -> Row:
     """A toxic as a row."""
-    attributes = " ".join(f"{name}={value}" for name, value in toxic["attributes"].items())
-    return toxic["name"], toxic["type"], toxic["stream"], f"{toxic['toxicity']:g}", attributes
+    words = " ".join(f"{name}={value}" for name, value in toxic["attributes"].items())
+    known = (cell(toxic[title]) for title in TOXIC[:3])
+    return (*known, f"{toxic['toxicity']:g}", cell(words))
 
 
 @reading()
@@ -250,7 +256,7 @@ def create(asked: Asked, listen: str, upstream: str, name: str) -> None:
         body = {"name": name, "listen": listen, "upstream": upstream}
         found = await api.call("POST", "proxies", body=body)
         with reading():
-            text = f"{found['name']} listens on {found['listen']}"
+            text = f"{cell(found['name'])} listens on {cell(found['listen'])}"
         asked.say(found, text)
 
     asked.run(call)

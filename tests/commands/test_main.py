@@ -45,6 +45,13 @@ class MainTests(SynchronousTestCase):
             self.assertEqual(done.output.count("\n"), 1)
             self.assertTrue(done.output.startswith(text), done.output)
 
+    def test_no_command(self) -> None:
+        """Without a command it says how it is used, and exit code 2."""
+        done = run()
+        self.assertEqual((done.exit_code, done.stdout), (2, ""))
+        self.assertTrue(done.stderr.startswith("Usage: lab [OPTIONS] COMMAND"), done.stderr)
+        self.assertNotIn("(lab --help)", done.stderr)
+
     def test_usage_error_without_a_place(self) -> None:
         """A usage error that knows no command is one of lab's."""
         self.patch(click.Group, "main", self.raises(click.UsageError("no way")))
