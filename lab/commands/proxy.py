@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,9 @@ def _toxics(texts: Sequence[str]) -> Iterator[Toxic]:
     taken: list[str] = []
     for text in texts:
         fault = to_json(from_text(text, STREAMS), STREAMS)
-        if fault["name"] in taken:
-            fault["name"] = f"{fault['name']}_{len(taken) + 1}"
+        name = fault["name"]
+        others = (f"{name}_{number}" for number in count(2))
+        fault["name"] = next(one for one in chain([name], others) if one not in taken)
         taken.append(fault["name"])
         yield read_toxic(json.dumps(fault).encode())
 
