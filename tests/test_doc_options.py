@@ -13,18 +13,22 @@ from attrs import field, frozen
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands import client, server
+from lab.commands import client, proxy, server
 from lab.commands.load_arithmetic import ArithmeticOptions
 from lab.commands.load_sequence import SequenceOptions
-from lab.commands.main import COMMANDS, main
+from lab.commands.main import main
 from lab.commands.options import LabOptions
 
 DOC = Path(__file__).parents[1] / "doc"
 PAGE = DOC / "reference" / "options.rst"
 #: What a file need not set: it can't, or says what another option says.
 NOT_IN_FILE = {"config", "help", "version", "success"}
-#: What lab-server listens on is no default of the option: it is what is done without it.
-COMPUTED = {("lab-server", "--arithmetic"), ("lab-server", "--sequence")}
+#: Where a server listens is no default of the option: it is what is done without it.
+COMPUTED = {
+    ("lab-server", "--arithmetic"),
+    ("lab-server", "--sequence"),
+    ("lab-proxy", "--api"),
+}
 
 Names = frozenset[str]
 
@@ -90,21 +94,27 @@ def of_click(command: click.Command) -> list[Option]:
     ]
 
 
+def commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command by its name, and those below it."""
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for word in command.list_commands(context):
+            below = command.get_command(context, word)
+            assert below is not None
+            yield from commands(f"{name} {word}", below)
+
+
 def existing() -> dict[str, list[Option]]:
     """The options that there are, by program."""
     loads = [(name, kind()) for name, _, kind, _ in client.Options.subCommands]
-    found = {
+    return {
         "lab-server": of_twistd(server.Options()),
         "lab-client": of_twistd(client.Options()),
         **{f"lab-client {name}": of_twistd(options) for name, options in loads},
-        "lab": of_click(main),
+        "lab-proxy": of_twistd(proxy.Options()),
+        **{name: of_click(command) for name, command in commands("lab", main)},
     }
-    context = click.Context(main)
-    for name in COMMANDS:
-        command = main.get_command(context, name)
-        assert command is not None
-        found[f"lab {name}"] = of_click(command)
-    return found
 
 
 def differences(text: str) -> Iterator[str]:
@@ -143,6 +153,12 @@ class OptionsPageTests(SynchronousTestCase):
             )
             self.assertEqual(re.findall(r"``(.*?)``", said), places)
 
+    def test_defaults_of_the_proxy(self) -> None:
+        """So is where the API of lab-proxy does."""
+        option = re.search(r"^\.\. option:: --api .*\n\n +:Default: (.*)$", self.text, re.MULTILINE)
+        assert option is not None
+        self.assertEqual(option[1].split("``")[1], proxy.API)
+
     def test_each_in_its_section(self) -> None:
         """Programs follow each other as their sections do, and each stands once."""
         programs = re.findall(r"^\.\. program:: (.+)$", self.text, re.MULTILINE)
@@ -155,7 +171,7 @@ class OptionsPageTests(SynchronousTestCase):
         marks = [one.start() for one in re.finditer(r"^\.\. option::", self.text, re.MULTILINE)]
         self.assertGreater(len(marks), 30)
         for start, end in pairwise([*marks, len(self.text)]):
-            (name,) = re.findall(r"(--[\w-]+)", self.text[start:end].split("\n")[0])
+            name, *_ = re.findall(r"(--[\w-]+)", self.text[start:end].split("\n")[0])
             less = self.text[:start] + self.text[end:]
             if ".. program::" not in self.text[start:end]:
                 self.assertIn(f"{name} is missing", " ".join(differences(less)))
@@ -165,6 +181,7 @@ class OptionsPageTests(SynchronousTestCase):
         for old, new, seen in [
             ("--idle SECONDS", "--idler SECONDS", "lab-server --idler does not exist"),
             (".. program:: lab demo", ".. program:: lab dome", "lab dome --seed does not exist"),
+            ("-u, --upstream\n", "-u, --up\n", "lab proxy toxic add --up does not exist"),
             (":Default: ``300``", ":Default: ``60``", "lab-server --idle has the default 300"),
             ("-n COUNT, --count", "--count", "lab-client arithmetic -n is missing"),
             (".. option:: --clock\n", ".. option:: --clock X\n", "--clock is written otherwise"),

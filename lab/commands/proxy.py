@@ -52,7 +52,7 @@ class Options(LabOptions):
     )
     optParameters = [  # noqa: RUF012 - Twisted's own form
         ["api", None, None, "Where the API listens (tcp:8474:interface=127.0.0.1)."],
-        ["token", None, "", "Who asks the API has to have it."],
+        ["token", None, None, "Who asks the API has to have it."],
         ["config", "c", None, "Make the proxies in this file, an array in JSON as Toxiproxy's."],
         ["seed", None, None, "Draws what faults do: equal seeds decide the same again."],
         ["journal", None, None, "Write each decision to this file; the simulator replays it."],
@@ -295,7 +295,7 @@ def makeService(options: Options) -> IService:
     ProxyService(registry, options.wanted, journal).setServiceParent(services)
     if options.api is not None:
         text, endpoint = options.api
-        guard = Guard(options["token"], frozenset(options["allow-host"]))
+        guard = Guard(options["token"] or "", frozenset(options["allow-host"]))
         site: Any = control_site(reactor, Control(registry, guard))
         ListeningService(
             "api", text, endpoint, site, lambda: f"{len(registry.proxies):,} proxies"

@@ -192,10 +192,10 @@ _name = click.argument("name")
     "-h", "--host", envvar="TOXIPROXY_URL", default=DEFAULT, show_default=True, metavar="URL",
     help="Where the API is; also $TOXIPROXY_URL.",
 )  # fmt: skip
-@click.option("--token", envvar="LAB_PROXY_TOKEN", default="", help="Also $LAB_PROXY_TOKEN.")
+@click.option("--token", envvar="LAB_PROXY_TOKEN", help="Also $LAB_PROXY_TOKEN.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answers of the API.")
 @click.pass_context
-def command(context: click.Context, host: str, token: str, *, as_json: bool) -> None:
+def command(context: click.Context, host: str, token: str | None, *, as_json: bool) -> None:
     """
     Talk to a running proxy: `twistd -n lab-proxy`, or any that has Toxiproxy's API.
 
@@ -209,7 +209,7 @@ def command(context: click.Context, host: str, token: str, *, as_json: bool) -> 
     Exit codes: 0 ok, 1 the API refused, 2 usage, 3 nobody listens there.
     """
     try:
-        context.obj = Asked(read_url(host), token, as_json)
+        context.obj = Asked(read_url(host), token or "", as_json)
     except LocalError as error:
         raise click.UsageError(str(error)) from error
 
@@ -244,11 +244,11 @@ def inspect(asked: Asked, name: str) -> None:
 
 
 @command.command()
-@click.option("-l", "--listen", default="", help="Where clients connect: HOST:PORT.")
+@click.option("-l", "--listen", help="Where clients connect: HOST:PORT.")
 @click.option("-u", "--upstream", required=True, help="Where it connects to: HOST:PORT.")
 @_name
 @_pass
-def create(asked: Asked, listen: str, upstream: str, name: str) -> None:
+def create(asked: Asked, listen: str | None, upstream: str, name: str) -> None:
     """Create the proxy NAME (c, new)."""
 
     async def call(api: Api) -> None:

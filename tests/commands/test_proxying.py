@@ -120,7 +120,7 @@ class AskingTests(ProxyCase):
         body = {"name": "one", "listen": ":1", "upstream": "there:2"}
         self.assertEqual(self.asked, [("POST", "proxies", body)])
         self.said("create", "--upstream", "there:2", "one", answers=(ONE,))
-        self.assertEqual(self.asked, [("POST", "proxies", {**body, "listen": ""})])
+        self.assertEqual(self.asked, [("POST", "proxies", {**body, "listen": None})])
 
     def test_toggle(self) -> None:
         """What is on is switched off, and what is off is switched on."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lab.commands import arithmetic, demo, sequence, simulate
+from lab.commands import arithmetic, demo, proxying, sequence, simulate
 from lab.commands.main import COMMANDS
 from tests.pytest_only.processes import LAB, PATIENCE, Ended, Server, run, running, serving
 
@@ -187,6 +187,9 @@ MISTAKES = {
     "arithmetic udp:localhost +,1,1": (
         "endpoint is 'udp:localhost'; give udp:HOST:PORT, e.g. udp:localhost:50000"
     ),
+    "proxy toxic add -t latency -a 100 sequence": (
+        "lab proxy toxic add: attribute is '100'; give NAME=VALUE  (lab proxy toxic add --help)"
+    ),
     "demo --requests 0": (
         "lab demo: requests is '0'; give a whole number from 1 to 1,000,000,000  (lab demo --help)"
     ),
@@ -208,6 +211,7 @@ def test_help_lists_every_command_and_option() -> None:
     commands: dict[str, click.Command] = {
         "arithmetic": arithmetic.command,
         "demo": demo.command,
+        "proxy": proxying.command,
         "sequence": sequence.command,
         "simulate": simulate.command,
     }

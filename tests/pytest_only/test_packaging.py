@@ -28,7 +28,7 @@ from tests.pytest_only.processes import (
 
 CHECKOUT = Path(__file__).parents[2]
 WAYS = ("wheel", "editable", "checkout")
-SERVICES = ("lab-server", "lab-client")
+SERVICES = ("lab-server", "lab-client", "lab-proxy")
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
