@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.pytest_only.processes import BIN, Server, run, serving
+from tests.pytest_only.processes import BIN, TWISTD, Server, run, running, serving
 
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
 
@@ -25,7 +25,7 @@ def asked() -> Iterator[tuple[str, str]]:
     for block in blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            if re.search("lab (arithmetic|sequence)", command):
+            if re.search("lab (arithmetic|sequence)", command) and "50001" not in command:
                 yield command, output
 
 
@@ -83,6 +83,24 @@ def test_sequence(tmp_path: Path) -> None:
         assert "49155" not in command
         shown, seen = (re.sub(r"\d{4,}", "N", text) for text in (output, shell(command, tmp_path)))
     assert seen == shown.rstrip() + "\n"
+
+
+def test_proxy(server: Server) -> None:
+    """The proxy breaks the network as it is shown, and stops when it is told to."""
+    (begin,) = re.findall(r"^ +\$ twistd -n lab-proxy (.*)$", README, re.MULTILINE)
+    (block,) = [block for block in blocks("console") if "lab proxy" in block]
+    _, _, port = server.place("tcp").split(":")
+    for old, new in (("8474", "0"), ("localhost:50001", "localhost:0"), ("50000", port)):
+        assert begin.count(old) == 1
+        begin = begin.replace(old, new)
+    with running(TWISTD, "-n", "--pidfile=", "lab-proxy", *begin.split()) as proxy:
+        (port,) = re.findall(r"127\.0\.0\.1:(\d+) for", proxy.line(lambda line: " for " in line))
+        (api,) = re.findall(r"tcp:(\S+)", proxy.line(lambda line: "api listens" in line))
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            command = command.replace("50001", port).replace("lab proxy", f"lab proxy -h {api}")
+            seen = shell(f"{command} 2>&1")
+            assert re.sub(r"within \S+ m?s", "within 1 s", seen) == output
 
 
 def test_program(tmp_path: Path) -> None:
