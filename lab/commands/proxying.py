@@ -96,12 +96,12 @@ def toxic_rows(toxics: Any) -> list[Row]:
 
 
 @reading()
-def overview(proxies: Any) -> list[Row]:
+def overview(proxies: Any, between: str) -> list[Row]:
     """A proxy a row, with its toxics."""
     return [
         (
             *proxy_row(proxy),
-            "; ".join(" ".join(filter(None, toxic_row(toxic))) for toxic in proxy["toxics"]),
+            between.join(" ".join(filter(None, toxic_row(toxic))) for toxic in proxy["toxics"]),
         )
         for proxy in proxies.values()
     ]
@@ -325,7 +325,7 @@ def watch(asked: Asked, interval: float, count: int | None) -> None:
                 if turn:
                     await deferLater(reactor, interval)
                 found = await api.call("GET", "proxies")
-                lines = overview(found)
+                lines = overview(found, "\n" if live else "; ")
                 if live:
                     live.update(table(PROXY, lines), refresh=True)
                 else:
