@@ -267,7 +267,7 @@ class SequenceFactory(Factory):
 
         Returns:
             Fires when the store was asked to let the sessions wait for their clients: it may be
-            closed then. That takes no longer than `LINGER`.
+            closed then. That takes no longer than `lab.adapters.stream.LINGER`.
         """
         ended = self._ended = Deferred[None]()
         for protocol in list(self._open):
