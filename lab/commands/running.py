@@ -4,9 +4,11 @@ How a command runs: a coroutine on the reactor, an exit code at the end.
 Exit codes: 0 ok, 1 failed, 2 usage, 3 refused, 4 data wrong, 5 timed out, 130 interrupted.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -81,5 +83,10 @@ def _ended(failure: Failure) -> int:
     """The exit code of a failure, after saying what it was."""
     if failure.check(CancelledError):
         return INTERRUPTED
+    if failure.check(BrokenPipeError):
+        # Whoever read the output has seen enough. At its end Python writes what is left of it.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return FAILED
     complain(failure)
     return code_of(failure.value)

@@ -1,6 +1,7 @@
 """How a command runs."""
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -125,6 +126,20 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(code, 1)
         self.assertIn("Traceback", said)
         self.assertIn("ZeroDivisionError", said)
+
+    def test_nobody_reads(self) -> None:
+        """Nothing is said where nobody reads the output any more, at the end of Python either."""
+
+        async def main(reactor: Any) -> int:
+            sys.stdout.write("hello")
+            sys.stdout.flush()
+            return 0
+
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as output:
+            self.patch(sys, "stdout", output)
+            self.assertEqual(self.run_main(main), (running.FAILED, ""))
 
     def test_cancelled(self) -> None:
         """Who cancels himself was interrupted, and says nothing."""
