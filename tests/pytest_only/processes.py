@@ -285,6 +285,31 @@ def serving(
         yield Server(process, found)
 
 
+def place_of(event: Mapping[str, Any]) -> str:
+    """Where a client finds what has logged that it listens, as an endpoint string."""
+    if "listen" not in event:
+        return str(event["endpoint"])
+    found = re.fullmatch(r"tcp:(\d+):interface=(.+)", event["listen"])
+    return f"tcp:{found[2]}:{found[1]}" if found else f"tcp:{event['listen']}"
+
+
+@contextmanager
+def proxying(*options: str, ports: int = 1, cwd: Path | None = None) -> Iterator[Server]:
+    """
+    A ``twistd lab-proxy`` with these options; the log is JSON in any case.
+
+    Args:
+        options: Of lab-proxy.
+        ports: At how many places it listens: those of proxies, then that of the API.
+        cwd: Where it runs.
+    """
+    words = (TWISTD, "-n", "--pidfile=", "lab-proxy", "--log-format", "json", *options)
+    with running(*words, cwd=cwd) as process:
+        found = [place_of(process.event("listens on")) for _ in range(ports)]
+        process.started()
+        yield Server(process, found)
+
+
 @contextmanager
 def connected(where: tuple[str, int]) -> Iterator[socket.socket]:
     """A TCP connection."""
