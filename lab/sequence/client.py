@@ -18,6 +18,8 @@ from lab.sequence.values import Checksum
 
 #: A side that hears nothing for so many heartbeats takes the other for lost.
 SILENCES = 3
+# A wait before a connection is drawn between these parts of what it would be.
+_SOONEST, _LATEST = 0.5, 1.5
 
 
 @frozen
@@ -129,10 +131,11 @@ class SequenceClientCore:
         if self.state == "over":
             return
         self.state = "apart"
-        wait = min(self._settings.retry * 2**self._failures, self._settings.most_retry)
+        settings = self._settings
+        wait = min(settings.retry * 2**self._failures, settings.most_retry / _LATEST)
         self._failures = min(self._failures + 1, 30)
         # All of the wait is drawn: clients of a server that comes back are not there all at once.
-        wait *= 0.5 + self._random.random()
+        wait *= self._random.uniform(_SOONEST, _LATEST)
         self._connect_at = now + wait
         self._events.append(Retry(self._reason or reason, wait))
         self._reason = ""

@@ -141,7 +141,7 @@ class ResumeTests(ClientCase):
 
     def test_waits(self) -> None:
         """Each attempt waits longer, up to a cap; a number makes it begin with the first again."""
-        play = self.running(7)
+        play = self.running(7, most_retry=15.0)
         for wait in (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0):
             self.lost(play, wait).silent()
         play.does(self.core.opened).sends(encode(Resume(SESSION.id, 1)))
@@ -161,6 +161,15 @@ class ResumeTests(ClientCase):
             waits.add(core.deadline() or 0.0)
         self.assertGreater(len(waits), 990)
         self.assertTrue(1.0 <= min(waits) < 1.05 and 2.95 < max(waits) <= 3.0)
+
+    def test_most_jitter(self) -> None:
+        """However it is drawn, no wait is longer than the longest that is set."""
+        core = SequenceClientCore(ClientSettings(most_retry=10.0), Random(1))
+        core.tick(0.0)
+        for _ in range(1000):
+            core.close(0.0)
+        waits = [event.wait for event in core.events() if isinstance(event, Retry)][10:]
+        self.assertTrue(10 / 3 <= min(waits) < 3.4 and 9.9 < max(waits) <= 10.0)
 
     def test_repeated(self) -> None:
         """A number that comes again is counted, and not told."""
