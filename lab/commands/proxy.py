@@ -19,16 +19,17 @@ from lab.adapters.service import ListeningService
 from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
 from lab.faults.journal import Dice, Entry, Journal
-from lab.faults.schema import STREAMS, from_text, to_json
-from lab.proxy.addresses import Address, is_endpoint
+from lab.faults.schema import from_text, to_json
+from lab.proxy.addresses import Address, is_endpoint, protocol_of
 from lab.proxy.bodies import Wanted, read_proxies
 from lab.proxy.control import Control, control_site
+from lab.proxy.datagrams import DatagramRelay
 from lab.proxy.errors import ApiError
 from lab.proxy.guard import Guard
 from lab.proxy.ports import connector
-from lab.proxy.registry import Proxy, Registry
+from lab.proxy.registry import Proxy, Registry, Relay
 from lab.proxy.streams import StreamRelay
-from lab.proxy.toxics import Toxic, read_toxic
+from lab.proxy.toxics import KINDS, Toxic, read_toxic
 from lab.rng import fresh_seed
 
 #: Where the API listens without any option.
@@ -95,7 +96,8 @@ class Options(LabOptions):
         self.wanted = [*self._named(), *self._from_file()]
         for wanted in self.wanted:
             _check_place("listen", wanted.listen, partial(serverFromString, reactor))
-            _check_place("upstream", wanted.upstream, partial(connector, reactor))
+            upstream = partial(connector, reactor, protocol=wanted.protocol)
+            _check_place("upstream", wanted.upstream, upstream)
         self._check_names()
         api = self["api"] or (None if self["listen"] else API)
         self.api = None if api is None else (api, _stream(reactor, api))
@@ -112,10 +114,10 @@ class Options(LabOptions):
             )
         if self["fault"] and not listens:
             raise LocalError("fault is for the proxies of listen; give one, or use the API")
-        toxics = tuple(_toxics(self["fault"]))
+        toxics = {listen: tuple(_toxics(self["fault"], protocol_of(listen))) for listen in listens}
         names = ["proxy", *(f"proxy-{number}" for number in range(2, len(listens) + 1))]
         return [
-            Wanted(name, upstream, listen, toxics=toxics)
+            Wanted(name, upstream, listen, toxics=toxics[listen])
             for name, upstream, listen in zip(names, upstreams, listens, strict=False)
         ]
 
@@ -149,16 +151,16 @@ def _check_place(what: str, text: str, read: Callable[[str], object]) -> None:
         raise LocalError(f"{what} is {text!r}; give HOST:PORT or an endpoint ({error})") from error
 
 
-def _toxics(texts: Sequence[str]) -> Iterator[Toxic]:
+def _toxics(texts: Sequence[str], protocol: str) -> Iterator[Toxic]:
     """The toxics of --fault; one that has the name of another gets a number."""
     taken: list[str] = []
     for text in texts:
-        fault = to_json(from_text(text, STREAMS), STREAMS)
+        fault = to_json(from_text(text, KINDS[protocol]), KINDS[protocol])
         name = fault["name"]
         others = (f"{name}_{number}" for number in count(2))
         fault["name"] = next(one for one in chain([name], others) if one not in taken)
         taken.append(fault["name"])
-        yield read_toxic(json.dumps(fault).encode())
+        yield read_toxic(json.dumps(fault).encode(), (), protocol)
 
 
 def _stream(reactor: Any, text: str) -> Any:
@@ -285,9 +287,11 @@ def makeService(options: Options) -> IService:
     journal = JournalFile(Path(options["journal"])) if options["journal"] else None
     dice = Dice(options.seed)
 
-    def make(name: str, upstream: str) -> StreamRelay:
+    def make(name: str, upstream: str, protocol: str) -> Relay:
         """The relay of a proxy."""
-        connect = connector(reactor, upstream)
+        connect = connector(reactor, upstream, protocol)
+        if protocol == "udp":
+            return DatagramRelay(reactor, name, connect, decisions=dice, journal=journal)
         return StreamRelay(reactor, name, connect, decisions=dice, journal=journal)
 
     registry = Registry(reactor, make, strict=bool(options["strict"]))

@@ -2,7 +2,7 @@
 Addresses as Go writes them, ``HOST:PORT``, with the errors in its words.
 
 Resolves no names, but for localhost, which is always 127.0.0.1. What begins like an endpoint string
-of Twisted's is one.
+of Twisted's is one, and so is ``udp:`` and more, as `lab.adapters.endpoints` has it.
 """
 
 import re
@@ -13,9 +13,20 @@ from attrs import frozen
 from lab.errors import LocalError
 
 #: Endpoint strings begin so.
-PREFIXES = ("tcp:", "tcp4:", "tcp6:", "tls:", "ssl:", "unix:", "systemd:", "fd:", "haproxy:")
+PREFIXES = (
+    "tcp:",
+    "tcp4:",
+    "tcp6:",
+    "tls:",
+    "ssl:",
+    "unix:",
+    "systemd:",
+    "fd:",
+    "haproxy:",
+    "udp:",
+)
 
-# The table that Go carries with it.
+# The table that Go carries with it; of UDP it has but the first.
 _SERVICES = {
     "domain": 53, "ftp": 21, "ftps": 990, "gopher": 70, "http": 80, "https": 443, "imap2": 143,
     "imap3": 220, "imaps": 993, "pop3": 110, "pop3s": 995, "smtp": 25, "submissions": 465,
@@ -41,12 +52,13 @@ class Address:
     port: int
 
     @classmethod
-    def read(cls, text: str) -> "Address":
+    def read(cls, text: str, protocol: str = "tcp") -> "Address":
         """
         Read an address.
 
         Args:
             text: ``HOST:PORT``, ``[HOST]:PORT``, ``:PORT``, or nothing.
+            protocol: ``tcp`` or ``udp``, which give other names to ports.
 
         Raises:
             AddressError: It is none.
@@ -55,7 +67,7 @@ class Address:
         Address(host='127.0.0.1', port=80)
         """
         host, port = _split(text) if text else ("", "")
-        number = _port(port)
+        number = _port(port, protocol)
         if host.lower() == "localhost":
             return cls("127.0.0.1", number)
         return cls(_numeric(host) or host, number)
@@ -109,6 +121,16 @@ def is_endpoint(text: str) -> bool:
     return text.startswith(PREFIXES)
 
 
+def protocol_of(text: str) -> str:
+    """
+    What an endpoint string is for: ``udp`` or ``tcp``, which stands for all streams.
+
+    >>> protocol_of("udp:53"), protocol_of("unix:/tmp/s"), protocol_of("redis:6379")
+    ('udp', 'tcp', 'tcp')
+    """
+    return "udp" if text.startswith("udp:") else "tcp"
+
+
 def with_port(text: str, port: int) -> str:
     """
     An endpoint string of a server whose port 0 has become another.
@@ -116,7 +138,7 @@ def with_port(text: str, port: int) -> str:
     >>> with_port("tcp:0:interface=127.0.0.1", 4096)
     'tcp:4096:interface=127.0.0.1'
     """
-    return re.sub(r"^(tcp|tcp4|tcp6|ssl):(port=)?0(?=:|$)", rf"\1:\g<2>{port}", text)
+    return re.sub(r"^(tcp|tcp4|tcp6|ssl|udp):(port=)?0(?=:|$)", rf"\1:\g<2>{port}", text)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -142,14 +164,15 @@ def _split(text: str) -> tuple[str, str]:
     return host, text[last + 1 :]
 
 
-def _port(text: str) -> int:
+def _port(text: str, protocol: str) -> int:
     """A port by its number or name; nothing is 0."""
     if not text:
         return 0
     if not re.fullmatch("[+-]?[0-9]*", text):
-        if text.lower() in _SERVICES:
-            return _SERVICES[text.lower()]
-        raise AddressError(f"lookup tcp/{text}: unknown port")
+        name = text.lower()
+        if name in _SERVICES and (protocol == "tcp" or name == "domain"):
+            return _SERVICES[name]
+        raise AddressError(f"lookup {protocol}/{text}: unknown port")
     number = int(text.lstrip("+-")[:20] or "0")
     if number > 65535 or (text.startswith("-") and number):
         raise _error(text, "invalid port")

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
+from lab.proxy.addresses import protocol_of
 from lab.proxy.errors import ApiError, bad_request, missing
 from lab.proxy.gojson import convert, decode, members
 from lab.proxy.toxics import Toxic, toxic_from
 
 _PROXY = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
 _MORE = {"protocol": "string", "toxics": "[]toxics.ToxicWrapper"}
+#: What a proxy may carry.
+PROTOCOLS = ("tcp", "udp")
+
 _ENTRY = 'struct { toxiproxy.Proxy; Enabled *bool "json:\\"enabled\\"" }'
 
 
@@ -25,6 +29,7 @@ class Wanted:
         listen: Where it listens; nothing for a free port at all addresses.
         enabled: Whether it listens.
         toxics: In force before the first connection.
+        protocol: ``tcp`` or ``udp``; if nothing is said, what ``listen`` is for.
     """
 
     name: str
@@ -32,6 +37,12 @@ class Wanted:
     listen: str = ""
     enabled: bool = True
     toxics: tuple[Toxic, ...] = ()
+    protocol: str = field(kw_only=True)
+
+    @protocol.default
+    def _of_listen(self) -> str:
+        """What it listens for."""
+        return protocol_of(self.listen)
 
 
 @frozen
@@ -84,7 +95,7 @@ def read_proxies(body: bytes) -> list[Wanted]:
 
 def read_change(body: bytes) -> Change:
     """
-    Read what ``PATCH /proxies/NAME`` is given; a name in it is passed over.
+    Read what ``PATCH /proxies/NAME`` is given; a name or protocol in it is passed over.
 
     Raises:
         ApiError: It is no change of a proxy.
@@ -110,21 +121,24 @@ def _numbered(found: Mapping[str, Any], number: int) -> Wanted:
 
 def _wanted(found: Mapping[str, Any]) -> Wanted:
     """A proxy, from what its object holds."""
-    _check_protocol(found.get("protocol", "tcp"))
+    listen = found.get("listen", "")
+    protocol = _protocol(found.get("protocol", protocol_of(listen)))
     toxics: dict[str, Toxic] = {}
     for value in found.get("toxics", ()):
-        toxic = toxic_from(value, toxics)
+        toxic = toxic_from(value, toxics, protocol)
         toxics[toxic.name] = toxic
     return Wanted(
         found["name"],
         found["upstream"],
-        found.get("listen", ""),
+        listen,
         found.get("enabled", True),
         tuple(toxics.values()),
+        protocol=protocol,
     )
 
 
-def _check_protocol(word: str) -> None:
-    """Refuse what is not served."""
-    if word.lower() != "tcp":
-        raise bad_request(f"protocol is {word!r}; give tcp, which is all there is")
+def _protocol(word: str) -> str:
+    """A protocol, in small letters."""
+    if word.lower() not in PROTOCOLS:
+        raise bad_request(f"protocol is {word!r}; give tcp or udp")
+    return word.lower()

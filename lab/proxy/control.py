@@ -183,8 +183,9 @@ class Api:
     async def create_toxic(self, asked: Asked) -> HttpAnswer:
         """One more; with 200, as there."""
         (name,) = asked.names
-        taken = {toxic.name for toxic in self._registry.get(name).toxics}
-        toxic = self._registry.add_toxic(name, read_toxic(asked.body, taken))
+        proxy = self._registry.get(name)
+        taken = {toxic.name for toxic in proxy.toxics}
+        toxic = self._registry.add_toxic(name, read_toxic(asked.body, taken, proxy.protocol))
         return _json(200, toxic.describe())
 
     async def show_toxic(self, asked: Asked) -> HttpAnswer:

@@ -218,7 +218,8 @@ class _Session(DatagramProtocol):
         early, self._early = self._early or (), None
         if self._closed:
             return
-        host, port = addresses[0]
+        # Of several the first of IPv4, as where a proxy listens.
+        host, port = min(addresses, key=lambda address: ":" in address[0])
         endpoint.listen(self, "::" if ":" in host else "")
         # A socket that is connected hears of refusals, and takes datagrams from nobody else.
         self.transport.connect(host, port)
@@ -248,6 +249,7 @@ class DatagramRelay:
 
     Attributes:
         protocol: Listens: ``endpoint.listen(relay.protocol)``.
+        factory: The same, as relays of streams call it.
         connections: Clients that there are.
         accepted: Clients that there were.
         refused: Clients that could not be served: there were too many, or no upstream.
@@ -275,7 +277,7 @@ class DatagramRelay:
         self.decisions, self.journal = decisions, journal or Journal()
         self.connect, self.limits = connect, limits or Limits()
         self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
-        self.protocol = _Listener(self)
+        self.factory = self.protocol = _Listener(self)
         self.accepted = self.refused = self.refusals = self.overflowed = self.unsent = 0
         self.received = dict.fromkeys(DIRECTIONS, 0)
         self.sent = dict.fromkeys(DIRECTIONS, 0)
@@ -288,6 +290,15 @@ class DatagramRelay:
     def connections(self) -> int:
         """See above."""
         return len(self._sessions)
+
+    @property
+    def special(self) -> dict[str, int]:
+        """What only datagrams have, by the names that it has in metrics."""
+        return {
+            "icmp_refusals": self.refusals,
+            "overflowed": self.overflowed,
+            "unsent": self.unsent,
+        }
 
     def set_faults(self, upstream: Sequence[Fault], downstream: Sequence[Fault]) -> None:
         """
@@ -309,6 +320,9 @@ class DatagramRelay:
         for session in list(self._sessions.values()):
             for way in session.ways.values():
                 way.follow()
+        names = {fault.name for found in faults.values() for fault in found}
+        for name in self.hits.keys() - names:
+            del self.hits[name]
 
     def drop(self) -> None:
         """Forget all clients, and what is under way."""

@@ -18,6 +18,12 @@ from lab.proxy.registry import Counters, Labels
 #: What the text is, for a header.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+#: What relays of datagrams count besides.
+_SPECIAL = {
+    "icmp_refusals": "Messages that nobody listens at the upstream.",
+    "overflowed": "Datagrams dropped because too much was under way.",
+    "unsent": "Datagrams that the system did not take.",
+}
 _PLACE = ("proxy", "listener", "upstream")
 
 
@@ -44,6 +50,8 @@ class ProxyCollector(Collector):
         ):
             yield _numbers(name, told, counted)
         yield _hits(counted)
+        for name, told in _SPECIAL.items():
+            yield _special(name, told, counted)
 
 
 def metrics_text(counters: Callable[[], Iterable[tuple[Labels, Counters]]]) -> bytes:
@@ -96,6 +104,15 @@ def _hits(counted: list[tuple[Labels, Counters]]) -> Metric:
     for labels, counters in counted:
         for fault, number in counters.hits.items():
             family.add_metric((fault, *_place(labels)), number)
+    return family
+
+
+def _special(name: str, told: str, counted: list[tuple[Labels, Counters]]) -> Metric:
+    """One number of each proxy that has it."""
+    family = CounterMetricFamily(f"lab_proxy_{name}", told, labels=_PLACE)
+    for labels, counters in counted:
+        if name in counters.special:
+            family.add_metric(_place(labels), counters.special[name])
     return family
 
 

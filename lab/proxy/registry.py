@@ -70,6 +70,10 @@ class Relay(Interface):
     def hits(self) -> Mapping[str, int]:
         """How often a fault has done something, by its name."""
 
+    @property
+    def special(self) -> Mapping[str, int]:
+        """What only relays of its protocol count, by the name that it has in the metrics."""
+
     def set_faults(self, upstream: Sequence[Fault], downstream: Sequence[Fault]) -> None:
         """Have these faults on connections that there are and that come."""
 
@@ -105,6 +109,7 @@ class Counters:
         received: Bytes that came in, by direction.
         sent: Bytes that went out, by direction.
         hits: How often a fault has done something, by its name.
+        special: What only relays of its protocol count, by its name.
     """
 
     connections: int = 0
@@ -113,6 +118,7 @@ class Counters:
     received: dict[str, int] = field(factory=dict)
     sent: dict[str, int] = field(factory=dict)
     hits: dict[str, int] = field(factory=dict)
+    special: dict[str, int] = field(factory=dict)
 
     def plus(self, relay: "Relay | Counters", *, live: bool) -> "Counters":
         """With what a relay has counted; its connections count only while it lives."""
@@ -123,6 +129,7 @@ class Counters:
             _sum(self.received, relay.received),
             _sum(self.sent, relay.sent),
             _sum(self.hits, relay.hits),
+            _sum(self.special, relay.special),
         )
 
 
@@ -137,6 +144,7 @@ class Proxy:
         listen: Where it listens; once it has, the address that this has become.
         relay: Carries its connections.
         toxics: In the order in which they were made.
+        protocol: ``tcp`` or ``udp``.
     """
 
     name: str
@@ -144,6 +152,7 @@ class Proxy:
     listen: str
     relay: Relay
     toxics: list[Toxic]
+    protocol: str = "tcp"
     port: IListeningPort | None = None
 
     @property
@@ -162,11 +171,12 @@ class Proxy:
         return sorted(self.toxics, key=lambda toxic: toxic.direction != "upstream")
 
     def describe(self) -> dict[str, Any]:
-        """The object of the API."""
+        """The object of the API; Toxiproxy's clients know no protocol, and nothing but TCP."""
         return {
             "name": self.name,
             "listen": self.listen,
             "upstream": self.upstream,
+            **({} if self.protocol == "tcp" else {"protocol": self.protocol}),
             "enabled": self.enabled,
             "Logger": {},
             "toxics": [toxic.describe() for toxic in self.chains],
@@ -213,8 +223,9 @@ class Registry:
 
     Args:
         reactor: Listens, resolves names and has a clock.
-        make: Makes the relay of a proxy, from its name and the text of its upstream; see
-            `lab.proxy.ports.connector`. A ``LocalError`` of its is a request that is refused.
+        make: Makes the relay of a proxy, from its name, the text of its upstream and its
+            protocol; see `lab.proxy.ports.connector`. A ``LocalError`` of its is a request that is
+            refused.
         strict: Refuse toxics with numbers that make no sense, instead of taking the nearest.
 
     Attributes:
@@ -225,7 +236,7 @@ class Registry:
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, make: Callable[[str, str], Relay], *, strict: bool = False
+        self, reactor: Any, make: Callable[[str, str, str], Relay], *, strict: bool = False
     ) -> None:
         self.proxies: dict[str, Proxy] = {}
         self.strict = strict
@@ -315,7 +326,7 @@ class Registry:
         Give a proxy one more toxic.
 
         Raises:
-            ApiError: There is no such proxy, or it has a toxic of that name.
+            ApiError: There is no such proxy, it has a toxic of that name, or another protocol.
         """
         proxy = self.get(name)
         if toxic.name in {other.name for other in proxy.toxics}:
@@ -348,15 +359,17 @@ class Registry:
 
     def _set(self, proxy: Proxy, toxics: list[Toxic], new: Toxic) -> Toxic:
         """Have other toxics, if the new one may be."""
-        self._check(new)
+        self._check(proxy.protocol, new)
         proxy.toxics = toxics
         proxy.give_faults()
         return new
 
-    def _check(self, *toxics: Toxic) -> None:
-        """Refuse numbers that make no sense, if that is wanted."""
-        if self.strict:
-            for toxic in toxics:
+    def _check(self, protocol: str, *toxics: Toxic) -> None:
+        """Refuse toxics of another protocol; and numbers that make no sense, if that is wanted."""
+        for toxic in toxics:
+            if toxic.protocol != protocol:
+                raise bad_request("invalid toxic type")
+            if self.strict:
                 toxic.check()
 
     async def _alone(self, change: Callable[[], Awaitable[_T]]) -> _T:
@@ -371,12 +384,14 @@ class Registry:
         """See `create`."""
         if wanted.name in self.proxies:
             raise proxy_exists()
-        self._check(*wanted.toxics)
-        return await self._add(wanted, self._relay(wanted.name, wanted.upstream))
+        self._check(wanted.protocol, *wanted.toxics)
+        relay = self._relay(wanted.name, wanted.upstream, wanted.protocol)
+        return await self._add(wanted, relay)
 
     async def _add(self, wanted: Wanted, relay: Relay) -> Proxy:
         """One more, or another in the place of one that has stopped."""
-        proxy = Proxy(wanted.name, wanted.upstream, wanted.listen, relay, list(wanted.toxics))
+        toxics = list(wanted.toxics)
+        proxy = Proxy(wanted.name, wanted.upstream, wanted.listen, relay, toxics, wanted.protocol)
         proxy.give_faults()
         if wanted.enabled:
             await self._start(proxy)
@@ -391,7 +406,7 @@ class Registry:
         """See `populate`."""
         for number, wanted in enumerate(several, 1):
             try:
-                self._check(*wanted.toxics)
+                self._check(wanted.protocol, *wanted.toxics)
             except ApiError as error:
                 raise bad_request(f"{error} at proxy {number}") from error
         made: list[Proxy] = []
@@ -405,9 +420,10 @@ class Registry:
     async def _add_or_replace(self, wanted: Wanted) -> Proxy:
         """One of several."""
         before = self.proxies.get(wanted.name)
-        if before and not await self._differs(before, wanted.listen, wanted.upstream):
+        to = wanted.listen, wanted.upstream, wanted.protocol
+        if before and not await self._differs(before, *to):
             return before
-        relay = self._relay(wanted.name, wanted.upstream)
+        relay = self._relay(wanted.name, wanted.upstream, wanted.protocol)
         if before is not None:
             await self._stop(before)
         return await self._add(wanted, relay)
@@ -417,8 +433,8 @@ class Registry:
         listen = proxy.listen if change.listen is None else change.listen
         upstream = proxy.upstream if change.upstream is None else change.upstream
         enabled = proxy.enabled if change.enabled is None else change.enabled
-        if await self._differs(proxy, listen, upstream):
-            relay = self._relay(proxy.name, upstream)
+        if await self._differs(proxy, listen, upstream, proxy.protocol):
+            relay = self._relay(proxy.name, upstream, proxy.protocol)
             await self._stop(proxy)
             self._retire(proxy)
             proxy.listen, proxy.upstream, proxy.relay = listen, upstream, relay
@@ -456,9 +472,10 @@ class Registry:
         for proxy in self.all():
             await self._stop(proxy)
 
-    async def _differs(self, proxy: Proxy, listen: str, upstream: str) -> bool:
-        """Whether a proxy would move; a free port is always another."""
-        return await self._ports.resolved(listen) != proxy.listen or upstream != proxy.upstream
+    async def _differs(self, proxy: Proxy, listen: str, upstream: str, protocol: str) -> bool:
+        """Whether a proxy would move; a free port is always another, and so is one of UDP."""
+        to = await self._ports.resolved(listen, protocol), upstream, protocol
+        return to != (proxy.listen, proxy.upstream, proxy.protocol)
 
     async def _start(self, proxy: Proxy) -> None:
         """Listen; the address that comes out of it is remembered."""
@@ -471,10 +488,10 @@ class Registry:
             await self._ports.close(port)
             proxy.relay.drop()
 
-    def _relay(self, name: str, upstream: str) -> Relay:
+    def _relay(self, name: str, upstream: str, protocol: str) -> Relay:
         """A relay for this upstream."""
         try:
-            return self._make(name, upstream)
+            return self._make(name, upstream, protocol)
         except LocalError as error:
             raise bad_request(str(error)) from error
 

@@ -5,7 +5,8 @@ Knows no service and no API. It listens where it is told to, over TCP, TLS or a 
 connects to any endpoint.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -52,7 +53,10 @@ class StreamRelay:
         received: Bytes that have come in, by direction: ``upstream`` from clients, ``downstream``.
         sent: Bytes that have gone out, likewise.
         hits: How often each fault has done something, by name, if it has.
+        special: What only datagrams have: nothing.
     """
+
+    special: Mapping[str, int] = MappingProxyType({})
 
     _log = Logger()
 

@@ -3,7 +3,8 @@ Toxics: faults as the API has them, and the faults that they make.
 
 Toxiproxy takes any number for an attribute, and so does a toxic here: the API gives back what it
 was given, and the fault has the nearest that makes sense. `Toxic.check` is for those who would
-rather be told. Knows all types of `lab.faults.schema.STREAMS`; those that Toxiproxy lacks are more.
+rather be told. Knows all types of `lab.faults.schema`: those of streams for a proxy of TCP, and
+those of datagrams for one of UDP. Those that Toxiproxy lacks are more.
 """
 
 import math
@@ -14,10 +15,12 @@ from attrs import evolve, field, frozen
 
 from lab.errors import LocalError
 from lab.faults.fault import DIRECTIONS, Fault
-from lab.faults.schema import STREAMS, from_json
+from lab.faults.schema import DATAGRAMS, STREAMS, from_json
 from lab.proxy.errors import bad_request, toxic_exists
 from lab.proxy.gojson import Float32, Object, decode, members
 
+#: The types of faults, by the protocol of a proxy.
+KINDS = {"tcp": STREAMS, "udp": DATAGRAMS}
 #: Longest time of a fault, in seconds, and most of anything else (bytes, bytes/s, units).
 MOST_TIME, MOST = 1e9, 10**15
 #: A fault that comes again does so no sooner than this, in seconds.
@@ -50,7 +53,7 @@ class _Type:
     extra: Collection[str] = ()
 
 
-def _types() -> dict[str, _Type]:
+def _types(protocol: str) -> dict[str, _Type]:
     """All types: Toxiproxy's attributes are whole numbers, ours are what the fault has."""
     whole = {
         "latency": ("LatencyToxic", ("latency", "jitter")),
@@ -64,7 +67,7 @@ def _types() -> dict[str, _Type]:
     }
     words = {str: "string", bool: "bool", int: "int64", float: "float64"}
     found = {}
-    for name, kind in STREAMS.items():
+    for name, kind in KINDS[protocol].items():
         kinds = {key: words[type(usual)] for key, usual in kind.attributes.items()}
         go, theirs = whole.get(name, (f"{name.title().replace('_', '')}Toxic", tuple(kinds)))
         if name in whole:
@@ -73,13 +76,14 @@ def _types() -> dict[str, _Type]:
     return found
 
 
-#: The types that there are.
-TYPES: dict[str, _Type] = _types()
+#: The types that there are, by protocol.
+TYPES: dict[str, dict[str, _Type]] = {protocol: _types(protocol) for protocol in KINDS}
 
 # What makes sense, where that is not 0 to `MOST`: least and most.
 _PROBABILITIES = ("probability", "p", "r", "h", "k", "loss_rate")
 _LIMITS: dict[str, tuple[float, float]] = dict.fromkeys(_PROBABILITIES, (0.0, 1.0))
 _LIMITS |= {"correlation": (0.0, 0.999), "bits": (1, 1000)}
+_LIMITS |= {"copies": (1, 100), "displacement": (1, 1000)}
 _OWN_LIMITS: dict[str, dict[str, tuple[float, float]]] = {
     "packet_loss": {"correlation": (0.0, 1.0)},
     # A slicer knows what to do with any.
@@ -93,13 +97,14 @@ class Toxic:
     A toxic of a proxy.
 
     Args:
-        type: One of `TYPES`.
+        type: One of `TYPES` of its protocol.
         name: Unlike that of any other of the proxy.
         stream: As it was given: ``downstream``, ``UPstream``.
         toxicity: As it was given.
         attributes: In the units of the API; those that are not there are as usual.
         times: ``after``, ``duration`` and ``every``, in milliseconds, where they were given.
         unknown: Names of attributes that were given and are none; Toxiproxy passes them over.
+        protocol: Of its proxy: ``tcp`` or ``udp``.
     """
 
     type: str
@@ -109,6 +114,7 @@ class Toxic:
     attributes: Mapping[str, Any] = field(factory=dict)
     times: Mapping[str, float] = field(factory=dict)
     unknown: tuple[str, ...] = ()
+    protocol: str = "tcp"
 
     @property
     def direction(self) -> str:
@@ -118,14 +124,14 @@ class Toxic:
     @property
     def complete(self) -> dict[str, Any]:
         """All attributes."""
-        usual = STREAMS[self.type].attributes
-        whole = {name for name, kind in TYPES[self.type].kinds.items() if kind == "int64"}
+        usual = self._kinds[self.type].attributes
+        whole = {name for name, kind in self._type.kinds.items() if kind == "int64"}
         found = {name: self.attributes.get(name, value) for name, value in usual.items()}
         return {name: int(value) if name in whole else value for name, value in found.items()}
 
     def describe(self) -> dict[str, Any]:
         """The object of the API."""
-        usual, extra = STREAMS[self.type].attributes, TYPES[self.type].extra
+        usual, extra = self._kinds[self.type].attributes, self._type.extra
         attributes = {
             name: value
             for name, value in self.complete.items()
@@ -147,9 +153,9 @@ class Toxic:
         Raises:
             ApiError: It is none; then nothing of it counts.
         """
-        kinds = {"attributes": f"toxics.{TYPES[self.type].go}", "toxicity": "float32", **_TIMES}
+        kinds = {"attributes": f"toxics.{self._type.go}", "toxicity": "float32", **_TIMES}
         found = members(decode(body), kinds, "value of type struct", "")
-        attributes, unknown = _attributes(self.type, found.get("attributes"))
+        attributes, unknown = _attributes(self._type, found.get("attributes"))
         return evolve(
             self,
             attributes={**self.attributes, **attributes},
@@ -163,7 +169,7 @@ class Toxic:
         values = {name: self._nearest(name, value) for name, value in self.complete.items()}
         _choose_one(values, ("every", "p", "probability") if self.type == "loss" else ())
         return Fault(
-            STREAMS[self.type].settings(**values),
+            self._kinds[self.type].settings(**values),
             self.name,
             self.direction,
             min(max(0.0, float(self.toxicity)), 1.0),
@@ -179,11 +185,21 @@ class Toxic:
         """
         values = {**self.describe(), "stream": self.direction, "attributes": self.complete}
         try:
-            from_json(values, STREAMS)
+            from_json(values, self._kinds)
             _check_numbers(self.type, self.complete)
             self._check_attributes()
         except LocalError as error:
             raise bad_request(f"toxic {self.name}: {error}") from error
+
+    @property
+    def _kinds(self) -> Mapping[str, Any]:
+        """The faults of its protocol."""
+        return KINDS[self.protocol]
+
+    @property
+    def _type(self) -> _Type:
+        """What is known of its type."""
+        return TYPES[self.protocol][self.type]
 
     def _check_attributes(self) -> None:
         """Refuse attributes that are none, and numbers that would be moved."""
@@ -191,7 +207,7 @@ class Toxic:
         if self.unknown:
             allowed = ", ".join(values) or "none"
             raise LocalError(f"attribute is {self.unknown[0]!r}; give one of {allowed}")
-        units = STREAMS[self.type].units
+        units = self._kinds[self.type].units
         numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
         for name, value in numbers.items():
             if self._nearest(name, value) != value * units.get(name, 1):
@@ -201,7 +217,7 @@ class Toxic:
         """The nearest of an attribute that makes sense, in the units of Python."""
         if not isinstance(value, int | float) or isinstance(value, bool):
             return value
-        unit = STREAMS[self.type].units.get(name, 1.0)
+        unit = self._kinds[self.type].units.get(name, 1.0)
         if unit == 1.0:
             limits = _OWN_LIMITS.get(self.type, {}).get(name) or _LIMITS.get(name, (0, MOST))
             return min(max(limits[0], value), limits[1])
@@ -217,13 +233,14 @@ class Toxic:
         return {"after": given.get("after", 0.0), "duration": duration, "every": every}
 
 
-def read_toxic(body: bytes, taken: Collection[str] = ()) -> Toxic:
+def read_toxic(body: bytes, taken: Collection[str] = (), protocol: str = "tcp") -> Toxic:
     """
     Read what is to be a toxic; what is looked at first is so in Toxiproxy, too.
 
     Args:
         body: Of the request.
         taken: Names that others have.
+        protocol: Of the proxy.
 
     Raises:
         ApiError: It is none.
@@ -231,16 +248,17 @@ def read_toxic(body: bytes, taken: Collection[str] = ()) -> Toxic:
     >>> read_toxic(b'{"type": "latency", "attributes": {"latency": 20}}').fault().settings.latency
     0.02
     """
-    return toxic_from(decode(body), taken)
+    return toxic_from(decode(body), taken, protocol)
 
 
-def toxic_from(value: Any, taken: Collection[str] = ()) -> Toxic:
+def toxic_from(value: Any, taken: Collection[str] = (), protocol: str = "tcp") -> Toxic:
     """
     See `read_toxic`.
 
     Args:
         value: As `lab.proxy.gojson.decode` gives it.
         taken: Names that others have.
+        protocol: Of the proxy.
 
     Raises:
         ApiError: It is no toxic.
@@ -251,30 +269,29 @@ def toxic_from(value: Any, taken: Collection[str] = ()) -> Toxic:
         raise bad_request("stream was invalid, can be either upstream or downstream")
     kind = found.get("type", "")
     name = found.get("name") or f"{kind}_{stream}"
-    if kind not in TYPES:
+    if kind not in TYPES[protocol]:
         raise bad_request("invalid toxic type")
     if name in taken:
         raise toxic_exists()
-    attributes, unknown = _attributes(kind, found.get("attributes"))
+    attributes, unknown = _attributes(TYPES[protocol][kind], found.get("attributes"))
     toxicity = found.get("toxicity", Float32(1.0))
-    return Toxic(kind, name, stream, toxicity, attributes, _times(found), unknown)
+    return Toxic(kind, name, stream, toxicity, attributes, _times(found), unknown, protocol)
 
 
-def _attributes(kind: str, given: Object | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _attributes(known: _Type, given: Object | None) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Attributes that a type has, and the names of others."""
-    known = TYPES[kind]
     found = members(given, known.kinds, "", f"{known.go}.attributes")
     keys = (key.casefold() for key, _ in given or ())
     unknown = tuple(key for key in keys if key not in known.kinds)
     if "distribution" in found:
-        _check_word(kind, "distribution", found["distribution"])
+        _check_distribution(found["distribution"])
     return found, unknown
 
 
-def _check_word(kind: str, name: str, word: str) -> None:
+def _check_distribution(word: str) -> None:
     """Refuse a word that there is none of; there is no nearest."""
     try:
-        from_json({"type": kind, "attributes": {name: word}}, STREAMS)
+        from_json({"type": "latency", "attributes": {"distribution": word}})
     except LocalError as error:
         raise bad_request(str(error)) from error
 

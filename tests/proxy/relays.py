@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
 from lab.faults.fault import Fault
 
@@ -15,15 +15,17 @@ class FakeRelay:
     Args:
         name: Of its proxy.
         upstream: Where its connections would go.
+        protocol: ``tcp`` or ``udp``.
     """
 
-    def __init__(self, name: str, upstream: str) -> None:
-        self.name, self.upstream = name, upstream
-        self.factory: Any = Listening(self)
+    def __init__(self, name: str, upstream: str, protocol: str = "tcp") -> None:
+        self.name, self.upstream, self.protocol = name, upstream, protocol
+        self.factory: Any = Listening(self) if protocol == "tcp" else DatagramProtocol()
         self.connections = self.accepted = self.refused = self.drops = 0
         self.received = {"upstream": 0, "downstream": 0}
         self.sent = {"upstream": 0, "downstream": 0}
         self.hits: dict[str, int] = {}
+        self.special: dict[str, int] = {}
         self.faults: list[tuple[list[str], list[str]]] = []
         #: The faults that there were when something connected.
         self.met: list[tuple[list[str], list[str]]] = []

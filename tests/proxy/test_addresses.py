@@ -65,6 +65,12 @@ class ReadTests(SynchronousTestCase):
         ):
             self.assertEqual(str(self.assertRaises(AddressError, Address.read, text)), why)
 
+    def test_datagrams(self) -> None:
+        """Go carries but one name of a port of UDP with it."""
+        self.assertEqual(Address.read(":Domain", "udp").port, 53)
+        error = self.assertRaises(AddressError, Address.read, ":http", "udp")
+        self.assertEqual(str(error), "lookup udp/http: unknown port")
+
     def test_names(self) -> None:
         """What can be no name is not looked for."""
         Address("redis", 80).check_name()
@@ -87,9 +93,9 @@ class EndpointTests(SynchronousTestCase):
 
     def test_is_endpoint(self) -> None:
         """By how it begins."""
-        for text in ("tcp:80", "unix:/tmp/s", "tls:a:443", "ssl:443:privateKey=k"):
+        for text in ("tcp:80", "unix:/tmp/s", "tls:a:443", "ssl:443:privateKey=k", "udp:80"):
             self.assertTrue(is_endpoint(text), text)
-        for text in ("redis:80", "tcp", ":80", "[::1]:80", "udp:80", "tcps:80"):
+        for text in ("redis:80", "tcp", ":80", "[::1]:80", "udp", "tcps:80"):
             self.assertFalse(is_endpoint(text), text)
 
     def test_with_port(self) -> None:
@@ -98,6 +104,7 @@ class EndpointTests(SynchronousTestCase):
             ("tcp:0", "tcp:7"),
             ("tcp:port=0", "tcp:port=7"),
             ("ssl:0:interface=::1", "ssl:7:interface=::1"),
+            ("udp:0:interface=127.0.0.1", "udp:7:interface=127.0.0.1"),
             ("tcp:80", "tcp:80"),
             ("tcp:01", "tcp:01"),
             ("unix:0", "unix:0"),

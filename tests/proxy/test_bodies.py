@@ -32,6 +32,22 @@ class ProxyTests(SynchronousTestCase):
         error = self.assertRaises(ApiError, read_proxy, body)
         self.assertEqual((error.status, str(error)), (409, "toxic already exists"))
 
+    def test_protocol(self) -> None:
+        """It is named, or follows from an endpoint string; its toxics are of it."""
+        for body, protocol in (
+            (b'{"name":"a","upstream":"b","protocol":null}', "tcp"),
+            (b'{"name":"a","upstream":"b","protocol":"UDP"}', "udp"),
+            (b'{"name":"a","upstream":"b","listen":"udp:53"}', "udp"),
+            (b'{"name":"a","upstream":"b","listen":"udp:53","protocol":"tcp"}', "tcp"),
+            (b'{"name":"a","upstream":"b","listen":"unix:/s"}', "tcp"),
+        ):
+            self.assertEqual(read_proxy(body).protocol, protocol)
+        self.assertEqual(Wanted("a", "b", "udp:53").protocol, "udp")
+        body = b'{"name":"a","upstream":"b","protocol":"udp","toxics":[{"type":"reorder"}]}'
+        self.assertEqual([toxic.protocol for toxic in read_proxy(body).toxics], ["udp"])
+        self.assertEqual(self.refused(body.replace(b"udp", b"tcp")), "invalid toxic type")
+        self.assertEqual(self.refused(body.replace(b"reorder", b"cut")), "invalid toxic type")
+
     def test_refused(self) -> None:
         """In this order."""
         self.assertEqual(self.refused(b"{}"), "missing required field: name")
@@ -39,7 +55,10 @@ class ProxyTests(SynchronousTestCase):
         self.assertEqual(self.refused(b'{"name":"a"}'), "missing required field: upstream")
         self.assertIn("of type []toxics", self.refused(b'{"toxics":5}'))
         body = b'{"name":"a","upstream":"b","protocol":"udp"}'
-        self.assertEqual(self.refused(body), "protocol is 'udp'; give tcp, which is all there is")
+        body = body.replace(b"udp", b"sctp")
+        self.assertEqual(self.refused(body), "protocol is 'sctp'; give tcp or udp")
+        body = body.replace(b"sctp", b"")
+        self.assertEqual(self.refused(body), "protocol is ''; give tcp or udp")
 
 
 class ProxiesTests(SynchronousTestCase):
@@ -80,8 +99,9 @@ class ChangeTests(SynchronousTestCase):
     """What is to be different."""
 
     def test_read(self) -> None:
-        """What is not there is None; a name is passed over."""
+        """What is not there is None; a name is passed over, and so is a protocol."""
         self.assertEqual(read_change(b'{"name":"x","enabled":null}'), Change())
+        self.assertEqual(read_change(b'{"protocol":"udp"}'), Change())
         body = b'{"listen":"","upstream":"b","enabled":false}'
         self.assertEqual(read_change(body), Change("", "b", enabled=False))
         self.assertRaises(ApiError, read_change, b"")

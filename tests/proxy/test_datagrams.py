@@ -314,6 +314,35 @@ class SimulatedTests(SynchronousTestCase):
             net.run(1)
             self.assertEqual((run.relay.refusals, client.seen), (1, []))
 
+    def test_special(self) -> None:
+        """What only datagrams have, for metrics; it listens by the name that streams have."""
+        with simulate(7) as net:
+            run = Run(net, under_way=100)
+            relay = run.relay
+            self.assertIs(relay.factory, relay.protocol)
+            relay.refusals, relay.overflowed, relay.unsent = 1, 2, 3
+            found = {"icmp_refusals": 1, "overflowed": 2, "unsent": 3}
+            self.assertEqual(relay.special, found)
+
+    def test_hits(self) -> None:
+        """What faults have done that are gone is forgotten: any number of names may come."""
+        with simulate(7) as net:
+            run = Run(net)
+            run.faults(Loss(1.0), Latency(1.0))
+            run.client().send(b"x")
+            net.run(1)
+            self.assertEqual(run.relay.hits, {"loss": 1})
+            run.faults(Latency(1.0))
+            self.assertEqual(run.relay.hits, {})
+
+    def test_first_of_ipv4(self) -> None:
+        """Of several addresses of an upstream, as Go has it."""
+        with simulate(7) as net:
+            _, client, looked = self.looking(net)
+            looked.callback([("::1", 80), (net.host("server").address, 80), ("10.9.9.9", 80)])
+            net.run(1)
+            self.assertEqual(client.seen, [b"a", b"b"])
+
     def test_too_large(self) -> None:
         """What a fault has made is sent if it can be; what can't is counted."""
         with simulate(7) as net:

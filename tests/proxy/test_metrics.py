@@ -29,6 +29,20 @@ class MetricsTests(SynchronousTestCase):
         ):
             self.assertIn(f"{line}\n", text)
 
+    def test_datagrams(self) -> None:
+        """What only relays of datagrams count is there for them alone."""
+        special = {"icmp_refusals": 1, "overflowed": 2, "unsent": 3}
+        text = metrics_text(
+            lambda: [
+                (Labels("a", "127.0.0.1:1", "b:80"), Counters(special=special)),
+                (Labels("c", "127.0.0.1:1", "b:80"), Counters()),
+            ]
+        ).decode()
+        for name, number in special.items():
+            self.assertIn(f"# TYPE lab_proxy_{name}_total counter\n", text)
+            self.assertIn(f"\nlab_proxy_{name}_total{{{PLACE}}} {number}.0\n", text)
+            self.assertEqual(text.count(f"\nlab_proxy_{name}_total{{"), 1)
+
     def test_any_names(self) -> None:
         """Whatever a proxy is called, the text is read as what it is."""
         name = 'a "b"\\\n{c}é'

@@ -1,6 +1,7 @@
 """Ports, opened and closed."""
 
 import errno
+import gc
 import socket
 from typing import Any
 
@@ -9,10 +10,11 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError, ConnectError
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from lab.adapters.endpoints import LARGEST, DatagramClientEndpoint
 from lab.errors import LocalError
 from lab.proxy.errors import ApiError
 from lab.proxy.ports import PATIENCE, Ports, connector
@@ -42,8 +44,8 @@ class FakeResolver:
 class FakePort:
     """A port that may take its time to close."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.address = IPv4Address("TCP", host, port or 4096)
+    def __init__(self, host: str, port: int, kind: str = "TCP") -> None:
+        self.address = IPv4Address(kind, host, port or 4096)
         self.closing: Any = None
 
     def getHost(self) -> IPv4Address:
@@ -72,6 +74,14 @@ class FakeReactor(Clock):
             raise CannotListenError(interface, port, self.refuse[interface])
         self.opened.append((interface, port))
         return FakePort(interface, port)
+
+    def listenUDP(self, port: int, protocol: Any, interface: str = "", size: int = 8192) -> Any:
+        """Note it."""
+        assert size == LARGEST
+        if interface in self.refuse:
+            raise CannotListenError(interface, port, self.refuse[interface])
+        self.opened.append((interface, port))
+        return FakePort(interface, port, "UDP")
 
 
 def resolving(*addresses: Any, silent: bool = False) -> FakeReactor:
@@ -171,6 +181,72 @@ class OpenTests(SynchronousTestCase):
         self.assertEqual(str(error), "address garbage: missing port in address")
 
 
+class DatagramTests(SynchronousTestCase):
+    """The same for datagrams, on a stand-in."""
+
+    def open(self, reactor: FakeReactor, text: str) -> Any:
+        """Open; what comes of it, or the Deferred of that."""
+        return Deferred.fromCoroutine(Ports(reactor).open(text, DatagramProtocol()))
+
+    def refused(self, reactor: FakeReactor, text: str) -> tuple[int, str]:
+        """Why it can't be opened."""
+        error = self.failureResultOf(self.open(reactor, text), ApiError).value
+        return error.status, str(error)
+
+    def test_addresses(self) -> None:
+        """What is opened, and what is shown and remembered of it."""
+        for text, opened, shown in (
+            ("127.0.0.1:0", ("127.0.0.1", 0), "127.0.0.1:4096"),
+            ("localhost:domain", ("127.0.0.1", 53), "127.0.0.1:53"),
+            ("", ("::", 0), "[::]:4096"),
+            ("[::1]:80", ("::1", 80), "[::1]:80"),
+            ("udp:0", ("", 0), "udp:4096"),
+            ("udp:0:interface=127.0.0.1", ("127.0.0.1", 0), "udp:4096:interface=127.0.0.1"),
+        ):
+            made = FakeReactor()
+            port, found = self.successResultOf(self.open(made, text))
+            self.assertEqual((made.opened, found), ([opened], shown))
+            self.assertEqual(port.getHost().type, "UDP")
+
+    def test_refused(self) -> None:
+        """In Go's words; an endpoint string in ours."""
+        for text, why in (
+            ("garbage", "listen udp: address garbage: missing port in address"),
+            (":http", "listen udp: lookup udp/http: unknown port"),
+            ("redis:80", "listen udp: lookup redis: no such host"),
+        ):
+            self.assertEqual(self.refused(resolving(), text), (500, why))
+        made = FakeReactor(refuse={"127.0.0.1": OSError(errno.EADDRINUSE, "Address already in u")})
+        error = (500, "listen udp 127.0.0.1:53: bind: address already in u")
+        self.assertEqual(self.refused(made, "127.0.0.1:53"), error)
+        status, text = self.refused(FakeReactor(), "udp:x")
+        self.assertEqual(status, 400)
+        self.assertIn("endpoint is 'udp:x'", text)
+
+    def test_without_ipv6(self) -> None:
+        """All addresses are then all of IPv4."""
+        made = FakeReactor(refuse={"::": OSError(errno.EAFNOSUPPORT, "no IPv6")})
+        _, shown = self.successResultOf(self.open(made, ":80"))
+        self.assertEqual((made.opened, shown), ([("0.0.0.0", 80)], "[::]:80"))
+
+    def test_other_protocol(self) -> None:
+        """An endpoint string that is for streams opens nothing, and the other way round."""
+        error = (400, "listen is 'tcp:80'; that is tcp, and the proxy is udp")
+        self.assertEqual(self.refused(FakeReactor(), "tcp:80"), error)
+        opening = Deferred.fromCoroutine(Ports(FakeReactor()).open("udp:80", Factory()))
+        error = self.failureResultOf(opening, ApiError).value
+        self.assertEqual(str(error), "listen is 'udp:80'; that is udp, and the proxy is tcp")
+
+    def test_resolved(self) -> None:
+        """What would be shown, before anything is opened."""
+        ports = Ports(FakeReactor())
+        for text in ("127.0.0.1:53", "udp:53"):
+            found = Deferred.fromCoroutine(ports.resolved(text, "udp"))
+            self.assertEqual(self.successResultOf(found), text)
+        found = Deferred.fromCoroutine(ports.resolved("udp:53"))
+        self.assertEqual(self.failureResultOf(found, ApiError).value.status, 400)
+
+
 class CloseTests(SynchronousTestCase):
     """On a stand-in."""
 
@@ -219,6 +295,25 @@ class LoopbackTests(TestCase):
         yield Deferred.fromCoroutine(ports.close(port))
 
     @inlineCallbacks
+    def test_datagrams(self) -> Any:
+        """A port of UDP is none of TCP; when it is closed it is free."""
+        ports = Ports(reactor)
+        stream, shown = yield Deferred.fromCoroutine(ports.open("127.0.0.1:0", Factory()))
+        for _ in range(2):
+            port, again = yield Deferred.fromCoroutine(ports.open(shown, DatagramProtocol()))
+            self.assertEqual(again, shown)
+            taken = Deferred.fromCoroutine(ports.open(shown, DatagramProtocol()))
+            error = yield self.assertFailure(taken, ApiError)
+            self.assertEqual(str(error), f"listen udp {shown}: bind: address already in use")
+            yield Deferred.fromCoroutine(ports.close(port))
+        yield Deferred.fromCoroutine(ports.close(stream))
+        # Twisted leaves the socket that could not be bound to the garbage collector.
+        del taken, error
+        gc.collect()
+        left = {warning["category"] for warning in self.flushWarnings()}
+        self.assertLessEqual(left, {ResourceWarning})
+
+    @inlineCallbacks
     def test_unix(self) -> Any:
         """An endpoint string that has no port."""
         text = f"unix:{folder(self)}/s"
@@ -265,5 +360,28 @@ class ConnectorTests(SynchronousTestCase):
         self.assertIsInstance(endpoint, HostnameEndpoint)
 
     def test_endpoint_strings(self) -> None:
-        """A wrong one is refused at once."""
+        """A wrong one is refused at once, and so is one for the other protocol."""
         self.assertRaises(LocalError, connector, FakeReactor(), "tcp:x")
+        self.assertRaises(LocalError, connector, FakeReactor(), "udp:x", "udp")
+        for text, protocol in (("udp:a:80", "tcp"), ("tcp:a:80", "udp")):
+            error = self.assertRaises(LocalError, connector, FakeReactor(), text, protocol)
+            why = f"upstream is {text!r}; that is {text[:3]}, and the proxy is {protocol}"
+            self.assertEqual(str(error), why)
+
+    def test_datagrams(self) -> None:
+        """An upstream of datagrams; what is no address is no error until somebody sends."""
+        made = FakeReactor()
+        for text, host, port in (
+            (":53", "127.0.0.1", 53),
+            ("localhost:domain", "127.0.0.1", 53),
+            ("udp:localhost:53", "localhost", 53),
+            ("redis:53", "redis", 53),
+        ):
+            found = connector(made, text, "udp")()
+            self.assertEqual(found, DatagramClientEndpoint(made, host, port))
+        for text, why in (
+            ("garbage", "dial udp: address garbage: missing port in address"),
+            ("a:http", "dial udp: lookup udp/http: unknown port"),
+        ):
+            looking = connector(made, text, "udp")().addresses()
+            self.assertIn(why, str(self.failureResultOf(looking, ConnectError).value))

@@ -22,6 +22,7 @@ FREE = "127.0.0.1:0"
 NOOP = Toxic("noop", "noop_downstream")
 UP = Toxic("noop", "up", "UPstream")
 BARE = Toxic("slicer", "bare")
+REORDER = Toxic("reorder", "reorder", protocol="udp")
 
 
 class Hearing(Protocol):
@@ -57,11 +58,11 @@ class RegistryTests(TestCase):
         self.registry = Registry(reactor, self.make)
         self.addCleanup(lambda: self.done(self.registry.stop()))
 
-    def make(self, name: str, upstream: str) -> FakeRelay:
+    def make(self, name: str, upstream: str, protocol: str) -> FakeRelay:
         """One more relay."""
         if upstream.startswith("tls:"):
             raise LocalError("no such endpoint")
-        self.relays.append(FakeRelay(name, upstream))
+        self.relays.append(FakeRelay(name, upstream, protocol))
         return self.relays[-1]
 
     def done(self, change: Any) -> "Deferred[Any]":
@@ -196,6 +197,49 @@ class RegistryTests(TestCase):
         self.assertEqual([relay.drops for relay in self.relays], [1, 0])
 
     @inlineCallbacks
+    def test_datagrams(self) -> Any:
+        """A proxy of UDP has a port of its own kind, says so, and keeps its protocol."""
+        stream = yield self.create()
+        proxy = yield self.create("b", listen=stream.listen, protocol="udp", toxics=(REORDER,))
+        self.assertEqual((proxy.listen, self.relays[1].protocol), (stream.listen, "udp"))
+        self.assertEqual(proxy.describe()["protocol"], "udp")
+        self.assertNotIn("protocol", stream.describe())
+        yield self.done(self.registry.update("b", Change(enabled=False)))
+        yield self.done(self.registry.update("b", Change(upstream="c:80", enabled=True)))
+        self.assertEqual((proxy.listen, self.relays[2].protocol), (stream.listen, "udp"))
+        for name, listen in (("b", "tcp:80"), ("a", "udp:80")):
+            error = yield self.fails(self.registry.update(name, Change(listen)))
+            self.assertEqual((error.status, self.registry.get(name).enabled), (400, True))
+            self.assertIn(f"listen is {listen!r}; that is", str(error))
+
+    @inlineCallbacks
+    def test_other_toxics(self) -> Any:
+        """A proxy has toxics of its own protocol."""
+        yield self.create()
+        yield self.create("b", protocol="udp")
+        for name, toxic in (("a", REORDER), ("b", NOOP)):
+            error = self.assertRaises(ApiError, self.registry.add_toxic, name, toxic)
+            self.assertEqual((error.status, str(error)), (400, "invalid toxic type"))
+        self.registry.add_toxic("b", REORDER)
+        error = yield self.fails(self.registry.create(Wanted("c", "b", FREE, toxics=(REORDER,))))
+        self.assertEqual(str(error), "invalid toxic type")
+
+    @inlineCallbacks
+    def test_populate_datagrams(self) -> Any:
+        """The same address for another protocol is another."""
+        first = yield self.create()
+        made = yield self.done(
+            self.registry.populate([Wanted("a", "b:80", first.listen, protocol="udp")])
+        )
+        self.assertEqual((made[0].protocol, made[0].listen), ("udp", first.listen))
+        self.assertTrue(refused(first.listen))
+        again = yield self.done(
+            self.registry.populate([Wanted("a", "b:80", first.listen, protocol="udp")])
+        )
+        self.assertIs(again[0], made[0])
+        self.assertEqual([relay.drops for relay in self.relays], [1, 0])
+
+    @inlineCallbacks
     def test_populate_refused(self) -> Any:
         """It stops at the first that can't be; those before are there."""
         several = [Wanted(name, "b:80", at) for name, at in (("a", FREE), ("b", "x"), ("c", FREE))]
@@ -275,12 +319,13 @@ class RegistryTests(TestCase):
         labels, relay = proxy.labels, self.relays[0]
         self.assertEqual(labels, Labels("a", proxy.listen, "b:80"))
         relay.connections, relay.accepted, relay.refused = 1, 5, 2
-        relay.received["upstream"], relay.hits["x"] = 7, 3
-        now = Counters(1, 5, 2, {"upstream": 7, "downstream": 0}, relay.sent, {"x": 3})
+        relay.received["upstream"], relay.hits["x"], relay.special["y"] = 7, 3, 4
+        now = Counters(1, 5, 2, {"upstream": 7, "downstream": 0}, relay.sent, {"x": 3}, {"y": 4})
         self.assertEqual(dict(self.registry.counters()), {labels: now})
         yield self.done(self.registry.update("a", Change(upstream="c:80")))
         found = dict(self.registry.counters())
         self.assertEqual((found[labels].connections, found[labels].accepted), (0, 5))
+        self.assertEqual(found[labels].special, {"y": 4})
         self.assertEqual(found[proxy.labels].accepted, 0)
         yield self.done(self.registry.update("a", Change(upstream="b:80")))
         self.relays[-1].accepted = 1

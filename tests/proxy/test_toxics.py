@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.errors import LocalError
-from lab.faults.datagrams import Bandwidth, Corrupt, Latency, Loss
+from lab.faults.datagrams import Bandwidth, Corrupt, Duplicate, Latency, Loss, Reorder
 from lab.faults.journal import Dice, Place
+from lab.faults.link import DatagramLink
 from lab.faults.pipe import StreamLink
-from lab.faults.schema import STREAMS, to_json
+from lab.faults.schema import DATAGRAMS, STREAMS, to_json
 from lab.faults.stages import STAGES
 from lab.faults.streams import CLOSE, RESET, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from lab.proxy.errors import ApiError
 from lab.proxy.gojson import encode
-from lab.proxy.toxics import LEAST_EVERY, MOST, MOST_TIME, TYPES, Toxic, read_toxic
+from lab.proxy.toxics import KINDS, LEAST_EVERY, MOST, MOST_TIME, TYPES, Toxic, read_toxic
 
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 10, 40, 2**63 - 1, -(2**63)])
 FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.floats(-1, 2)
@@ -26,11 +27,11 @@ VALUES["string"] = st.sampled_from(["uniform", "normal", "pareto", "paretonormal
 
 
 @st.composite
-def toxics(draw: st.DrawFn) -> dict[str, Any]:
+def toxics(draw: st.DrawFn, protocol: str = "tcp") -> dict[str, Any]:
     """What may be asked for: any numbers of the right types."""
-    kind = draw(st.sampled_from(sorted(TYPES)))
+    kind = draw(st.sampled_from(sorted(TYPES[protocol])))
     attributes = st.fixed_dictionaries(
-        {}, optional={name: VALUES[type] for name, type in TYPES[kind].kinds.items()}
+        {}, optional={name: VALUES[type] for name, type in TYPES[protocol][kind].kinds.items()}
     )
     more = {"toxicity": st.floats(width=32, allow_nan=False, allow_infinity=False)}
     more |= dict.fromkeys(("after", "duration", "every"), FLOATS)
@@ -38,14 +39,14 @@ def toxics(draw: st.DrawFn) -> dict[str, Any]:
     return values | draw(st.fixed_dictionaries({}, optional=more))
 
 
-def toxic(**values: Any) -> Toxic:
+def toxic(protocol: str = "tcp", **values: Any) -> Toxic:
     """A toxic, as it is read."""
-    return read_toxic(json.dumps(values).encode())
+    return read_toxic(json.dumps(values).encode(), (), protocol)
 
 
-def fault_of(kind: str, **attributes: Any) -> Any:
+def fault_of(kind: str, protocol: str = "tcp", **attributes: Any) -> Any:
     """The settings of the fault of a toxic."""
-    return toxic(type=kind, attributes=attributes).fault().settings
+    return toxic(protocol, type=kind, attributes=attributes).fault().settings
 
 
 class ReadTests(SynchronousTestCase):
@@ -104,6 +105,25 @@ class ReadTests(SynchronousTestCase):
             fault = toxic(type=name).fault()
             self.assertIn(type(fault.settings), STAGES)
             self.assertEqual(fault.name, f"{name}_downstream")
+
+    def test_every_type_of_datagrams(self) -> None:
+        """All faults of datagrams can be asked for where there are some, and nowhere else."""
+        for name in DATAGRAMS:
+            made = toxic("udp", type=name)
+            self.assertIs(type(made.fault().settings), DATAGRAMS[name].settings)
+            self.assertEqual(made.describe()["name"], f"{name}_downstream")
+        for name in STREAMS.keys() ^ DATAGRAMS.keys():
+            protocol = "tcp" if name in DATAGRAMS else "udp"
+            error = self.assertRaises(ApiError, toxic, protocol, type=name)
+            self.assertEqual((error.status, str(error)), (400, "invalid toxic type"))
+
+    def test_queue(self) -> None:
+        """Datagrams have one, which can be full; a stream waits, and passes its sizes over."""
+        values = {"rate": 10, "queue": 3000, "packets": 5}
+        self.assertEqual(fault_of("bandwidth", "udp", **values), Bandwidth(10e3, 0, 3000, 5))
+        self.assertEqual(fault_of("bandwidth", **values), Bandwidth(10e3))
+        shown = toxic("udp", type="bandwidth", attributes=values).describe()["attributes"]
+        self.assertEqual(shown, values)
 
     def test_order(self) -> None:
         """Of several errors the first is told that Toxiproxy would tell."""
@@ -178,6 +198,10 @@ class FaultTests(SynchronousTestCase):
         self.assertEqual(fault_of("loss", probability=-1, correlation=1), Loss(correlation=0.999))
         self.assertEqual(fault_of("loss", probability=1, every=3, p=0.5), Loss(every=3))
         self.assertEqual(fault_of("loss", probability=1, p=0.5), Loss(p=0.5))
+        self.assertEqual(fault_of("duplicate", "udp", copies=0), Duplicate(0.0, 1))
+        self.assertEqual(fault_of("duplicate", "udp", copies=much), Duplicate(0.0, 100))
+        self.assertEqual(fault_of("reorder", "udp", displacement=-1), Reorder(0.0, 1))
+        self.assertEqual(fault_of("reorder", "udp", displacement=much), Reorder(0.0, 1000))
         self.assertEqual(toxic(type="noop", toxicity=7).fault().toxicity, 1.0)
         self.assertEqual(toxic(type="noop", toxicity=-1).fault().toxicity, 0.0)
 
@@ -222,6 +246,32 @@ class FaultTests(SynchronousTestCase):
         if values["type"] in {"latency", "slicer", "noop"} and not {CLOSE, RESET} & set(out[-1:]):
             self.assertEqual(b"".join(o for o in out if isinstance(o, bytes)), b"".join(chunks))
 
+    @settings(max_examples=300, deadline=None)
+    @given(toxics("udp"), st.lists(st.binary(max_size=3000), max_size=5))
+    def test_any_of_datagrams(self, values: dict[str, Any], datagrams: list[bytes]) -> None:
+        """Any numbers make a fault, with which datagrams neither fail nor hang."""
+        made = toxic("udp", **values)
+        fault = made.fault()
+        to_json(fault)
+        encode(made.describe())
+        link = DatagramLink([fault], Dice(seed=7), Place("a-b"), now=1e9)
+        now, out = 1e9, []
+        for datagram in datagrams:
+            out += link.send(datagram, now)
+            now += 0.05
+            out += link.tick(now)
+        for _ in datagrams:
+            now = max(now, link.deadline() or now)
+            out += link.tick(now)
+        self.assertIsNone(link.deadline())
+        out += link.update([], now + 1000)
+        for arrival in out:
+            self.assertTrue(1e9 <= arrival.at < math.inf)
+        most = 101 if values["type"] == "duplicate" else 1
+        self.assertLessEqual(len(out), most * len(datagrams))
+        if values["type"] in {"latency", "reorder", "noop"}:
+            self.assertEqual(sorted(one.data for one in out), sorted(datagrams))
+
 
 class CheckTests(SynchronousTestCase):
     """For those who would rather be told."""
@@ -265,16 +315,30 @@ class CheckTests(SynchronousTestCase):
         toxic(type="latency", stream="UPSTREAM", attributes={"latency": 5}, after=5).check()
         toxic(type="slicer", attributes={"average_size": 9, "size_variation": 8}).check()
         toxic(type="packet_loss", attributes={"loss_rate": 1}).check()
+        toxic("udp", type="bandwidth", attributes={"rate": 5, "queue": 3000}).check()
 
-    @given(toxics())
+    def test_refused_of_datagrams(self) -> None:
+        """What makes no sense is told there, too."""
+        for values, text in (
+            ({"type": "duplicate", "attributes": {"copies": 0}}, "copies is 0; give 1 to 100"),
+            ({"type": "reorder", "attributes": {"displacement": 1001}}, "displacement is 1001"),
+            ({"type": "bandwidth", "attributes": {"queue": -1}}, "queue is -1; give 0 or more"),
+            ({"type": "loss", "attributes": {"probability": 2}}, "probability is 2; give a prob"),
+        ):
+            error = self.assertRaises(ApiError, toxic("udp", **values).check)
+            self.assertEqual(error.status, 400)
+            self.assertIn(text, str(error))
+
+    @given(toxics() | toxics("udp"))
     def test_the_same(self, values: dict[str, Any]) -> None:
         """What is taken is what the fault has: nothing of it was moved."""
-        made = toxic(**values)
+        protocol = "tcp" if values["type"] in STREAMS else "udp"
+        made = toxic(protocol, **values)
         try:
             made.check()
         except LocalError:
             return
-        shown = to_json(made.fault(), STREAMS)["attributes"]
+        shown = to_json(made.fault(), KINDS[protocol])["attributes"]
         for name, value in made.complete.items():
             if isinstance(value, float | int):
                 self.assertLessEqual(abs(shown[name] - value), 1e-6 * max(1, abs(value)))
