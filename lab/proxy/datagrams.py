@@ -29,6 +29,9 @@ from lab.faults.link import Arrival, DatagramLink, Decisions
 
 #: Bytes that a datagram under way costs besides its own, about.
 _OVERHEAD = 100
+#: After a line in the log about an upstream that there is none of there is none for so long, in
+#: seconds.
+QUIET = 10.0
 # So many datagrams of a client wait for the address of the upstream.
 _EARLY = 100
 DIRECTIONS = ("upstream", "downstream")
@@ -285,6 +288,7 @@ class DatagramRelay:
         #: By address; who was silent for longest comes first.
         self._sessions: OrderedDict[Address, _Session] = OrderedDict()
         self._sweep: IDelayedCall | None = None
+        self._quiet_until = -QUIET
 
     @property
     def connections(self) -> int:
@@ -348,7 +352,17 @@ class DatagramRelay:
     def refuse(self, session: _Session, reason: Failure) -> None:
         """A client can't be served."""
         self.refused += 1
-        self._log.info("{name}: no upstream: {why}", name=self.name, why=reason.getErrorMessage())
+        # A client that goes on sending is a new one with each datagram.
+        now = self.clock.seconds()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET
+            self._log.warn(
+                "{name} has no upstream: {reason} ({refused} of {accepted} clients so far)",
+                name=self.name,
+                reason=reason.getErrorMessage(),
+                refused=self.refused,
+                accepted=self.accepted,
+            )
         if self._sessions.get(session.client) is session:
             del self._sessions[session.client]
         session.close()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.proxy.addresses import Address, AddressError, is_endpoint, with_port
+from lab.proxy.addresses import Address, AddressError, is_endpoint, protocol_of, with_port
 
 
 class ReadTests(SynchronousTestCase):
@@ -97,6 +97,11 @@ class EndpointTests(SynchronousTestCase):
             self.assertTrue(is_endpoint(text), text)
         for text in ("redis:80", "tcp", ":80", "[::1]:80", "udp", "tcps:80"):
             self.assertFalse(is_endpoint(text), text)
+
+    def test_protocol(self) -> None:
+        """By its prefix; what is no endpoint string is for streams."""
+        for text, protocol in (("udp:53", "udp"), ("unix:/s", "tcp"), ("redis:80", "tcp")):
+            self.assertEqual(protocol_of(text), protocol)
 
     def test_with_port(self) -> None:
         """Only a free port gets a number."""

@@ -169,6 +169,25 @@ class RequestTests(HttpTests):
         self.assertEqual(json.loads(text)["type"], "loss")
 
     @inlineCallbacks
+    def test_datagrams(self) -> Any:
+        """A proxy of UDP says so, keeps being one, and has the toxics of datagrams."""
+        body = '{"name":"a","upstream":"b","listen":"127.0.0.1:0","protocol":"udp"}'
+        code, text, _ = yield self.ask("POST", "/proxies", body)
+        self.assertEqual((code, json.loads(text)["protocol"]), (201, "udp"))
+        _, text, _ = yield self.ask("PATCH", "/proxies/a", '{"protocol":"tcp","upstream":"c"}')
+        self.assertEqual(json.loads(text)["protocol"], "udp")
+        for kind, status in (("reorder", 200), ("slicer", 400)):
+            toxic = json.dumps({"type": kind})
+            code, text, _ = yield self.ask("POST", "/proxies/a/toxics", toxic)
+            self.assertEqual(code, status, text)
+        self.assertIn("invalid toxic type", text)
+        body = '[{"name":"b","upstream":"b","listen":"udp:0:interface=127.0.0.1"}]'
+        _, text, _ = yield self.ask("POST", "/populate", body)
+        self.assertEqual(json.loads(text)["proxies"][0]["protocol"], "udp")
+        code, text, _ = yield self.ask("PATCH", "/proxies/b", '{"listen":"127.0.0.1:0"}')
+        self.assertEqual((code, json.loads(text)["protocol"]), (200, "udp"))
+
+    @inlineCallbacks
     def test_large(self) -> Any:
         """A body may be as large as is said, and no larger, whether its length is told or not."""
         code, _, _ = yield self.ask("POST", "/proxies", b" " * BODY)

@@ -5,8 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor as real_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
@@ -14,7 +15,7 @@ from lab.errors import LocalError
 from lab.faults.datagrams import Blackhole, Corrupt, Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
-from lab.proxy.datagrams import DatagramRelay, Limits
+from lab.proxy.datagrams import QUIET, DatagramRelay, Limits
 from lab.simulator import simulate
 from lab.simulator.network import Network
 
@@ -31,6 +32,14 @@ class Echo(DatagramProtocol):
         self.seen.append(datagram)
         self.senders.add(addr)
         self.transport.write(datagram, addr)
+
+
+class Nowhere:
+    """An upstream that has no address, and says so at once."""
+
+    def addresses(self) -> Deferred[Any]:
+        """Fail."""
+        return fail(OSError("nobody knows"))
 
 
 class Client(DatagramProtocol):
@@ -263,6 +272,19 @@ class SimulatedTests(SynchronousTestCase):
                 client.send(b"x")
                 net.run(10)
                 self.assertEqual((run.relay.connections, run.relay.refused), (0, number))
+
+    def test_no_flood(self) -> None:
+        """One line about an upstream that there is not, and then none for a time."""
+        with simulate(7) as net, capturedLogs() as logs:
+            run = Run(net)
+            run.relay.connect = Nowhere  # type: ignore[assignment]
+            client = run.client()
+            for wait in (0.1, 0.1, QUIET, 0.1):
+                client.send(b"x")
+                net.run(wait)
+        told = [event for event in logs if event["log_namespace"].startswith("lab.proxy")]
+        self.assertEqual([event["refused"] for event in told], [1, 4])
+        self.assertIn("nobody knows", formatEvent(told[0]))
 
     def looking(self, net: Network) -> tuple[Run, Client, Deferred[Any]]:
         """A client whose upstream is looked up."""
