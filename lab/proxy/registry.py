@@ -31,7 +31,7 @@ from lab.faults.fault import Fault
 from lab.proxy.bodies import Change, Wanted
 from lab.proxy.errors import ApiError, bad_request, no_proxy, no_toxic, proxy_exists, toxic_exists
 from lab.proxy.ports import Ports
-from lab.proxy.toxics import Toxic
+from lab.proxy.toxics import Toxic, check_together
 
 #: So many sets of counters of proxies that are gone or have moved are kept.
 KEPT = 1000
@@ -360,6 +360,7 @@ class Registry:
     def _set(self, proxy: Proxy, toxics: list[Toxic], new: Toxic) -> Toxic:
         """Have other toxics, if the new one may be."""
         self._check(proxy.protocol, new)
+        check_together(toxics)
         proxy.toxics = toxics
         proxy.give_faults()
         return new
@@ -385,6 +386,7 @@ class Registry:
         if wanted.name in self.proxies:
             raise proxy_exists()
         self._check(wanted.protocol, *wanted.toxics)
+        check_together(wanted.toxics)
         relay = self._relay(wanted.name, wanted.upstream, wanted.protocol)
         return await self._add(wanted, relay)
 
@@ -407,6 +409,7 @@ class Registry:
         for number, wanted in enumerate(several, 1):
             try:
                 self._check(wanted.protocol, *wanted.toxics)
+                check_together(wanted.toxics)
             except ApiError as error:
                 raise bad_request(f"{error} at proxy {number}") from error
         made: list[Proxy] = []

@@ -8,12 +8,13 @@ those of datagrams for one of UDP. Those that Toxiproxy lacks are more.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from lab.errors import LocalError
+from lab.faults.datagrams import Duplicate
 from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.schema import DATAGRAMS, STREAMS, from_json
 from lab.proxy.errors import bad_request, toxic_exists
@@ -23,6 +24,8 @@ from lab.proxy.gojson import Float32, Object, decode, members
 KINDS = {"tcp": STREAMS, "udp": DATAGRAMS}
 #: Longest time of a fault, in seconds, and most of anything else (bytes, bytes/s, units).
 MOST_TIME, MOST = 1e9, 10**15
+#: All that toxics of one direction may make of a datagram together.
+MOST_COPIES = 1000
 #: A fault that comes again does so no sooner than this, in seconds.
 LEAST_EVERY = 0.001
 
@@ -231,6 +234,28 @@ class Toxic:
         if every:
             every = 0.0 if duration == math.inf else max(every, duration, LEAST_EVERY)
         return {"after": given.get("after", 0.0), "duration": duration, "every": every}
+
+
+def check_together(toxics: Iterable[Toxic]) -> None:
+    """
+    Refuse toxics that multiply each other: each datagram would cost seconds, or all memory.
+
+    Args:
+        toxics: Those of one proxy.
+
+    Raises:
+        ApiError: They make more than `MOST_COPIES` of a datagram.
+    """
+    copies = dict.fromkeys(DIRECTIONS, 1)
+    for toxic in toxics:
+        settings = toxic.fault().settings
+        if isinstance(settings, Duplicate):
+            copies[toxic.direction] *= 1 + settings.copies
+    most = max(copies.values())
+    if most > MOST_COPIES:
+        raise bad_request(
+            f"toxics make {most:,} of a datagram together; give at most {MOST_COPIES:,}"
+        )
 
 
 def read_toxic(body: bytes, taken: Collection[str] = (), protocol: str = "tcp") -> Toxic:

@@ -221,6 +221,16 @@ class RegistryTests(TestCase):
             error = self.assertRaises(ApiError, self.registry.add_toxic, name, toxic)
             self.assertEqual((error.status, str(error)), (400, "invalid toxic type"))
         self.registry.add_toxic("b", REORDER)
+        twice = [
+            Toxic("duplicate", name, attributes={"copies": 99}, protocol="udp") for name in "xy"
+        ]
+        self.registry.add_toxic("b", twice[0])
+        error = self.assertRaises(ApiError, self.registry.add_toxic, "b", twice[1])
+        self.assertIn("toxics make 10,000 of a datagram", str(error))
+        wanted = Wanted("c", "b", FREE, toxics=tuple(twice), protocol="udp")
+        for change in (self.registry.create(wanted), self.registry.populate([wanted])):
+            error = yield self.fails(change)
+            self.assertIn("toxics make 10,000 of a datagram", str(error))
         error = yield self.fails(self.registry.create(Wanted("c", "b", FREE, toxics=(REORDER,))))
         self.assertEqual(str(error), "invalid toxic type")
 

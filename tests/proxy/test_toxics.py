@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,7 +19,16 @@ from lab.faults.stages import STAGES
 from lab.faults.streams import CLOSE, RESET, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from lab.proxy.errors import ApiError
 from lab.proxy.gojson import encode
-from lab.proxy.toxics import KINDS, LEAST_EVERY, MOST, MOST_TIME, TYPES, Toxic, read_toxic
+from lab.proxy.toxics import (
+    KINDS,
+    LEAST_EVERY,
+    MOST,
+    MOST_TIME,
+    TYPES,
+    Toxic,
+    check_together,
+    read_toxic,
+)
 
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 10, 40, 2**63 - 1, -(2**63)])
 FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.floats(-1, 2)
@@ -328,6 +338,19 @@ class CheckTests(SynchronousTestCase):
             error = self.assertRaises(ApiError, toxic("udp", **values).check)
             self.assertEqual(error.status, 400)
             self.assertIn(text, str(error))
+
+    def test_together(self) -> None:
+        """Toxics of one direction that multiply each other are refused, strict or not."""
+        twice = toxic("udp", type="duplicate", attributes={"copies": 99})
+        back = toxic("udp", type="duplicate", stream="Upstream", attributes={"copies": 9})
+        check_together([twice, back, toxic("udp", type="noop")])
+        check_together([twice, evolve(back, stream="downstream")])
+        error = self.assertRaises(ApiError, check_together, [twice, twice])
+        self.assertEqual(error.status, 400)
+        self.assertEqual(
+            str(error),
+            "toxics make 10,000 of a datagram together; give at most 1,000",
+        )
 
     @given(toxics() | toxics("udp"))
     def test_the_same(self, values: dict[str, Any]) -> None:
