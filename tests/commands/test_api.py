@@ -83,7 +83,7 @@ class ProxyTests(ApiTestCase):
     def api(self, token: str = "", given: str = "") -> Any:
         """A client of an API that wants a token, and what it is given."""
 
-        def relay(name: str, upstream: str) -> StreamRelay:
+        def relay(name: str, upstream: str, protocol: str) -> StreamRelay:
             """The relay of a proxy."""
             return StreamRelay(reactor, name, connector(reactor, upstream), decisions=Dice(1))
 

@@ -12,7 +12,8 @@ from twisted.application.service import Application, IService, MultiService
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, DNSLookupError
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,6 +26,7 @@ from lab.faults.schema import STREAMS
 from lab.faults.verdicts import DELIVER
 from lab.proxy import ports
 from lab.proxy.errors import ApiError
+from tests.commands.test_server import FakeReactor
 from tests.helpers import folder
 
 TCP = "tcp:0:interface=127.0.0.1"
@@ -50,7 +52,7 @@ class ProxyTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Put the fake in the reactor's place, and keep the hook for exceptions."""
-        self.reactor: Any = MemoryReactorClock()
+        self.reactor: Any = FakeReactor()
         import_module("twisted.internet.reactor")  # there has to be one in this place
         self.patch(internet, "reactor", self.reactor)
         self.patch(sys, "excepthook", sys.excepthook)
@@ -229,6 +231,16 @@ class ServiceTests(ProxyTestCase):
             "proxy ends: 1 connections, 0 refused, 0 bytes up, 0 bytes down, faults {}",
             self.stop(service),
         )
+
+    def test_datagrams(self) -> None:
+        """A proxy of UDP, with the faults of datagrams; those of streams are none of it."""
+        words = ("--listen", "udp:49157:interface=127.0.0.1", "--upstream", "udp:127.0.0.1:50000")
+        service = self.start(*words, "--fault", "duplicate:probability=1")
+        (port,) = self.reactor.udp
+        self.assertIsInstance(port.protocol, DatagramProtocol)
+        self.assertIn("udp:49157:interface=127.0.0.1", " ".join(self.logged))
+        self.stop(service)
+        self.assertIn("type is 'slicer'; give one of", self.mistake(*words, "--fault", "slicer"))
 
     def test_journal(self) -> None:
         """What a fault decides is in the journal at once, and the simulator can read it."""
