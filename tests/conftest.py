@@ -7,7 +7,6 @@ would like to start and stop it for each test. Here it waits in pytest-twisted's
 or unhandled failures no longer fail a test.
 """
 
-import gc
 from typing import Any
 
 import pytest
@@ -41,13 +40,3 @@ def pytest_configure() -> None:
     if pytest_twisted._instances.gr_twisted is not None:
         _asynctest.TestCase._wait = _wait
         util._Janitor._cleanPending = _clean_pending
-
-
-def pytest_collection_finish() -> None:
-    """
-    Let no test look for garbage in all that was imported for the others.
-
-    A simulation does at its end, and there are thousands of them.
-    """
-    gc.collect()
-    gc.freeze()

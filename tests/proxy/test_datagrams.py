@@ -18,6 +18,7 @@ from lab.faults.journal import Dice, Journal
 from lab.proxy.datagrams import QUIET, DatagramRelay, Limits
 from lab.simulator import simulate
 from lab.simulator.network import Network
+from lab.simulator.testing import simulation
 
 
 class Echo(DatagramProtocol):
@@ -120,7 +121,7 @@ class SimulatedTests(SynchronousTestCase):
     @given(st.lists(st.binary(max_size=2000), max_size=20))
     def test_whole(self, datagrams: list[bytes]) -> None:
         """Each comes back as it was, empty ones too."""
-        with simulate(7) as net:
+        with simulation(7) as net:
             run = Run(net)
             client = run.client()
             client.send(*datagrams)

@@ -82,7 +82,9 @@ def watch(server: Server, seconds: float) -> None:
             assert read_line(connection).startswith(b"number %d " % index)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.thorough)]
+)
 def test_proxy_restarted(number: int, tmp_path: Path) -> None:
     """Ended twice and started again at the same port, it costs no client a single number."""
     n = 100

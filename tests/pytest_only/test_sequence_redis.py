@@ -161,6 +161,7 @@ async def test_killed(fleet: Fleet) -> None:
     assert ", 0 rejected" in ended.out
 
 
+@pytest.mark.thorough
 @pytest_twisted.ensureDeferred
 async def test_stopped(fleet: Fleet) -> None:
     """A server that stands still until its sessions are elsewhere changes nothing."""
