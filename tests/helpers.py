@@ -3,13 +3,15 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import skipUnless
 
 import pytest
 import twisted.internet
+from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 
@@ -17,6 +19,17 @@ def thorough(test: Callable[..., Any]) -> Any:
     """Mark a longer exploration: pytest makes it when it is asked to, and trial does not again."""
     by_pytest = skipUnless("PYTEST_VERSION" in os.environ, "an exploration for pytest")
     return pytest.mark.thorough(by_pytest(test))
+
+
+@contextmanager
+def captured_logs() -> Iterator[list[LogEvent]]:
+    """Events that are logged meanwhile; Twisted's own goes on for ever after an exception."""
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        yield events
+    finally:
+        globalLogPublisher.removeObserver(events.append)
 
 
 def folder(test: SynchronousTestCase) -> Path:

@@ -10,13 +10,14 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.datagram import Address, PeerProtocol, PeersProtocol
 from lab.adapters.driver import Driver
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
 from lab.core import Finished
+from tests.helpers import captured_logs
 
 ONE, OTHER, THIRD = (("192.0.2.1", port) for port in (5000, 5001, 5002))
 
@@ -218,7 +219,7 @@ class PeersTests(SynchronousTestCase):
         """What the system does not take is lost, counted and logged; all else goes on."""
         self.make()
         self.port.errors = [OSError(errno.ENOBUFS, "No buffer space available")]
-        with capturedLogs() as events:
+        with captured_logs() as events:
             sent = self.receive((b"a", ONE), (b"b", ONE))
         self.assertEqual(sent, [(b"2 b", ONE)])
         self.assertEqual(self.server.unsent, 1)

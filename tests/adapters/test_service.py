@@ -11,12 +11,13 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import serverFromString
 from lab.adapters.service import ListeningService, show_address
 from lab.errors import LocalError
+from tests.helpers import captured_logs
 
 
 class FakePort:
@@ -90,7 +91,7 @@ class ServiceTests(SynchronousTestCase):
     def test_log(self) -> None:
         """Where it listens is logged as a client would write it, and at the end what was done."""
         service = self.make(succeed(FakePort()), "ssl:0:interface=127.0.0.1")
-        with capturedLogs() as events:
+        with captured_logs() as events:
             service.startService()
             service.stopService()
         self.assertEqual(
@@ -169,7 +170,7 @@ class AddressTests(SynchronousTestCase):
         memory = MemoryReactorClock()
         endpoint = serverFromString(memory, "unix:/tmp/lab")
         service = ListeningService("echo", "unix:/tmp/lab", endpoint, Factory(), lambda: "")
-        with capturedLogs() as events:
+        with captured_logs() as events:
             service.startService()
         self.assertEqual(formatEvent(events[-1]), "echo listens on unix:/tmp/lab")
         self.assertEqual(memory.unixServers[0][0], "/tmp/lab")
@@ -198,7 +199,7 @@ class LoopbackTests(TestCase):
         """A port that the system chose is the one that is logged."""
         for kind in ("tcp", "udp"):
             service = self.make(f"{kind}:0:interface=127.0.0.1")
-            with capturedLogs() as events:
+            with captured_logs() as events:
                 service.startService()
             port: Any = service.port
             (text,) = [formatEvent(event) for event in events if event.get("name") == "echo"]

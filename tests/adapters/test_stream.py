@@ -21,7 +21,6 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, connect
@@ -32,6 +31,7 @@ from lab.adapters.driver import Driver
 from lab.adapters.stream import DRAIN, LINGER, LineCoreProtocol
 from lab.core import Finished
 from lab.testing import chunkings
+from tests.helpers import captured_logs
 
 LIMIT = 1024
 PEER = IPv4Address("TCP", "127.0.0.1", 49152)
@@ -517,7 +517,7 @@ class EndTests(StreamCase):
         core = EchoCore()
         protocol, _ = self.connect(core)
         core.told = [Finished("one"), Finished("two")]
-        with capturedLogs() as events:
+        with captured_logs() as events:
             protocol._driver.settle()
         self.assertEqual([(event["reason"], event["peer"]) for event in events], [("one", PEER)])
         self.assertEqual(self.timers(), [LINGER])

@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import DNSLookupError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
@@ -21,6 +20,7 @@ from lab.backoff import Backoff
 from lab.errors import ConnectionRefused, NoAnswer, Unreachable
 from lab.faults.datagrams import Blackhole, Loss
 from lab.rng import stream
+from tests.helpers import captured_logs
 
 ONE, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 5001)
 SCHEDULE = Backoff(first=0.1, cap=2.0)
@@ -151,7 +151,7 @@ class ServerTests(SynchronousTestCase):
 
     def test_drops_are_logged(self) -> None:
         """Each drop is a line in the log that names the datagram."""
-        with capturedLogs() as events:
+        with captured_logs() as events:
             dropped = self.dropped(0.3, 7, 20)
         events = [event for event in events if "dropped" in event.get("log_format", "")]
         self.assertEqual([event["number"] for event in events], [n + 1 for n in dropped])

@@ -9,10 +9,11 @@ from typing import Any
 from twisted import internet
 from twisted.application.service import IService
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, capturedLogs, formatEvent
+from twisted.logger import LogEvent, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands.client import Options, makeService
+from tests.helpers import captured_logs
 
 
 class FakeReactor(Clock):
@@ -57,7 +58,7 @@ class LoadCase(SynchronousTestCase):
     def start(self, *words: str) -> IService:
         """The service of these words, running."""
         service = makeService(self.parse(*words))
-        with capturedLogs() as events:
+        with captured_logs() as events:
             service.startService()
         self.logged = [formatEvent(event) for event in events]
         self.reactor.advance(0)
@@ -65,7 +66,7 @@ class LoadCase(SynchronousTestCase):
 
     def stop(self, service: IService) -> list[LogEvent]:
         """Stop it; what it logs."""
-        with capturedLogs() as events:
+        with captured_logs() as events:
             self.successResultOf(service.stopService())
         return list(events)
 

@@ -7,14 +7,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.application.service import MultiService
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import formatEvent
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands.logs import JsonLog
 from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
-from tests.helpers import folder
+from tests.helpers import captured_logs, folder
 
 
 class Options(LabOptions):
@@ -152,7 +152,7 @@ class FileTests(OptionsCase):
     def test_overrides(self) -> None:
         """The file wins over the command line, and what it overrides is logged with both values."""
         path = self.file("[lab-x]\nrate = 20\nplace = a\n  b\nagain = yes\n")
-        with capturedLogs() as events:
+        with captured_logs() as events:
             options = self.parse("--rate", "5", "--again", "-c", path)
         found = (options["rate"], options["place"], options["again"])
         self.assertEqual(found, ("20", ["a", "b"], 1))
@@ -167,7 +167,7 @@ class FileTests(OptionsCase):
     def test_overrides_show_no_password(self) -> None:
         """Of a URL the log has no password."""
         path = self.file("[lab-x]\nrate = redis://:sesame@here\n")
-        with capturedLogs() as events:
+        with captured_logs() as events:
             options = self.parse("--rate", "redis://lab:hidden@there/1", "-c", path)
         self.assertEqual(options["rate"], "redis://:sesame@here")
         text = "--rate: redis://***@there/1 of the command line is overridden by redis://***@here"
@@ -176,7 +176,7 @@ class FileTests(OptionsCase):
     def test_overrides_all_values(self) -> None:
         """The values of an option that may be repeated are replaced, not added to."""
         path = self.file("[lab-x]\nplace =\n  c\n\n  d\n")
-        with capturedLogs() as events:
+        with captured_logs() as events:
             options = self.parse("--place=a", "--place=b", "-c", path)
         self.assertEqual(options["place"], ["c", "d"])
         self.assertEqual([event["given"] for event in events], [["a", "b"]])
@@ -184,7 +184,7 @@ class FileTests(OptionsCase):
     def test_says_nothing_of_the_same(self) -> None:
         """Where file and command line agree, or one says nothing, there is nothing to log."""
         path = self.file("[lab-x]\nrate = 5\nplace = a\n")
-        with capturedLogs() as events:
+        with captured_logs() as events:
             self.parse("--rate", "5", "--again", "-c", path)
         self.assertEqual(events, [])
 
@@ -198,7 +198,7 @@ class FileTests(OptionsCase):
         """A flag is switched on or off, in all words that INI files have for it."""
         for word, state in {"yes": 1, "On": 1, "1": 1, "no": 0, "false": 0}.items():
             path = self.file(f"[lab-x]\nagain = {word}\n")
-            with capturedLogs() as events:
+            with captured_logs() as events:
                 self.assertEqual(self.parse("--again", "-c", path)["again"], state)
             self.assertEqual(len(events), 1 - state)
 
@@ -251,10 +251,10 @@ class OneLineTests(SynchronousTestCase):
 
     def test_ours(self) -> None:
         """An error of ours is one line; in the log as well, if that is not shown anyway."""
-        with capturedLogs() as events:
+        with captured_logs() as events:
             self.assertEqual(self.show(LocalError("no way")), "no way\n")
         self.assertEqual([event["error"] for event in events], ["no way"])
-        with capturedLogs() as events:
+        with captured_logs() as events:
             real = io.StringIO()
             self.patch(sys, "__stderr__", real)
             self.patch(sys, "stderr", real)
@@ -264,7 +264,7 @@ class OneLineTests(SynchronousTestCase):
     def test_nowhere_to_say_it(self) -> None:
         """A daemon has no standard error, and the log is all there is."""
         self.patch(sys, "__stderr__", None)
-        with capturedLogs() as events:
+        with captured_logs() as events:
             one_line(LocalError, LocalError("no way"), None)
         self.assertEqual(len(events), 1)
 

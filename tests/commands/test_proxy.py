@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, DNSLookupError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.testing import StringTransport
-from twisted.logger import ILogObserver, capturedLogs, formatEvent
+from twisted.logger import ILogObserver, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -27,7 +27,7 @@ from lab.faults.verdicts import DELIVER
 from lab.proxy import ports
 from lab.proxy.errors import ApiError
 from tests.commands.test_server import FakeReactor
-from tests.helpers import folder
+from tests.helpers import captured_logs, folder
 
 TCP = "tcp:0:interface=127.0.0.1"
 HERE = ("--listen", TCP, "--upstream", "tcp:127.0.0.1:49155")
@@ -80,7 +80,7 @@ class ProxyTestCase(SynchronousTestCase):
 
     def start(self, *words: str) -> Any:
         """The services of these options, started; and what they log at their start."""
-        with capturedLogs() as events:
+        with captured_logs() as events:
             service: Any = makeService(self.options(*words))
             service.privilegedStartService()
             service.startService()
@@ -89,7 +89,7 @@ class ProxyTestCase(SynchronousTestCase):
 
     def stop(self, service: IService) -> list[str]:
         """Stop them; what they log at their end."""
-        with capturedLogs() as events:
+        with captured_logs() as events:
             self.successResultOf(service.stopService())
         return [formatEvent(event) for event in events]
 
@@ -316,7 +316,7 @@ class ServiceTests(ProxyTestCase):
 
         self.patch(ports, "DatagramClientEndpoint", Resolver)
         service = self.start("--listen", "there.example:1", "--upstream", "b:2")
-        with capturedLogs() as events:
+        with captured_logs() as events:
             waiting.errback(Failure(error))
         self.stop(service)
         return [formatEvent(event) for event in events]

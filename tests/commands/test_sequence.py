@@ -12,7 +12,7 @@ from rich.console import Console
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands import sequence
@@ -37,7 +37,7 @@ from lab.sequence.values import Checksum, value
 from lab.sequence.wire import Number, Rejected, Resumed, Session
 from lab.simulator import simulate
 from lab.simulator.network import Network
-from tests.helpers import folder
+from tests.helpers import captured_logs, folder
 from tests.sequence.test_tcp import Run
 
 EQUAL = "system - SUCCESS! local checksum and server checksum are equal"
@@ -111,7 +111,7 @@ class CommandCase(SynchronousTestCase):
 
     def call(self, *words: str, endpoint: str = "tcp:server:80") -> Result:
         """Call it as a shell would."""
-        with capturedLogs() as logged:
+        with captured_logs() as logged:
             result = CliRunner().invoke(main, ["sequence", endpoint, *words], prog_name="lab")
         self.logged = [
             f"{event['log_namespace']} {event['log_level'].name}: {formatEvent(event)}"

@@ -11,7 +11,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.logger import ILogObserver, capturedLogs, formatEvent
+from twisted.logger import ILogObserver, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,7 +20,7 @@ from lab.arithmetic.settings import ServerSettings
 from lab.commands.options import one_line
 from lab.commands.server import DEFAULTS, Options, makeService
 from lab.sequence.settings import ServerSettings as SequenceSettings
-from tests.helpers import folder
+from tests.helpers import captured_logs, folder
 
 TCP, UDP = "tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"
 CLIENT = ("127.0.0.1", 5000)
@@ -97,7 +97,7 @@ class ServerTestCase(SynchronousTestCase):
 
     def start(self, *words: str) -> IService:
         """The services of these options, started; and what they log at their start."""
-        with capturedLogs() as events:
+        with captured_logs() as events:
             service = makeService(self.options(*words))
             service.privilegedStartService()
             service.startService()
@@ -106,7 +106,7 @@ class ServerTestCase(SynchronousTestCase):
 
     def stop(self, service: IService) -> list[str]:
         """Stop them; what they log at their end."""
-        with capturedLogs() as events:
+        with captured_logs() as events:
             self.successResultOf(service.stopService())
         return [formatEvent(event) for event in events]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
@@ -19,6 +19,7 @@ from lab.proxy.datagrams import QUIET, DatagramRelay, Limits
 from lab.simulator import simulate
 from lab.simulator.network import Network
 from lab.simulator.testing import simulation
+from tests.helpers import captured_logs
 
 
 class Echo(DatagramProtocol):
@@ -276,7 +277,7 @@ class SimulatedTests(SynchronousTestCase):
 
     def test_no_flood(self) -> None:
         """One line about an upstream that there is not, and then none for a time."""
-        with simulate(7) as net, capturedLogs() as logs:
+        with simulate(7) as net, captured_logs() as logs:
             run = Run(net)
             run.relay.connect = Nowhere  # type: ignore[assignment]
             client = run.client()

@@ -16,7 +16,6 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from lab.errors import LocalError
@@ -25,7 +24,7 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Dice
 from lab.faults.streams import LimitData, PacketLoss, ResetPeer, Slicer, Timeout
 from lab.proxy.streams import QUIET, StreamRelay
-from tests.helpers import folder
+from tests.helpers import captured_logs, folder
 from tests.proxy.scenes import Peer, SceneCase, Serving, Whole, echo, faults, lose, shut
 from tests.proxy.test_connection import Never, answering
 
@@ -109,7 +108,7 @@ class LogTests(SceneCase):
         scene = self.scene()
         self.net.host("server").crash()
         self.net.host("server").restart()
-        with capturedLogs() as logs:
+        with captured_logs() as logs:
             for wait in (0.1, 0.1, QUIET, 0.1):
                 lose(scene.client(Peer()))
                 self.net.run(wait)
@@ -460,7 +459,7 @@ class TLSTests(SocketCase):
         """An upstream whose certificate is wrong is none: the client gets the end, the log why."""
         mine, other = (trustme.CA(key_type=trustme.KeyType.ECDSA) for _ in range(2))
         address = await self.secure(mine, other)
-        with capturedLogs() as logs:
+        with captured_logs() as logs:
             client = await self.client(address)
             client.transport.write(b"secret")
             await client.end_seen

@@ -116,4 +116,5 @@ def test_program(tmp_path: Path) -> None:
 def test_both_commands() -> None:
     """The two commands that set everything up are there, each on one line."""
     lines = [line.strip() for line in README.splitlines() if "python3 -m venv" in line]
-    assert [re.search(r"\S+$", line)[0] for line in lines] == ["demo", ".venv/bin/pytest"]
+    programs = [re.search(r"&& \.venv/bin/(\w+)[^&]*$", line)[1] for line in lines]
+    assert programs == ["lab", "pytest"]

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -43,7 +43,7 @@ from lab.sequence.sqlite import MOST, PAUSE, Database, SqliteStore
 from lab.sequence.wire import Number, Resumed, Session
 from lab.simulator import explore, simulate
 from lab.simulator.network import Network
-from tests.helpers import folder, thorough
+from tests.helpers import captured_logs, folder, thorough
 from tests.sequence.test_sessions import StoreCase, record
 from tests.sequence.test_tcp import Run
 
@@ -255,7 +255,7 @@ class FileTests(SqliteCase):
         secret = evolve(record(), key=b"secret of sixtee")
         self.now(store.create(secret))
         self.now(store.close())
-        with capturedLogs() as logged:
+        with captured_logs() as logged:
             store.open()
         said = [formatEvent(event) for event in logged]
         self.assertEqual(said, [f"1 sessions in {self.path} wait for their clients"])

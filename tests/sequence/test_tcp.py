@@ -8,7 +8,7 @@ from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, gatherResults, succeed
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Factory
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.stream import LINGER
@@ -27,7 +27,7 @@ from lab.sequence.wire import LIMIT, Number, Rejected, Resumed, Session
 from lab.simulator import exhaust, explore, simulate
 from lab.simulator.network import Network
 from lab.simulator.parallel import cpus
-from tests.helpers import folder, thorough
+from tests.helpers import captured_logs, folder, thorough
 from tests.simulator.test_parity import Connecting, Side
 
 EQUAL = "local checksum and server checksum are equal"
@@ -375,7 +375,7 @@ class SimulatedTests(SynchronousTestCase):
         with simulate(7) as net:
             run = Run(net, store=store)
             net.at(5.0, setattr, store, "away", False)
-            with capturedLogs() as logged:
+            with captured_logs() as logged:
                 self.assertEqual(run.receive(3).outcome, "equal")
             reasons = {event.reason for event in run.seen if isinstance(event, Retry)}
             self.assertEqual(reasons, {"the server says: the sessions can't be reached"})
@@ -570,7 +570,7 @@ class SimulatedTests(SynchronousTestCase):
 
     def test_nothing_in_the_log(self) -> None:
         """A client tells who has asked, and nobody else."""
-        with simulate(7) as net, capturedLogs() as logged:
+        with simulate(7) as net, captured_logs() as logged:
             Run(net).receive(3)
         said = [formatEvent(event) for event in logged if "let go" in formatEvent(event)]
         self.assertEqual(len(said), 1)
