@@ -1,11 +1,13 @@
 """What a transport can do, where Twisted's interfaces alone do not say it."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport, ITCPTransport
 from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
 
 
 def is_tcp(transport: Any) -> bool:
@@ -55,3 +57,9 @@ def eager(transport: Any) -> Callable[[bytes], None]:
         transport.write(data)
 
     return write
+
+
+def why(reason: Failure) -> str:
+    """Why there was no connection: in the words of the system, where it has some."""
+    number = getattr(reason.value, "osError", None)
+    return os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()

@@ -5,7 +5,6 @@ An application embeds the server with ``endpoint.listen(ArithmeticFactory(reacto
 with ``await ArithmeticClient(reactor, endpoint).ask("+", 1, 1)``.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from twisted.python.failure import Failure
 
 from lab.adapters.driver import Driver
 from lab.adapters.stream import LineCoreProtocol
+from lab.adapters.transports import why
 from lab.arithmetic.asking import Asking, Way, show_attempts
 from lab.arithmetic.server import ArithmeticServerCore, Counters
 from lab.arithmetic.settings import ClientSettings, ServerSettings
@@ -204,6 +204,4 @@ def _unreachable(reason: Failure, attempts: int) -> NoAnswer | Unreachable:
     if reason.check(DeferTimeout, ConnectTimeout, ConnectingCancelledError):
         return NoAnswer(f"no connection in time after {show_attempts(attempts)}")
     kind = ConnectionRefused if reason.check(TwistedRefused) else Unreachable
-    number = getattr(reason.value, "osError", None)
-    why = os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()
-    return kind(f"no connection after {show_attempts(attempts)}: {why}")
+    return kind(f"no connection after {show_attempts(attempts)}: {why(reason)}")

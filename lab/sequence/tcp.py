@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from lab.adapters.driver import Driver
 from lab.adapters.stream import LINGER, LineCoreProtocol
+from lab.adapters.transports import why
 from lab.rng import Random, secret, stream
 from lab.sequence import client, server, wire
 from lab.sequence.memory import MemoryStore
@@ -424,7 +425,7 @@ class SequenceClient:
         def failed(reason: Failure) -> None:
             """There is no connection."""
             self._connecting = None
-            self._closed(f"there is no connection: {reason.getErrorMessage()}")
+            self._closed(f"there is no connection: {why(reason)}")
 
         def connected(protocol: _ClientProtocol) -> None:
             """There is one."""

@@ -1,19 +1,22 @@
 """What transports can do, on those that Twisted gives."""
 
 import contextlib
+import errno
 import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport, ITCPTransport
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from lab.adapters.transports import can_half_close, eager, is_tcp
+from lab.adapters.transports import can_half_close, eager, is_tcp, why
 
 
 def transport(peer: Any, *interfaces: Any) -> StringTransport:
@@ -35,6 +38,12 @@ class TransportsTests(SynchronousTestCase):
         ]:
             self.assertIs(is_tcp(transport(peer, ITCPTransport)), expected)
         self.assertFalse(is_tcp(transport(IPv4Address("TCP", "127.0.0.1", 1))))
+
+    def test_why(self) -> None:
+        """The system's words where there is a number, and what is said otherwise."""
+        refused = ConnectError(osError=errno.ECONNREFUSED)
+        self.assertEqual(why(Failure(refused)), "Connection refused")
+        self.assertEqual(why(Failure(DNSLookupError("no address for 'x'"))).count("for 'x'"), 1)
 
     def test_can_half_close(self) -> None:
         """TLS passes on what its socket provides, and can't do it."""
