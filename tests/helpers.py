@@ -10,6 +10,7 @@ from typing import Any
 from unittest import skipUnless
 
 import pytest
+import trustme
 import twisted.internet
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -37,6 +38,15 @@ def folder(test: SynchronousTestCase) -> Path:
     made = tempfile.TemporaryDirectory()
     test.addCleanup(made.cleanup)
     return Path(made.name)
+
+
+def certify(path: Path, *names: str) -> None:
+    """Put a key with a certificate for these names in ``server.pem``, its issuer in ``roots``."""
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    issued = authority.issue_cert(*names, key_type=trustme.KeyType.ECDSA)
+    issued.private_key_and_cert_chain_pem.write_to_path(path / "server.pem")
+    (path / "roots").mkdir()
+    authority.cert_pem.write_to_path(path / "roots" / "root.pem")
 
 
 def without_reactor(test: SynchronousTestCase) -> None:

@@ -1,8 +1,9 @@
 r"""
-Endpoint strings, with the one that Twisted lacks: ``udp:``.
+Endpoint strings, with those that Twisted lacks: ``udp:``, and clients of the PROXY protocol.
 
-A server's is ``udp:PORT:interface=ADDRESS``, a client's ``udp:HOST:PORT``; all others are
-Twisted's own. As there, a backslash takes the meaning from a colon: ``udp:\\:\\:1:50000``.
+A server's is ``udp:PORT:interface=ADDRESS``, a client's ``udp:HOST:PORT``. ``haproxy:1:ENDPOINT``
+and ``haproxy:2:ENDPOINT`` are a client's that sends a header first, of that version. All others
+are Twisted's own. As there, a backslash takes the meaning from a colon: ``udp:\\:\\:1:50000``.
 """
 
 import re
@@ -30,10 +31,14 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 
+from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.errors import LocalError
+from lab.wire.proxy_protocol import VERSIONS
 
 #: Largest datagram, in bytes; Twisted cuts them at 8,192 unless told otherwise.
 LARGEST = 65535
+#: What may be behind the header of the PROXY protocol.
+HEADED = ("tcp", "tls", "ssl", "unix")
 #: Bytes of datagrams that a port reads in one turn of the reactor.
 TURN = 16384
 
@@ -165,6 +170,8 @@ def clientFromString(reactor: Any, text: str) -> IStreamClientEndpoint | Datagra
         LocalError: It is no endpoint string; the text says what one looks like.
     """
     kind, *words = _split(text)
+    if kind == "haproxy":
+        return _headed(reactor, text)
     if kind != "udp":
         with _as_local(text, "tcp:localhost:50000"):
             client: IStreamClientEndpoint = endpoints.clientFromString(reactor, text)
@@ -172,6 +179,18 @@ def clientFromString(reactor: Any, text: str) -> IStreamClientEndpoint | Datagra
     if len(words) != 2 or not words[0]:
         raise LocalError(f"endpoint is {text!r}; give udp:HOST:PORT, e.g. udp:localhost:50000")
     return DatagramClientEndpoint(reactor, words[0], _port(words[1], text, 1))
+
+
+def _headed(reactor: Any, text: str) -> HeadedEndpoint:
+    """The endpoint of a client that sends a header first."""
+    _, version, inside = (*text.split(":", 2), "", "")[:3]
+    if version not in map(str, VERSIONS) or inside.partition(":")[0] not in HEADED:
+        raise LocalError(
+            f"endpoint is {text!r}; give haproxy:1:ENDPOINT or haproxy:2:ENDPOINT, "
+            f"where ENDPOINT begins with {', '.join(HEADED)}"
+        )
+    with _as_local(text, "haproxy:2:tcp:localhost:50000"):
+        return HeadedEndpoint(reactor, int(version), inside)
 
 
 def _split(text: str) -> list[str]:
@@ -197,7 +216,9 @@ def _as_local(text: str, example: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LocalError(f"endpoint is {text!r}; {error}") from error
+        # A folder that can't be listed hides the reason in an error without a text.
+        why = str(getattr(error, "originalException", error))
+        raise LocalError(f"endpoint is {text!r}; {why}") from error
     except _WRONG as error:
         why = " ".join(str(error).split())
         raise LocalError(f"endpoint is {text!r}; give one like {example} ({why})") from error

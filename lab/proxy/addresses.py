@@ -26,6 +26,11 @@ PREFIXES = (
     "udp:",
 )
 
+# What stands before the port of a server's that takes a free one.
+_FREE = re.compile(
+    r"^((?:haproxy:)*(?:(?:tcp|tcp4|tcp6|ssl|udp):(?:port=)?|tls:(?:[^:\\]|\\.)*:port=))0(?=:|$)"
+)
+
 # The table that Go carries with it; of UDP it has but the first.
 _SERVICES = {
     "domain": 53, "ftp": 21, "ftps": 990, "gopher": 70, "http": 80, "https": 443, "imap2": 143,
@@ -137,8 +142,10 @@ def with_port(text: str, port: int) -> str:
 
     >>> with_port("tcp:0:interface=127.0.0.1", 4096)
     'tcp:4096:interface=127.0.0.1'
+    >>> with_port("haproxy:tls:/etc/keys:port=0", 4096)
+    'haproxy:tls:/etc/keys:port=4096'
     """
-    return re.sub(r"^(tcp|tcp4|tcp6|ssl|udp):(port=)?0(?=:|$)", rf"\1:\g<2>{port}", text)
+    return _FREE.sub(rf"\g<1>{port}", text)
 
 
 def _split(text: str) -> tuple[str, str]:

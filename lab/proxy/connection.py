@@ -13,10 +13,11 @@ from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionClosed, ConnectionDone
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Place
 from lab.proxy.legs import LINGER, Leg
@@ -100,7 +101,7 @@ class Connection:
             leg.read(wanted=False)
             factory = Factory.forProtocol(lambda: self.upstream)
             factory.noisy = False
-            self._connecting = maybeDeferred(lambda: self._keeper.connect().connect(factory))
+            self._connecting = maybeDeferred(lambda: self._connect(factory))
             self._connecting.addErrback(self._refused)
             return
         self._connecting = None  # there is nothing to give up any more
@@ -124,6 +125,14 @@ class Connection:
         if not self.client.there and not self.upstream.there:
             self._end()
             self._keeper.gone(self)
+
+    def _connect(self, factory: IProtocolFactory) -> Any:
+        """Connect the upstream; one that wants to know for whom is told."""
+        endpoint = self._keeper.connect()
+        if isinstance(endpoint, HeadedEndpoint):
+            client = self.client.transport
+            return endpoint.connect_for(factory, client.getPeer(), client.getHost())
+        return endpoint.connect(factory)
 
     def _lost(self, leg: Leg, reason: Failure) -> None:
         """A leg is gone, and nobody here has wanted that."""

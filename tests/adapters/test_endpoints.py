@@ -24,6 +24,7 @@ from lab.adapters.endpoints import (
     clientFromString,
     serverFromString,
 )
+from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.errors import LocalError
 
 #: Names that no `udp:` string has to escape.
@@ -225,6 +226,30 @@ class ClientStringTests(EndpointCase):
         """All others are Twisted's own."""
         endpoint = clientFromString(self.reactor, "unix:/nowhere")
         self.assertIsInstance(endpoint, endpoints.UNIXClientEndpoint)
+
+    def test_folders(self) -> None:
+        """A folder of certificates that is not there is the reason."""
+        for text in ("tls:h:1:trustRoots=/nowhere", "haproxy:1:tls:h:1:trustRoots=/nowhere"):
+            self.assertWrong(clientFromString, text)
+            error = self.assertRaises(LocalError, clientFromString, self.reactor, text)
+            self.assertIn("No such file or directory", str(error))
+
+    def test_headed(self) -> None:
+        """The PROXY protocol, of either version, before whatever stream."""
+        for inside in ("tcp:h:1", "unix:/nowhere", "tls:h:1", "ssl:h:1"):
+            for version in (1, 2):
+                endpoint = clientFromString(self.reactor, f"haproxy:{version}:{inside}")
+                self.assertIsInstance(endpoint, HeadedEndpoint)
+
+    def test_wrong_headed(self) -> None:
+        """No other version, no datagrams, no header behind a header, and nothing else unknown."""
+        wrong = ("", ":1", ":1:", ":3:tcp:h:1", ":tcp:h:1", ":2:udp:h:1", ":2:haproxy:1:tcp:h:1")
+        self.assertWrong(clientFromString, *(f"haproxy{rest}" for rest in wrong))
+        for rest in wrong:
+            error = self.assertRaises(LocalError, clientFromString, self.reactor, f"haproxy{rest}")
+            self.assertIn("; give haproxy:1:ENDPOINT or haproxy:2:ENDPOINT, where", str(error))
+        error = self.assertRaises(LocalError, clientFromString, self.reactor, "haproxy:2:tcp:h")
+        self.assertIn("; give one like haproxy:2:tcp:localhost:50000 (", str(error))
 
     def test_wrong_streams(self) -> None:
         """What Twisted's parsers raise becomes a line with an example."""

@@ -113,5 +113,10 @@ class EndpointTests(SynchronousTestCase):
             ("tcp:80", "tcp:80"),
             ("tcp:01", "tcp:01"),
             ("unix:0", "unix:0"),
+            ("haproxy:tcp:0:interface=::1", "haproxy:tcp:7:interface=::1"),
+            ("tls:/a:port=0:interface=::1", "tls:/a:port=7:interface=::1"),
+            (r"haproxy:tls:/a\:b:port=0", r"haproxy:tls:/a\:b:port=7"),
+            ("tls:/a:port=01", "tls:/a:port=01"),
+            ("haproxy:unix:0", "haproxy:unix:0"),
         ):
             self.assertEqual(with_port(text, 7), found)

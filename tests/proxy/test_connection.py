@@ -11,6 +11,7 @@ from twisted.internet.interfaces import ISSLTransport, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Noop, Settings
 from lab.faults.streams import (
     Cut,
@@ -24,6 +25,7 @@ from lab.faults.streams import (
 )
 from lab.proxy.legs import LINGER
 from lab.simulator.testing import simulation
+from lab.wire.proxy_protocol import encode
 from tests.proxy.scenes import Peer, SceneCase, Simulated, Whole, echo, faults, lose, shut
 
 SLOW = faults(Latency(0.3))
@@ -178,6 +180,45 @@ class EndingTests(SceneCase):
         lose(client)
         scene.over()
         self.assertAlmostEqual(self.net.now - before, LINGER, delta=0.1)
+
+
+class HeadedTests(SceneCase):
+    """An upstream that wants to know for whom it is connected."""
+
+    def headed(self, *upstream: Any) -> Any:
+        """Such a scene with these faults on the way to the server; client and server in it."""
+        scene = self.scene(
+            lambda: Peer(data=echo),
+            list(upstream),
+            connect=lambda: HeadedEndpoint(self.net.host("proxy").reactor, 1, "tcp:server:80"),
+        )
+        client, server = scene.pair()
+        ends = client.transport.getHost(), client.transport.getPeer()
+        line = encode(1, *((end.host, end.port) for end in ends))
+        return scene, client, server, line
+
+    def test_client(self) -> None:
+        """It is told the address of the client, and where that has connected to; none counts."""
+        scene, client, server, line = self.headed()
+        self.net.run(1)
+        self.assertEqual(server.got, line)
+        client.transport.write(b"hello")
+        self.net.run(1)
+        self.assertEqual(server.got, line + b"hello")
+        self.assertEqual((scene.relay.received["upstream"], scene.relay.sent["upstream"]), (5, 5))
+        self.assertEqual(client.got, server.got)
+
+    def test_faults(self) -> None:
+        """No fault touches the header, whatever it does to all else."""
+        for fault in (Latency(10.0), LimitData(0), Corrupt(1.0, 8), PacketLoss(1.0), Slicer(1)):
+            with self.subTest(fault):
+                scene, client, server, line = self.headed(*faults(fault))
+                client.transport.write(b"hello")
+                self.net.run(0.5)
+                self.assertEqual(server.got[: len(line)], line)
+                rest = server.got[len(line) :]
+                self.assertEqual(rest == b"hello", isinstance(fault, Slicer), rest)
+                self.assertEqual(list(scene.relay.hits), [type(fault).__name__])
 
 
 @implementer(IStreamClientEndpoint)

@@ -22,14 +22,16 @@ from lab.errors import LocalError
 from lab.faults.datagrams import Duplicate, Latency, Noop
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice
-from lab.faults.streams import LimitData, PacketLoss, ResetPeer, Slicer, Timeout
+from lab.faults.streams import Cut, LimitData, PacketLoss, ResetPeer, Slicer, Timeout
 from lab.proxy.streams import QUIET, StreamRelay
-from tests.helpers import captured_logs, folder
+from tests.helpers import captured_logs, certify, folder
 from tests.proxy.scenes import Peer, SceneCase, Serving, Whole, echo, faults, lose, shut
 from tests.proxy.test_connection import Never, answering
 
 reactor: Any = real_reactor
 DATA = bytes(range(251)) * 4000  # 1,004,000 bytes
+#: Faults that end a connection.
+BREAKING = (LimitData(100_000), ResetPeer(0.01), Cut(0.0001))
 
 
 class FaultsTests(SceneCase):
@@ -412,24 +414,30 @@ class TLSTests(SocketCase):
             self.assertTrue(server.got == DATA + b"bye")
             self.assertEqual(await client.lost, "ConnectionDone")
 
-    async def test_client(self) -> None:
-        """On the other side: the relay itself listens with TLS."""
-        path = folder(self)
-        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
-        certificate = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
-        certificate.private_key_and_cert_chain_pem.write_to_path(path / "relay.pem")
-        authority.cert_pem.write_to_path(path / "ca.pem")
+    async def begin_secure(self, serve: Callable[[], Whole]) -> str:
+        """On the other side: the relay itself listens with TLS; gives where, for a client."""
         self.addCleanup(self.warned)
+        path = folder(self)
+        certify(path, "127.0.0.1")
         address = await self.begin(
-            echoing, listen=f"ssl:0:interface=127.0.0.1:privateKey={path}/relay.pem"
+            serve, listen=f"ssl:0:interface=127.0.0.1:privateKey={path}/server.pem"
         )
-        text = f"tls:127.0.0.1:{address.port}:trustRoots={path}"
+        return f"tls:127.0.0.1:{address.port}:trustRoots={path}/roots"
+
+    async def secure_client(self, text: str) -> Any:
+        """A client that speaks TLS to the relay."""
+        client = Whole()
+        factory = Factory.forProtocol(lambda: client)
+        factory.noisy = False
+        await clientFromString(reactor, text).connect(factory)
+        return client
+
+    async def test_client(self) -> None:
+        """A client that speaks TLS, and a server that does not."""
+        text = await self.begin_secure(echoing)
         for chosen in ([], faults(Latency(0.01))):
             self.relay.set_faults(chosen, chosen)
-            client = Whole()
-            factory = Factory.forProtocol(lambda client=client: client)
-            factory.noisy = False
-            await clientFromString(reactor, text).connect(factory)
+            client = await self.secure_client(text)
             client.transport.write(DATA)
             await client.arrived(len(DATA))
             self.assertTrue(client.got == DATA)
@@ -438,6 +446,71 @@ class TLSTests(SocketCase):
             self.assertEqual(
                 await gatherResults([client.lost, server.lost]), ["ConnectionDone"] * 2
             )
+
+    async def test_server_ends_its_half(self) -> None:
+        """To a client of TLS that is the end of the whole, behind what is due to it."""
+        text = await self.begin_secure(Peer)
+        client = await self.secure_client(text)
+        client.transport.write(b"hello")
+        server = await self.servers.first()
+        await server.arrived(5)
+        server.transport.write(DATA)
+        shut(server)
+        self.assertEqual(await client.lost, "ConnectionDone")
+        self.assertTrue(client.got == DATA)
+        self.assertEqual(await server.lost, "ConnectionDone")
+
+    async def test_no_tls(self) -> None:
+        """A client that talks plain text is refused by TLS; others do not notice."""
+        text = await self.begin_secure(echoing)
+        client = await self.secure_client(text)
+        client.transport.write(b"before")
+        await client.arrived(6)
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + bytes(70_000)):
+            port = int(text.split(":")[2])
+            raw = Raw(port)
+            self.addCleanup(raw.close)
+            raw.send(said)
+            heard = await raw.receive()
+            self.assertTrue(isinstance(heard, int) or heard[:1] in {b"", b"\x15"}, heard)
+            self.assertNotEqual(await self.servers.all[-1].lost, "")
+            self.assertEqual(self.servers.all[-1].got, b"")
+        client.transport.write(b" and after")
+        await client.arrived(16)
+        self.assertEqual((self.relay.connections, self.relay.refused), (1, 0))
+        lose(client)
+        await client.lost
+
+    async def break_off(self, connect: Callable[[], Any]) -> None:
+        """What breaks a connection off is an end for both, and makes no wrong byte."""
+        for fault in BREAKING:
+            client = await Deferred.fromCoroutine(connect())
+            client.transport.write(b"hello")
+            await client.arrived(5)
+            server = self.servers.all[-1]
+            server.got.clear()
+            self.relay.set_faults(faults(fault), [])
+            with captured_logs() as logs:
+                client.transport.write(DATA)
+                ends = await gatherResults([client.lost, server.lost])
+            whole = isinstance(fault, LimitData)
+            self.assertEqual(ends, ["ConnectionDone" if whole else "ConnectionLost"] * 2)
+            self.assertEqual(len(server.got) == 100_000, whole)
+            self.assertTrue(DATA.startswith(server.got))
+            self.assertEqual(list(self.relay.hits), [type(fault).__name__])
+            self.assertEqual((self.relay.connections, self.relay.refused, logs), (0, 0, []))
+            self.relay.set_faults([], [])
+
+    async def test_faults_before_tls(self) -> None:
+        """Faults do the same with TLS on the leg to the upstream."""
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        address = await self.secure(authority, authority)
+        await self.break_off(lambda: self.client(address, Whole()))
+
+    async def test_faults_behind_tls(self) -> None:
+        """And with TLS on the leg to the client."""
+        text = await self.begin_secure(lambda: Whole(data=echo))
+        await self.break_off(lambda: self.secure_client(text))
 
     async def test_server_closes(self) -> None:
         """The close of the whole is the end for the client, behind what is due."""
