@@ -1,90 +1,28 @@
 """TLS, Unix sockets and the PROXY protocol on the legs of a real ``twistd lab-proxy``."""
 
 import json
-import re
 import socket
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
-from prometheus_client.parser import text_string_to_metric_families
 
 from lab.wire.proxy_protocol import encode
 from tests.helpers import certify
 from tests.pytest_only.processes import (
     LAB,
     PATIENCE,
-    TWISTD,
     Ended,
-    Process,
     ask_tcp,
     connected,
     read_all,
     read_line,
     run,
-    running,
     serving,
 )
-
-PLACE = "tcp:0:interface=127.0.0.1"
-PROXY = (TWISTD, "-n", "--pidfile=", "lab-proxy")
-
-
-@frozen
-class Proxies:
-    """
-    A process with several proxies and an API.
-
-    Args:
-        process: The process.
-        ports: Where they listen, in their order; 0 for those without a port.
-        api: The port of the API.
-    """
-
-    process: Process
-    ports: list[int]
-    api: int
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        """What the API answers."""
-        data = None if body is None else json.dumps(body).encode()
-        url = f"http://127.0.0.1:{self.api}{path}"
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, data, method=method)) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def counted(self, proxy: str, name: str, **labels: str) -> float:
-        """One number of a proxy."""
-        wanted = {"proxy": proxy, **labels}.items()
-        (found,) = (
-            sample.value
-            for family in text_string_to_metric_families(self.ask("GET", "/metrics")[1])
-            for sample in family.samples
-            if sample.name == name and wanted <= sample.labels.items()
-        )
-        return found
-
-
-@contextmanager
-def proxying(*legs: tuple[str, str]) -> Iterator[Proxies]:
-    """Proxies that listen and connect so."""
-    words = [*PROXY, "--log-format", "json", "--api", PLACE]
-    for listen, upstream in legs:
-        words += ["--listen", listen, "--upstream", upstream]
-    with running(*words) as process:
-        listens = [process.event("listens on")["listen"] for _ in legs]
-        api = process.event("api listens on")["endpoint"]
-        process.started()
-        found = [re.findall(r"(?:^|[:=])(\d+)(?=:|$)", listen) or ["0"] for listen in listens]
-        yield Proxies(process, [int(ports[0]) for ports in found], int(api.rpartition(":")[2]))
+from tests.pytest_only.proxies import PLACE, PROXY, proxying
 
 
 def ask(endpoint: str) -> Ended:
@@ -264,7 +202,7 @@ def test_wrong_upstream() -> None:
 
 def test_wrong_in_api(tmp_path: Path) -> None:
     """The API refuses what is wrong, and goes on."""
-    asked: Sequence[tuple[str, str, str]] = (
+    asked = (
         (PLACE, "haproxy:3:tcp:a:1", "give haproxy:1:ENDPOINT"),
         (PLACE, "haproxy:2:udp:a:1", "give haproxy:1:ENDPOINT"),
         (PLACE, "tls:a", "give one like"),
