@@ -10,8 +10,10 @@ import os
 import select
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,20 +158,93 @@ def serving(name: str, command: Sequence[str], folder: Path) -> Iterator[Running
     Raises:
         BenchmarkError: It ended, or was not ready in time.
     """
+    with _started(name, command, folder, subprocess.PIPE) as (process, log):
+        yield Running(name, process.pid, _read_ports(process, name, log), log)
+
+
+@contextmanager
+def listening(name: str, command: Sequence[str], folder: Path, port: int) -> Iterator[Running]:
+    """
+    Run a server of somebody else's, which says nothing when it is ready.
+
+    Args:
+        name: For messages.
+        command: It must listen at the port.
+        folder: For the log of its standard error.
+        port: Where it is to listen, on 127.0.0.1.
+
+    Raises:
+        BenchmarkError: It is not there, it ended, or does not listen in time.
+    """
+    try:
+        with _started(name, command, folder, subprocess.DEVNULL) as (process, log):
+            deadline = time.monotonic() + START
+            while not _connects(port):
+                if process.poll() is not None:
+                    said = _last_line(_read(log)) or f"exit code {process.returncode}"
+                    raise BenchmarkError(f"{name}: does not start: {said}")
+                if time.monotonic() > deadline:
+                    raise BenchmarkError(f"{name}: does not listen at {port} in {START:g} s")
+                time.sleep(0.02)
+            yield Running(name, process.pid, {"tcp": port}, log)
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{name}: {error.filename!r} is not there") from error
+
+
+@contextmanager
+def _started(
+    name: str, command: Sequence[str], folder: Path, out: int
+) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """A process that has ended at the end, and the file of its standard error."""
     log = folder / f"{name}.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=errors,
             env={**os.environ, "PYTHONPATH": _search_path()},
             start_new_session=True,  # Ctrl-C is for us; we end the server
         )
     try:
-        yield Running(name, process.pid, _read_ports(process, name, log), log)
+        yield process, log
     finally:
         _end(process)
+
+
+def _connects(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 at which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def cpu_seconds(pid: int) -> float:
+    """
+    CPU time of a process, its threads and its children so far, in seconds.
+
+    Of children that are gone, it is what their parents have waited for.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name of the program, in parentheses, may hold anything.
+            words = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+        # Fields of proc(5), from the third: parent; user and system time, and that of children.
+        found[int(path.parent.name)] = int(words[1]), sum(map(int, words[11:15]))
+    family = {pid}
+    while more := {one for one, (parent, _) in found.items() if parent in family} - family:
+        family |= more
+    return sum(found[one][1] for one in family if one in found) / os.sysconf("SC_CLK_TCK")
 
 
 def generate(program: Path, server: Running, load: Load) -> Sample:

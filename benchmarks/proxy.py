@@ -3,7 +3,7 @@ How fast is the proxy for streams? ``python benchmarks/proxy.py`` measures it be
 
 One origin answers behind all of them, and is also asked directly. All are measured in turn, round
 after round, so that whatever else the machine does hits all of them. Compare within a run, never
-one run with another.
+one run with another. Of the peers, those that are not installed are left out.
 """
 
 import socket
@@ -21,7 +21,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from processes import HERE, BenchmarkError, serving
+from processes import HERE, BenchmarkError, Running, cpu_seconds, serving
+from proxies import LIFETIME, PROXIES, Proxy, choose, running
 from report import describe_machine
 
 CHUNK = b"x" * (256 * 1024)
@@ -30,16 +31,8 @@ CHUNK = b"x" * (256 * 1024)
 QUESTION = b"x" * 64
 """What goes there and back."""
 
-LIFETIME = "3600"
-"""When a server ends by itself, in seconds: long after it was ended by us."""
-
-PEERS = {
-    "direct": "no proxy",
-    "relay": "txlab, without faults",
-    "latency": "txlab, 20 ms upstream",
-    "portforward": "twisted portforward",
-}
-"""What is measured."""
+DIRECT = "direct"
+"""The origin without a proxy."""
 
 Rows = dict[str, dict[str, list[float]]]
 """The figures of each round, by peer and by what they are."""
@@ -66,9 +59,10 @@ def ask(connection: socket.socket) -> float:
     return time.perf_counter() - begin
 
 
-def throughput(port: int, seconds: float) -> dict[str, float]:
+def throughput(proxy: Running, seconds: float) -> dict[str, float]:
     """Send for so long; the rate is that of what has arrived when the origin says how much."""
-    with connect(port, b"s") as connection:
+    before = cpu_seconds(proxy.pid)
+    with connect(proxy.ports["tcp"], b"s") as connection:
         begin = time.perf_counter()
         sent = 0
         while time.perf_counter() - begin < seconds:
@@ -77,16 +71,17 @@ def throughput(port: int, seconds: float) -> dict[str, float]:
         connection.shutdown(socket.SHUT_WR)
         said = connection.recv(100)
         taken = time.perf_counter() - begin
+    cpu = cpu_seconds(proxy.pid) - before
     # A proxy that knows no half-close loses the answer, but not the time at which all was over.
     if said and int(said) != sent:
         raise BenchmarkError(f"{sent:,} bytes were sent, and {int(said):,} have arrived")
-    return {"MB/s": sent / taken / 1e6}
+    return {"MB/s": sent / taken / 1e6, "CPU s/GiB": cpu / (sent / 2**30)}
 
 
-def round_trips(port: int, seconds: float) -> dict[str, float]:
+def round_trips(proxy: Running, seconds: float) -> dict[str, float]:
     """Ask one question after the other."""
     times = []
-    with connect(port, b"e") as connection:
+    with connect(proxy.ports["tcp"], b"e") as connection:
         ask(connection)
         begin = time.perf_counter()
         while time.perf_counter() - begin < seconds:
@@ -95,17 +90,17 @@ def round_trips(port: int, seconds: float) -> dict[str, float]:
     return {"p50 us": median(times), "p99 us": times[int(0.99 * len(times))]}
 
 
-def connections(port: int, seconds: float) -> dict[str, float]:
+def connections(proxy: Running, seconds: float) -> dict[str, float]:
     """Connect, ask once and close, one after the other."""
     count, begin = 0, time.perf_counter()
     while (taken := time.perf_counter() - begin) < seconds:
-        with connect(port, b"e") as connection:
+        with connect(proxy.ports["tcp"], b"e") as connection:
             ask(connection)
         count += 1
     return {"connections/s": count / taken}
 
 
-MEASURES: tuple[Callable[[int, float], dict[str, float]], ...] = (
+MEASURES: tuple[Callable[[Running, float], dict[str, float]], ...] = (
     throughput,
     round_trips,
     connections,
@@ -115,8 +110,12 @@ MEASURES: tuple[Callable[[int, float], dict[str, float]], ...] = (
 @click.command()
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.05, 60), default=1.0, show_default=True)
-@click.option("--peer", "peers", multiple=True, type=click.Choice(list(PEERS)))
-def main(*, rounds: int, seconds: float, peers: tuple[str, ...]) -> None:
+@click.option("--only", multiple=True, type=click.Choice([DIRECT, *PROXIES]), help="Of these.")
+@click.option(
+    "--peer", "commands", multiple=True, metavar="CMD",
+    help="One more: a command with {listen} and {upstream} for the ports.",
+)  # fmt: skip
+def main(*, rounds: int, seconds: float, only: tuple[str, ...], commands: tuple[str, ...]) -> None:
     """
     Measure the proxy for streams of this checkout beside others, on 127.0.0.1.
 
@@ -124,47 +123,64 @@ def main(*, rounds: int, seconds: float, peers: tuple[str, ...]) -> None:
     the other, and connections one after the other that ask once. ROUNDS times all of that, of
     SECONDS seconds each.
     """
-    rows: Rows = defaultdict(lambda: defaultdict(list))
-    chosen = peers or tuple(PEERS)
     try:
+        proxies = choose(only, commands)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-proxy-")))
-            ports = start(chosen, folder, stack)
-            for turn in range(rounds):
-                for peer in chosen[:: 1 if turn % 2 == 0 else -1]:
-                    for measure in MEASURES:
-                        for name, value in measure(ports[peer], seconds).items():
-                            rows[peer][name].append(value)
+            started = start(proxies, folder, stack)
+            if only and DIRECT not in only:
+                del started[DIRECT]
+            rows = measure_all(started, rounds, seconds)
     except (BenchmarkError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    show(rows, chosen, rounds, seconds)
+    titles = {DIRECT: "no proxy", **{name: proxy.title for name, proxy in proxies.items()}}
+    show(rows, titles, rounds, seconds)
 
 
-def start(peers: tuple[str, ...], folder: Path, stack: ExitStack) -> dict[str, int]:
-    """Start what is measured; leaving the stack ends it."""
+def measure_all(started: dict[str, Running], rounds: int, seconds: float) -> Rows:
+    """
+    Measure all in turn, round after round.
+
+    Raises:
+        BenchmarkError: There is nothing to measure.
+    """
+    if not started:
+        raise BenchmarkError("nothing of that is there to be measured")
+    rows: Rows = defaultdict(lambda: defaultdict(list))
+    for turn in range(rounds):
+        for name in list(started)[:: 1 if turn % 2 == 0 else -1]:
+            for measure in MEASURES:
+                for what, value in measure(started[name], seconds).items():
+                    rows[name][what].append(value)
+    return rows
+
+
+def start(proxies: dict[str, Proxy], folder: Path, stack: ExitStack) -> dict[str, Running]:
+    """Start the origin, and what is measured if it is there; leaving the stack ends all."""
     script = str(HERE / "peers" / "origin.py")
-    origin = serving("origin", (sys.executable, script, LIFETIME), folder)
-    ports = {"direct": stack.enter_context(origin).ports["tcp"]}
-    for peer in peers:
-        if peer != "direct":
-            script = str(HERE / "peers" / "relays.py")
-            command = (sys.executable, script, peer, str(ports["direct"]), LIFETIME)
-            ports[peer] = stack.enter_context(serving(peer, command, folder)).ports["tcp"]
-    return ports
+    origin = stack.enter_context(serving("origin", (sys.executable, script, LIFETIME), folder))
+    found = {DIRECT: origin}
+    for name, proxy in proxies.items():
+        if proxy.there:
+            found[name] = stack.enter_context(running(name, proxy, origin.ports["tcp"], folder))
+        else:
+            click.echo(f"{proxy.title} is left out: there is no {proxy.program}", err=True)
+    return found
 
 
-def show(rows: Rows, peers: tuple[str, ...], rounds: int, seconds: float) -> None:
+def show(rows: Rows, titles: dict[str, str], rounds: int, seconds: float) -> None:
     """Print medians of the rounds, with the lowest and the highest."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     table = Table(box=SIMPLE)
     table.add_column("", no_wrap=True)
-    names = list(rows[peers[0]])
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    for peer in peers:
-        found = [rows[peer][name] for name in names]
-        cells = [f"{median(one):,.0f}\n{min(one):,.0f}-{max(one):,.0f}" for one in found]
-        table.add_row(PEERS[peer], *cells)
+    for what in next(iter(rows.values())):
+        table.add_column(what, justify="right", no_wrap=True)
+    for name, found in rows.items():
+        cells = [
+            cell(values) if name != DIRECT or "CPU" not in what else ""
+            for what, values in found.items()
+        ]
+        table.add_row(titles[name], *cells)
     console.print(table)
     console.print(
         "Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest. "
@@ -172,6 +188,12 @@ def show(rows: Rows, peers: tuple[str, ...], rounds: int, seconds: float) -> Non
             rounds=rounds, seconds=seconds, **describe_machine()
         )
     )
+
+
+def cell(values: list[float]) -> str:
+    """Two lines: the median; the lowest and the highest."""
+    digits = 0 if max(values) >= 10 else 2
+    return f"{median(values):,.{digits}f}\n{min(values):,.{digits}f}-{max(values):,.{digits}f}"
 
 
 if __name__ == "__main__":
