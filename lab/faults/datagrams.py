@@ -15,6 +15,9 @@ from lab.faults.draws import DISTRIBUTIONS, Draws, check_correlation
 from lab.faults.verdicts import DELIVER, DROP, Verdict
 from lab.rng import Random
 
+#: Who may have a rate together.
+SCOPES = ("connection", "client", "proxy")
+
 
 class Judge(Interface):
     """What one fault does to the units of one link and connection, in their order."""
@@ -322,15 +325,19 @@ class Bandwidth:
         burst: Bytes that may pass at once after a silence.
         queue: Most bytes that wait; 0 for no limit.
         packets: Most units that wait; 0 for no limit.
+        scope: Who has all that together, in one direction: each ``connection`` for itself, all
+            connections of a ``client``, which is an address, or all of the ``proxy``. See
+            `lab.faults.sharing`.
 
     Raises:
-        LocalError: A number below 0.
+        LocalError: A number below 0, or another scope.
     """
 
     rate: float = 0.0
     burst: float = 0.0
     queue: float = 0.0
     packets: int = 0
+    scope: str = "connection"
 
     drawn = False
 
@@ -338,6 +345,8 @@ class Bandwidth:
         """Refuse what can't be."""
         for name in ("rate", "burst", "queue", "packets"):
             _at_least_0(name, getattr(self, name))
+        if self.scope not in SCOPES:
+            raise LocalError(f"scope is {self.scope!r}; give one of {', '.join(SCOPES)}")
 
     def begin(self, random: Random) -> Judge:
         """See `Settings`."""

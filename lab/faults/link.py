@@ -7,12 +7,14 @@ write down every decision.
 **How it does it.** All faults judge at the time at which a datagram enters the link; their
 delays add up. What is done to a copy by one fault is what the next one sees. What is held back
 to be overtaken waits at its fault, until so many later datagrams have passed that, or `PATIENCE`.
+What waits for a rate that other links have as well waits in its lane, see `lab.faults.sharing`.
 
 **What was refused.** To let a fault judge when its unit arrives there: then a delay with jitter
 makes later faults judge in another order than that of sending, and one decision would move
 others.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 from typing import Protocol as Interface
@@ -23,11 +25,16 @@ from lab.errors import LocalError
 from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
-from lab.faults.verdicts import DELIVER, Verdict
+from lab.faults.sharing import Lane, Share, check_shared, is_shared
+from lab.faults.verdicts import DELIVER, DROP, Verdict
 from lab.faults.words import Touch
 
 #: A datagram that nobody overtakes is held back no longer than this, in seconds.
 PATIENCE = 1.0
+#: Bytes that a datagram takes besides its own while it waits, about.
+OVERHEAD = 100
+#: What is told of a datagram that waits for its turn.
+_WAITS = Verdict(held=1)
 
 
 class Decisions(Interface):
@@ -91,13 +98,34 @@ class _Seat:
     since: float
     unit: int = 0
     held: list[_Held] = field(factory=list)
+    #: Where units wait for a rate that is shared, each with the time at which it came.
+    lane: Lane[tuple[_Unit, float]] | None = None
+
+    def works(self, now: float) -> bool:
+        """Whether the fault works."""
+        return self.fault.always or self.fault.works(now - self.since)
 
     def verdict(self, size: int, now: float) -> Verdict:
         """On the next unit; what passes while the fault does not work is none of its units."""
-        if self.fault.always or self.fault.works(now - self.since):
+        if self.works(now):
             self.unit += 1
             return self.judge.judge(size, now)
         return DELIVER
+
+    def deadline(self) -> float:
+        """When something that waits here goes on, in seconds; infinity if nothing does."""
+        due = self.lane.deadline() if self.lane else None
+        first = min((held.until for held in self.held), default=math.inf)
+        return first if due is None else min(first, due)
+
+    def clear(self) -> list[_Unit]:
+        """Have no lane any more; what has waited there."""
+        if self.lane is None:
+            return []
+        units = [unit for unit, _ in self.lane.flush()]
+        self.lane.close()
+        self.lane = None
+        return units
 
 
 class DatagramLink:
@@ -110,9 +138,10 @@ class DatagramLink:
         place: Which link, connection and direction it is.
         journal: Takes every verdict that is not "deliver"; without, none is kept.
         now: When the link begins, in seconds.
+        share: Gives the lanes at rates that links have together; without, there are none.
 
     Raises:
-        LocalError: Two faults of one name.
+        LocalError: Two faults of one name, or one that is shared with nobody there to share it.
 
     >>> from lab.faults.datagrams import Duplicate, Latency
     >>> from lab.faults.journal import Dice
@@ -129,9 +158,10 @@ class DatagramLink:
         *,
         journal: Journal | None = None,
         now: float = 0.0,
+        share: Share | None = None,
     ) -> None:
         self._decisions, self._place = decisions, place
-        self._journal = journal
+        self._journal, self._share = journal, share
         #: How often each fault has been put to work.
         self._begun: dict[str, int] = {}
         self._seats: list[_Seat] = []
@@ -153,23 +183,47 @@ class DatagramLink:
             overtaken first.
         """
         arrivals: list[Arrival] = []
+        self._take_turns(now, arrivals)
         self.touched = []
         self._pass(0, _Unit(0.0, data, tag, (), self.touched), now, arrivals)
         return arrivals
 
     def tick(self, now: float) -> list[Arrival]:
-        """What arrives because it was not overtaken in time."""
+        """What arrives because it was not overtaken in time, or has had its turn."""
         arrivals: list[Arrival] = []
         for index, seat in enumerate(self._seats):
             due = [held for held in seat.held if held.until <= now]
             for held in due:
                 seat.held.remove(held)
                 self._pass(index + 1, held.unit, now, arrivals)
+        self._take_turns(now, arrivals)
         return arrivals
 
     def deadline(self) -> float | None:
         """When to tick next, in seconds, or None."""
-        return min((held.until for seat in self._seats for held in seat.held), default=None)
+        due = min((seat.deadline() for seat in self._seats), default=math.inf)
+        return due if due < math.inf else None
+
+    @property
+    def memory(self) -> int:
+        """About how much memory takes what waits for its turn, in bytes."""
+        lanes = [seat.lane for seat in self._seats if seat.lane]
+        return sum(lane.size + OVERHEAD * lane.units for lane in lanes)
+
+    def close(self) -> None:
+        """Send nothing any more: what waits is gone."""
+        for seat in self._seats:
+            seat.clear()
+        self._seats = []
+
+    def release(self, now: float) -> list[Arrival]:
+        """What waits for its turn, at once; and send nothing any more, as after `close`."""
+        arrivals = self.tick(now)
+        for index, seat in enumerate(self._seats):
+            for unit in seat.clear():
+                self._pass(index + 1, unit, now, arrivals)
+        self.close()
+        return arrivals
 
     def update(self, faults: Sequence[Fault], now: float) -> list[Arrival]:
         """
@@ -186,19 +240,15 @@ class DatagramLink:
             What arrives because of it.
 
         Raises:
-            LocalError: Two faults of one name.
+            LocalError: As at the beginning; then nothing has changed.
         """
-        names = [fault.name for fault in faults]
-        for name in names:
-            if names.count(name) > 1:
-                raise LocalError(
-                    f"two faults of {self._place.link} are named {name!r}; give two names"
-                )
+        check_names(faults, self._place.link)
+        check_shared(faults, self._share)
         arrivals = self.tick(now)
         for index, seat in enumerate(self._seats):
             if seat.fault not in faults:
-                for held in seat.held:
-                    self._pass(index + 1, held.unit, now, arrivals)
+                for unit in [*(held.unit for held in seat.held), *seat.clear()]:
+                    self._pass(index + 1, unit, now, arrivals)
         before = {seat.fault: seat for seat in self._seats}
         seats = [before.get(fault) or self._seat(fault, now) for fault in faults]
         self._seats = [seat for seat in seats if seat is not None]
@@ -213,7 +263,10 @@ class DatagramLink:
         times = self._begun[fault.name] = self._begun.get(fault.name, 0) + 1
         if times > 1:
             place = self._place.of(f"{fault.name}#{times}")
-        return _Seat(fault, place, self._decisions.judge(place, fault), now)
+        seat = _Seat(fault, place, self._decisions.judge(place, fault), now)
+        if self._share is not None and is_shared(fault):
+            seat.lane = self._share(fault, place, now)
+        return seat
 
     def _pass(self, index: int, unit: _Unit, now: float, arrivals: list[Arrival]) -> None:
         """Take a copy through the faults from this one on."""
@@ -221,6 +274,9 @@ class DatagramLink:
             arrivals.append(Arrival(now + unit.delay, unit.data, unit.tag, unit.touches))
             return
         seat = self._seats[index]
+        if seat.lane is not None and seat.works(now):
+            self._wait(index, seat.lane, unit, now, arrivals)
+            return
         verdict = seat.verdict(len(unit.data), now)
         touches = unit.touches
         if verdict is not DELIVER:
@@ -237,6 +293,34 @@ class DatagramLink:
         if seat.held:
             self._overtake(index, now, arrivals)
 
+    def _wait(
+        self, index: int, lane: Lane[Any], unit: _Unit, now: float, arrivals: list[Arrival]
+    ) -> None:
+        """A copy waits for its turn, or goes on at once, or there is no room for it."""
+        seat = self._seats[index]
+        seat.unit += 1
+        if not lane.offer((unit, now), len(unit.data), now):
+            self._note(seat, DROP, now)
+            unit.all_touches.append((seat.fault, DROP))
+            return
+        self._take_turn(index, lane, now, arrivals)
+        if lane.units:  # they keep their order, so it is the last of them
+            unit.all_touches.append((seat.fault, _WAITS))
+
+    def _take_turns(self, now: float, arrivals: list[Arrival]) -> None:
+        """Let go on what has had its turn by now, at all faults."""
+        for index, seat in enumerate(self._seats):
+            if seat.lane is not None:
+                self._take_turn(index, seat.lane, now, arrivals)
+
+    def _take_turn(self, index: int, lane: Lane[Any], now: float, arrivals: list[Arrival]) -> None:
+        """Let go on what has had its turn by now, each at its time."""
+        for at, (unit, came) in lane.pop(now):
+            if at > came:
+                touch = self._seats[index].fault, Verdict((at - came,))
+                unit = evolve(unit, touches=(*unit.touches, touch))  # noqa: PLW2901
+            self._pass(index + 1, unit, at, arrivals)
+
     def _overtake(self, index: int, now: float, arrivals: list[Arrival]) -> None:
         """One more has passed those that are held back here."""
         seat = self._seats[index]
@@ -251,3 +335,21 @@ class DatagramLink:
         """Write a decision down."""
         if self._journal and (seat.fault.settings.drawn or not verdict.delays):
             self._journal.record(Entry(seat.place, seat.unit - 1, now, verdict))
+
+
+def check_names(faults: Sequence[Fault], link: str) -> None:
+    """
+    Refuse faults that can't be told from each other.
+
+    Args:
+        faults: All those of one direction.
+        link: The name of the link, for the error.
+
+    Raises:
+        LocalError: Two faults of one name.
+    """
+    names = set()
+    for fault in faults:
+        if fault.name in names:
+            raise LocalError(f"two faults of {link} are named {fault.name!r}; give two names")
+        names.add(fault.name)

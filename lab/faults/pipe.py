@@ -24,8 +24,16 @@ from lab.errors import LocalError
 from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Journal, Place
-from lab.faults.link import Decisions
-from lab.faults.stages import STAGES, UNJUDGED, Schedule, Stage, size_of
+from lab.faults.link import Decisions, check_names
+from lab.faults.sharing import Share, check_shared, is_shared
+from lab.faults.stages import (
+    STAGES,
+    UNJUDGED,
+    Schedule,
+    SharedBandwidthStage,
+    Stage,
+    size_of,
+)
 from lab.faults.streams import CLOSE, END, RESET, Item, Slicer, Timed
 from lab.faults.verdicts import DELIVER, Verdict
 
@@ -144,10 +152,10 @@ class _Seat:
             if len(found) > 1:
                 watch.judged(fault, "sliced", start, size)
         elif item is not None and type(fault.settings) in UNJUDGED:
-            if not found or sum(size_of(one) for _, one in found) < size:
-                watch.judged(fault, "dropped", start, size)
-            elif found[-1][0] > now:
+            if self.stage.pieces or (found and found[-1][0] > now):
                 watch.judged(fault, "held back", start, size)
+            elif not found or sum(size_of(one) for _, one in found) < size:
+                watch.judged(fault, "dropped", start, size)
 
     def _queue(self, found: Iterable[Timed]) -> None:
         """Put behind what waits."""
@@ -169,11 +177,8 @@ def check(faults: Sequence[Fault], link: str) -> None:
     Raises:
         LocalError: Two faults of one name, or one that is none of streams.
     """
-    names = set()
+    check_names(faults, link)
     for fault in faults:
-        if fault.name in names:
-            raise LocalError(f"two faults of {link} are named {fault.name!r}; give two names")
-        names.add(fault.name)
         if type(fault.settings) not in STAGES:
             known = ", ".join(sorted(kind.__name__ for kind in STAGES))
             raise LocalError(f"fault of a stream is {fault.settings!r}; give one of {known}")
@@ -193,9 +198,11 @@ class StreamLink:
         journal: Takes every decision that was drawn and is not "deliver"; without, none is kept.
         now: When the connection begins, in seconds.
         watch: Is told what becomes of bytes.
+        share: Gives the lanes at rates that links have together; without, there are none.
 
     Raises:
-        LocalError: Two faults of one name, or one that is none of streams.
+        LocalError: Two faults of one name, one that is none of streams, or one that is shared
+            with nobody there to share it.
 
     >>> from lab.faults.datagrams import Latency
     >>> from lab.faults.journal import Dice
@@ -208,7 +215,7 @@ class StreamLink:
     [b'hello']
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is something else, and half of them may be left out
         self,
         faults: Sequence[Fault],
         decisions: Decisions,
@@ -217,9 +224,10 @@ class StreamLink:
         journal: Journal | None = None,
         now: float = 0.0,
         watch: Watch | None = None,
+        share: Share | None = None,
     ) -> None:
         self._decisions, self._place = decisions, place
-        self._watch = watch
+        self._watch, self._share = watch, share
         self._journal = journal
         self._now = now
         self._out: list[Item] = []
@@ -227,6 +235,7 @@ class StreamLink:
         self._begun: dict[str, int] = {}
         self._ended = self._over = False
         check(faults, place.link)
+        check_shared(faults, share)
         self._seats: list[_Seat] = []
         self._begin(faults, {}, {})
 
@@ -285,6 +294,13 @@ class StreamLink:
         pieces = sum(len(seat.waiting) + seat.stage.pieces for seat in seats) + len(self._out)
         return self.buffered + OVERHEAD * pieces
 
+    def close(self) -> None:
+        """Nothing comes or goes any more; what it has reserved of what is shared is free again."""
+        seats, self._seats = self._seats, []
+        self._over = True
+        for seat in seats:
+            seat.stage.close()
+
     def flush(self, now: float) -> None:
         """Let everything that is inside go out at once, in order."""
         self.tick(now)
@@ -305,9 +321,10 @@ class StreamLink:
             now: In seconds; times of faults that are new or have changed count from here.
 
         Raises:
-            LocalError: Two faults of one name, or one that is none of streams.
+            LocalError: As at the beginning; then nothing has changed.
         """
         check(faults, self._place.link)
+        check_shared(faults, self._share)
         self.tick(now)
         before = {seat.schedule.fault.name: seat for seat in self._seats}
         stays = self._staying(faults)
@@ -317,6 +334,7 @@ class StreamLink:
                 left = [] if name in names else seat.stage.leave()
                 for item in seat.empty() + left:
                     self._give(index + 1, item, self._now)
+                seat.stage.close()
         if not self._over:
             self._begin(faults, {name: before[name] for name in stays}, before)
             self.tick(now)
@@ -354,8 +372,15 @@ class StreamLink:
         schedule = Schedule(fault, self._now)
         judge = _Noted(self._decisions.judge(place, fault), place, self._journal, schedule)
         judge.watch = self._watch
-        judge.stage = STAGES[type(fault.settings)](fault.settings, judge, schedule)
+        judge.stage = self._stage(judge, place, schedule)
         return _Seat(schedule, judge.stage, self._watch)
+
+    def _stage(self, judge: Judge, place: Place, schedule: Schedule) -> Stage:
+        """What carries a fault out."""
+        fault = schedule.fault
+        if self._share is not None and is_shared(fault):
+            return SharedBandwidthStage(self._share(fault, place, self._now), schedule)
+        return STAGES[type(fault.settings)](fault.settings, judge, schedule)
 
     def _come(self, item: Item, now: float) -> None:
         """An item comes in, behind what was to happen until now."""
@@ -378,5 +403,4 @@ class StreamLink:
             return
         self._out.append(item)
         if item is CLOSE or item is RESET:
-            self._over = True
-            self._seats = []
+            self.close()

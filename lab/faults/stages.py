@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Judge, Latency, Loss, Noop
 from lab.faults.fault import Fault
+from lab.faults.sharing import Lane
 from lab.faults.streams import (
     CLOSE,
     END,
@@ -121,6 +122,9 @@ class Stage:
         """What goes out because the fault is taken away for good."""
         return []
 
+    def close(self) -> None:
+        """Nothing comes or goes any more; others may have what it shared with them."""
+
     @property
     def size(self) -> int:
         """How many bytes in it have no time yet."""
@@ -212,6 +216,60 @@ class BandwidthStage(Stage):
         """See `Stage`."""
         self._sent_at = -math.inf
         return []
+
+
+@define
+class SharedBandwidthStage(Stage):
+    """The same at a rate that others have as well: pieces wait in a lane of the bucket."""
+
+    _lane: Lane[Any]
+    _schedule: Schedule
+    #: When the fault stops, and all that waits may go.
+    _until: float = math.inf
+
+    def take(self, item: Item, now: float) -> Iterable[Timed]:
+        """Let it wait in pieces, of which some may go at once; a mark waits behind them."""
+        self._until = self._schedule.until(now)
+        if isinstance(item, Mark):
+            self._lane.put(item, 0, now)
+        else:
+            piece = self._lane.bucket.piece
+            for start in range(0, len(item), piece):
+                part = item[start : start + piece]
+                self._lane.put(part, len(part), now)
+        return self._lane.pop(now)
+
+    def deadline(self) -> float | None:
+        """When the next piece goes, or all of them."""
+        if not self._lane.units:
+            return None
+        due = self._lane.deadline()
+        at = self._until if due is None else min(due, self._until)
+        return at if at < math.inf else None
+
+    def tick(self, now: float) -> Iterable[Timed]:
+        """See `deadline`."""
+        if now < self._until:
+            return self._lane.pop(now)
+        return [(now, item) for item in self._lane.flush()]
+
+    def flush(self) -> list[Item]:
+        """See `Stage`."""
+        return self._lane.flush()
+
+    def close(self) -> None:
+        """See `Stage`."""
+        self._lane.close()
+
+    @property
+    def size(self) -> int:
+        """See `Stage`."""
+        return self._lane.size
+
+    @property
+    def pieces(self) -> int:
+        """See `Stage`."""
+        return self._lane.units
 
 
 @define

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Place
+from lab.faults.sharing import Lane
 from lab.proxy.legs import LINGER, Leg
 from lab.proxy.pump import Common, Pump
 
@@ -58,14 +59,16 @@ class Connection:
     """
 
     def __init__(self, keeper: Keeper, common: Common, link: str, number: int) -> None:
-        self._keeper = keeper
+        self._keeper, self._common = keeper, common
         self.client, self.upstream = Leg(common.clock, self), Leg(common.clock, self)
         legs = {
             "upstream": (self.client, self.upstream),
             "downstream": (self.upstream, self.client),
         }
         self._pumps = {
-            direction: Pump(common, Place(link, number, direction), *legs[direction], self)
+            direction: Pump(
+                common, Place(link, number, direction), *legs[direction], self, self._lane
+            )
             for direction in DIRECTIONS
         }
         self._connecting: Deferred[Any] | None = None
@@ -144,6 +147,11 @@ class Connection:
             self._refused(reason)  # TLS has not agreed to it
         else:
             self.reset()
+
+    def _lane(self, fault: Fault, place: Place, now: float) -> Lane[Any]:
+        """A lane at a rate that connections have together; clients without an address are one."""
+        client = getattr(self.client.transport.getPeer(), "host", "")
+        return self._common.buckets.lane(fault, place, now, client)
 
     def _refused(self, reason: Failure) -> None:
         """The upstream could not be connected."""

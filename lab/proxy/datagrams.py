@@ -12,6 +12,7 @@ what comes beyond that is dropped, as a full queue would.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -25,7 +26,8 @@ from twisted.python.failure import Failure
 from lab.adapters.endpoints import DatagramClientEndpoint
 from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
-from lab.faults.link import Arrival, DatagramLink, Decisions
+from lab.faults.link import Arrival, DatagramLink, Decisions, check_names
+from lab.faults.sharing import Buckets
 
 #: Bytes that a datagram under way costs besides its own, about.
 _OVERHEAD = 100
@@ -62,18 +64,21 @@ class _Way:
     Args:
         relay: Has the faults, and counts.
         place: Which it is.
+        client: The address of the client, without its port.
         write: Called with each datagram that leaves.
     """
 
     def __init__(
-        self, relay: "DatagramRelay", place: Place, write: Callable[[bytes], object]
+        self, relay: "DatagramRelay", place: Place, client: str, write: Callable[[bytes], object]
     ) -> None:
         self._relay, self._place, self._write = relay, place, write
+        self._share = partial(relay.buckets.lane, client=client)
         self._link: DatagramLink | None = None
         self._under_way = 0
         #: Copies that leave later, and the call for what a fault holds back.
         self._late: dict[IDelayedCall, None] = {}
         self._held: IDelayedCall | None = None
+        self._due = 0.0
         self.follow()
 
     def follow(self) -> None:
@@ -84,7 +89,12 @@ class _Way:
             self._deliver(self._link.update(faults, now))
         elif faults:
             self._link = DatagramLink(
-                faults, relay.decisions, self._place, journal=relay.journal, now=now
+                faults,
+                relay.decisions,
+                self._place,
+                journal=relay.journal,
+                now=now,
+                share=self._share,
             )
 
     def send(self, data: bytes) -> None:
@@ -94,7 +104,7 @@ class _Way:
         if link is None:
             self._leave(data)
             return
-        if self._under_way >= relay.limits.under_way:
+        if self._under_way + link.memory >= relay.limits.under_way:
             relay.overflowed += 1
             return
         arrivals = link.send(data, relay.clock.seconds())
@@ -108,6 +118,8 @@ class _Way:
             call.cancel()
         self._late.clear()
         self._held = None
+        if self._link is not None:
+            self._link.close()
 
     def _deliver(self, arrivals: Sequence[Arrival]) -> None:
         """Let copies leave at their times, and come back for what is held back."""
@@ -119,8 +131,12 @@ class _Way:
             else:
                 self._wait(wait, arrival.data)
         due = link.deadline() if link else None
-        if due is not None and self._held is None:
-            self._held = clock.callLater(max(0.0, due - clock.seconds()), self._tick, link)
+        if due is None or (self._held is not None and self._due <= due):
+            return
+        if self._held is not None:
+            self._held.cancel()
+        self._due = due
+        self._held = clock.callLater(max(0.0, due - clock.seconds()), self._tick, link)
 
     def _wait(self, seconds: float, data: bytes) -> None:
         """A copy leaves later."""
@@ -137,9 +153,10 @@ class _Way:
         self._late[call] = None
 
     def _tick(self, link: DatagramLink) -> None:
-        """Nobody has overtaken it in time."""
+        """Nobody has overtaken it in time, or it has had its turn."""
         self._held = None
-        self._deliver(link.tick(self._relay.clock.seconds()))
+        # Floating point may bring a clock a hair before the time it was asked for.
+        self._deliver(link.tick(max(self._due, self._relay.clock.seconds())))
 
     def _leave(self, data: bytes) -> None:
         """A datagram goes out."""
@@ -168,8 +185,8 @@ class _Session(DatagramProtocol):
         self._closed = False
         name = relay.name
         self.ways = {
-            "upstream": _Way(relay, Place(name, number, "upstream"), self._write),
-            "downstream": _Way(relay, Place(name, number, "downstream"), self._reply),
+            "upstream": _Way(relay, Place(name, number, "upstream"), client[0], self._write),
+            "downstream": _Way(relay, Place(name, number, "downstream"), client[0], self._reply),
         }
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
@@ -262,6 +279,7 @@ class DatagramRelay:
         received: Bytes that came in, by direction.
         sent: Bytes that went out, by direction.
         hits: How often each fault has done something, by its name.
+        buckets: Those of rates that clients have together.
     """
 
     _log = Logger()
@@ -279,6 +297,7 @@ class DatagramRelay:
         self.clock, self.name = reactor, name
         self.decisions, self.journal = decisions, journal or Journal()
         self.connect, self.limits = connect, limits or Limits()
+        self.buckets = Buckets()
         self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
         self.factory = self.protocol = _Listener(self)
         self.accepted = self.refused = self.refusals = self.overflowed = self.unsent = 0
@@ -318,8 +337,8 @@ class DatagramRelay:
         faults = {"upstream": tuple(upstream), "downstream": tuple(downstream)}
         if faults == self.faults:
             return
-        for direction, found in faults.items():  # refused before anything has changed
-            DatagramLink(found, self.decisions, Place(self.name, 0, direction))
+        for found in faults.values():  # refused before anything has changed
+            check_names(found, self.name)
         self.faults = faults
         for session in list(self._sessions.values()):
             for way in session.ways.values():

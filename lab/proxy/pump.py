@@ -29,6 +29,7 @@ from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Decisions
 from lab.faults.pipe import StreamLink
+from lab.faults.sharing import Buckets, Share
 from lab.faults.streams import CLOSE, END, Mark
 from lab.faults.verdicts import Verdict
 from lab.proxy.legs import Leg
@@ -72,6 +73,7 @@ class Common:
         received: Bytes that have come in, by direction.
         sent: Bytes that have gone out, by direction.
         tally: Counts what faults have done.
+        buckets: Those of rates that connections have together.
     """
 
     clock: IReactorTime
@@ -81,6 +83,7 @@ class Common:
     received: dict[str, int] = field(factory=_by_direction)
     sent: dict[str, int] = field(factory=_by_direction)
     tally: Tally = field(factory=Tally)
+    buckets: Buckets = field(factory=Buckets)
 
 
 class Ends(Interface):
@@ -104,13 +107,16 @@ class Pump:
         source: Where bytes come from.
         sink: Where they go.
         ends: Ends the connection.
+        share: Gives the lanes at rates that connections have together.
     """
 
     _log = Logger()
     _write: Callable[[bytes], object]
 
-    def __init__(self, common: Common, place: Place, source: Leg, sink: Leg, ends: Ends) -> None:
-        self._common, self._place = common, place
+    def __init__(
+        self, common: Common, place: Place, source: Leg, sink: Leg, ends: Ends, share: Share
+    ) -> None:
+        self._common, self._place, self._share = common, place, share
         self._source, self._sink, self._ends = source, sink, ends
         self._received, self._sent = common.received, common.sent
         self._direction = place.direction
@@ -144,6 +150,7 @@ class Pump:
             journal=common.journal,
             now=common.clock.seconds(),
             watch=common.tally,
+            share=self._share,
         )
         self._do(link, link.update, faults)
         if not self._stopped:
@@ -174,7 +181,9 @@ class Pump:
     def stop(self) -> None:
         """Nothing goes on."""
         self._stopped = True
-        self._link = None
+        if self._link is not None:
+            self._link.close()
+            self._link = None
         self._disarm()
 
     # What the sink says.

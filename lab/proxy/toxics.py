@@ -8,13 +8,13 @@ those of datagrams for one of UDP. Those that Toxiproxy lacks are more.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from lab.errors import LocalError
-from lab.faults.datagrams import Duplicate
+from lab.faults.datagrams import Bandwidth, Duplicate, Latency
 from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.schema import DATAGRAMS, STREAMS, from_json
 from lab.proxy.errors import bad_request, toxic_exists
@@ -82,6 +82,8 @@ def _types(protocol: str) -> dict[str, _Type]:
 #: The types that there are, by protocol.
 TYPES: dict[str, dict[str, _Type]] = {protocol: _types(protocol) for protocol in KINDS}
 
+# Attributes that are one word of several, and the settings that know which.
+_WORDS: dict[str, Callable[..., object]] = {"distribution": Latency, "scope": Bandwidth}
 # What makes sense, where that is not 0 to `MOST`: least and most.
 _PROBABILITIES = ("probability", "p", "r", "h", "k", "loss_rate")
 _LIMITS: dict[str, tuple[float, float]] = dict.fromkeys(_PROBABILITIES, (0.0, 1.0))
@@ -308,15 +310,16 @@ def _attributes(known: _Type, given: Object | None) -> tuple[dict[str, Any], tup
     found = members(given, known.kinds, "", f"{known.go}.attributes")
     keys = (key.casefold() for key, _ in given or ())
     unknown = tuple(key for key in keys if key not in known.kinds)
-    if "distribution" in found:
-        _check_distribution(found["distribution"])
+    for name, settings in _WORDS.items():
+        if name in found:
+            _check_word(settings, name, found[name])
     return found, unknown
 
 
-def _check_distribution(word: str) -> None:
+def _check_word(settings: Callable[..., object], name: str, word: str) -> None:
     """Refuse a word that there is none of; there is no nearest."""
     try:
-        from_json({"type": "latency", "attributes": {"distribution": word}})
+        settings(**{name: word})
     except LocalError as error:
         raise bad_request(str(error)) from error
 

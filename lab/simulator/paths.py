@@ -15,6 +15,7 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Arrival, DatagramLink, Decisions
 from lab.faults.schema import DATAGRAMS
+from lab.faults.sharing import Buckets
 from lab.faults.stages import STAGES
 from lab.faults.words import all_told
 from lab.simulator.kernel import Event, Kernel
@@ -48,6 +49,7 @@ class Path:
         streams: Those of its faults that streams have.
         connections: How many pipes there were.
         pipes: Those that there are, which follow when the faults change.
+        buckets: Those of rates that all on this way have together: it has one client only.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Path:
     keeps: bool = field(init=False, default=False)
     streams: tuple[Fault, ...] = field(init=False, default=())
     connections: int = field(init=False, default=0)
+    buckets: Buckets = field(init=False, factory=Buckets)
     #: What follows when the faults change; of no meaning here.
     pipes: dict[Any, None] = field(init=False, factory=dict)
     #: How often there were faults that datagrams have.
@@ -80,14 +83,21 @@ class Path:
         said = [f.settings.latency for f in faults if isinstance(f.settings, Latency)]
         self.more = 0.0 if said else self.usual
         self.latency = self.more + sum(said)
-        self._link = None
+        if self._link is not None:
+            self._deliver(self._link.release(self.kernel.now))
+            self._link = None
         datagrams = [fault for fault in faults if type(fault.settings) in _DATAGRAMS]
         if datagrams:
             # What begins anew draws anew, and its units have places of their own in the journal.
             place, now = Place(self.name, self._settings), self.kernel.now
             self._settings += 1
             self._link = DatagramLink(
-                datagrams, self.decisions, place, journal=self.journal, now=now
+                datagrams,
+                self.decisions,
+                place,
+                journal=self.journal,
+                now=now,
+                share=self.buckets.lane,
             )
         self.streams = tuple(fault for fault in faults if type(fault.settings) in STAGES)
         for pipe in list(self.pipes):
@@ -161,13 +171,17 @@ class Path:
             self.kernel.at(arrival.at + self.more, arrival.tag, arrival.data, *told)
 
     def _watch(self) -> None:
-        """Come back for what is held back to be overtaken."""
+        """Come back for what is held back to be overtaken, or waits for its turn."""
         due = self._link.deadline() if self._link else None
-        if due is not None and (self._timer is None or self._timer[2] is None):
-            self._timer = self.kernel.at(due, self._tick)
+        timer = self._timer
+        if due is None or (timer is not None and timer[2] is not None and timer[0] <= due):
+            return
+        if timer is not None:
+            self.kernel.withdraw(timer)
+        self._timer = self.kernel.at(due, self._tick)
 
     def _tick(self) -> None:
-        """Nobody has overtaken it in time."""
+        """Nobody has overtaken it in time, or it has had its turn."""
         if self._link is not None:
             self._deliver(self._link.tick(self.kernel.now))
             self._watch()

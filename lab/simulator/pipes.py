@@ -55,6 +55,7 @@ class Pipe:
                 journal=path.journal,
                 now=now,
                 watch=self._tap,
+                share=path.buckets.lane,
             )
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.errors import LocalError
 from lab.faults.datagrams import (
+    SCOPES,
     Bandwidth,
     Blackhole,
     Corrupt,
@@ -261,6 +262,13 @@ class BandwidthTests(SynchronousTestCase):
         """The same, counted in units."""
         settings = Bandwidth(10_000.0, packets=2)
         self.assertTimes(self.arrivals(settings, [0, 0, 0, 0.1], 500), [0.05, 0.1, inf, 0.15])
+
+    def test_scope(self) -> None:
+        """There are three, and what else is said is told."""
+        for scope in SCOPES:
+            self.assertEqual(Bandwidth(1.0, scope=scope).scope, scope)
+        error = self.assertRaises(LocalError, Bandwidth, 1.0, scope="all")
+        self.assertEqual(str(error), "scope is 'all'; give one of connection, client, proxy")
 
     def test_unit_larger_than_the_queue(self) -> None:
         """It never passes."""

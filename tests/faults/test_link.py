@@ -19,11 +19,16 @@ from lab.faults.datagrams import (
 )
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal, Place, Replay
-from lab.faults.link import PATIENCE, Arrival, DatagramLink
+from lab.faults.link import OVERHEAD, PATIENCE, Arrival, DatagramLink
+from lab.faults.sharing import Buckets
+from lab.faults.verdicts import DROP
+from lab.faults.words import all_told
+from tests.faults.turns import in_time
 
 HERE = Place("a-b")
 LOSS, LATENCY = Fault(Loss(0.3), "loss"), Fault(Latency(0.02, 0.01), "latency")
 REORDER = Fault(Reorder(0.1, 3), "reorder")
+SHARED = Fault(Bandwidth(100_000.0, scope="proxy"), "rate")
 ALL = [
     LATENCY, LOSS, REORDER, Fault(Duplicate(0.2, 2), "duplicate"),
     Fault(Corrupt(0.1, 2), "corrupt"), Fault(Loss(p=0.05, r=0.5), "bursts"),
@@ -199,6 +204,126 @@ class UpdateTests(LinkCase):
         two = [Fault(Loss(1.0), "a"), Fault(Corrupt(1.0), "a")]
         self.assertRaises(LocalError, link.update, two, 0.0)
         self.assertEqual(link.send(b"x", 0.0), [Arrival(1.0, b"x")])
+
+
+class SharedTests(LinkCase):
+    """A rate that links have together."""
+
+    def links(self, *faults: Fault, number: int = 2) -> list[DatagramLink]:
+        """So many links at one bucket."""
+        self.journal, buckets = Journal(), Buckets()
+        return [
+            DatagramLink(
+                faults, Dice(7), Place("a-b", number), journal=self.journal, share=buckets.lane
+            )
+            for number in range(number)
+        ]
+
+    def wait(self, links: list[DatagramLink], until: float) -> list[list[Arrival]]:
+        """What arrives on each by then."""
+        found: list[list[Arrival]] = [[] for _ in links]
+        for at, number in in_time(links, until):
+            found[number] += links[number].tick(at)
+        return found
+
+    def test_half_each(self) -> None:
+        """Two that are full have half each and the rate together, whoever came first."""
+        links = self.links(SHARED)
+        for link in links:
+            for _ in range(500):
+                self.assertEqual(link.send(bytes(1000), 0.0), [])
+            self.assertEqual(link.memory, 500 * (1000 + OVERHEAD))
+        found = [len(one) for one in self.wait(links, 2.0)]
+        self.assertApproximates(sum(found), 200, 1)
+        self.assertApproximates(found[0], 100, 1)
+
+    def test_queue(self) -> None:
+        """The limit of the queue counts for all; what finds it full is dropped, and noted."""
+        queue = Fault(Bandwidth(100_000.0, queue=10_000.0, scope="proxy"), "rate")
+        one, other = self.links(queue)
+        for _ in range(20):
+            one.send(bytes(1000), 0.0)
+            other.send(bytes(1000), 0.0)
+        entries = self.journal.entries
+        self.assertEqual(len(entries), 30)
+        self.assertEqual((entries[-1].place.fault, entries[-1].unit), ("rate", 19))
+        self.assertEqual(other.touched, [(queue, DROP)])
+        found = [len(arrivals) for arrivals in self.wait([one, other], 9.0)]
+        self.assertEqual(found, [5, 5])
+
+    def test_order(self) -> None:
+        """It adds to delays, keeps order, and later faults see units when they come to them."""
+        late, hole = Fault(Latency(0.5), "late"), Fault(Blackhole(), "hole", after=0.025)
+        (link,) = self.links(late, SHARED, hole, number=1)
+        for number in range(4):
+            link.send(b"%d" % number + bytes(999), 0.0, tag=number)
+        self.assertEqual([fault.name for fault, _ in link.touched], ["late", "rate"])
+        self.assertEqual(all_told(link.touched[1:]), "held back by rate, rate=100, scope=proxy")
+        (found,) = self.wait([link], 2.0)
+        self.assertEqual([(round(one.at, 9), one.tag) for one in found], [(0.51, 0), (0.52, 1)])
+
+    def test_told(self) -> None:
+        """What has waited says for how long; what has not was not touched."""
+        (link,) = self.links(SHARED, number=1)
+        link.send(bytes(1000), 1.0)
+        (arrival,) = link.tick(1.5)
+        self.assertEqual(arrival.at, 1.01)
+        self.assertEqual(all_told(arrival.touches), "delayed 10 ms by rate, rate=100, scope=proxy")
+        (arrival,) = link.send(b"", 2.0)
+        self.assertEqual((arrival.at, arrival.touches, link.touched), (2.0, (), []))
+
+    def test_late(self) -> None:
+        """Nobody need ask in time: the next datagram finds all that is due before it."""
+        (link,) = self.links(SHARED, number=1)
+        for _ in range(5):
+            link.send(bytes(1000), 0.0)
+        found = link.send(b"", 0.035)
+        self.assertEqual([round(one.at, 9) for one in found], [0.01, 0.02, 0.03])
+
+    def test_schedule(self) -> None:
+        """While it does not work, nothing waits."""
+        fault = Fault(Bandwidth(1000.0, scope="client"), "rate", after=1.0, duration=1.0)
+        (link,) = self.links(fault, number=1)
+        self.assertEqual([len(link.send(b"x", now)) for now in (0.5, 1.5, 2.5)], [1, 0, 2])
+
+    def test_update(self) -> None:
+        """What waits at a fault that is gone goes on to the next at once; at one that stays not."""
+        (link,) = self.links(SHARED, number=1)
+        link.send(bytes(5000), 0.0)
+        more = Fault(Latency(1.0), "late")
+        self.assertEqual(link.update([SHARED, more], 0.01), [])
+        ((arrival,),) = [link.update([more], 0.02)]
+        self.assertEqual((arrival.at, len(arrival.data)), (1.02, 5000))
+
+    def test_release(self) -> None:
+        """What waits for its turn can be had at once; what is held back is gone then."""
+        one, other = self.links(SHARED, Fault(Reorder(1.0, 3), "reorder"))
+        one.send(b"held", 0.0)
+        one.tick(0.01)
+        self.assertEqual(one.release(0.5), [])
+        (one, other) = self.links(SHARED, LATENCY)
+        for number in range(3):
+            one.send(b"%d" % number + bytes(999), 0.0)
+        found = one.release(0.015)
+        self.assertEqual(sorted(arrival.data[:1] for arrival in found), [b"0", b"1", b"2"])
+        self.assertEqual((one.deadline(), one.send(b"x", 1.0)[0].at), (None, 1.0))
+        other.send(bytes(1000), 0.015)
+        self.assertEqual(other.deadline(), 0.025)
+
+    def test_close(self) -> None:
+        """One that is closed blocks nobody."""
+        one, other = self.links(SHARED)
+        one.send(bytes(60_000), 0.0)
+        one.close()
+        self.assertEqual((one.deadline(), one.memory), (None, 0))
+        other.send(bytes(1000), 0.0)
+        self.assertEqual(other.deadline(), 0.01)
+
+    def test_nobody_to_share_it(self) -> None:
+        """It is refused where there is no one else; what there was goes on."""
+        self.assertRaises(LocalError, self.make, SHARED)
+        link = self.make(REORDER)
+        self.assertRaises(LocalError, link.update, [SHARED], 1.0)
 
 
 class DecisionTests(LinkCase):

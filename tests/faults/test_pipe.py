@@ -23,6 +23,7 @@ from lab.faults.datagrams import (
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal, Place, Replay
 from lab.faults.pipe import StreamLink
+from lab.faults.sharing import Buckets
 from lab.faults.streams import (
     CLOSE,
     END,
@@ -39,6 +40,7 @@ from lab.faults.streams import (
 )
 from lab.faults.verdicts import Verdict
 from lab.faults.words import told
+from tests.faults.turns import in_time
 
 HERE = Place("a-b")
 DATA = bytes(range(256)) * 20
@@ -513,6 +515,105 @@ class UpdateTests(PipeCase):
         self.assertEqual(run(StreamLink(faults, Replay.of(self.journal), HERE)), found)
 
 
+class SharedTests(PipeCase):
+    """A rate that links have together."""
+
+    def links(self, number: int, *more: Fault, rate: float = 100_000.0) -> list[StreamLink]:
+        """So many links at one bucket."""
+        self.buckets = Buckets()
+        faults = [Fault(Bandwidth(rate, scope="proxy"), "rate"), *more]
+        return [
+            StreamLink(faults, Dice(7), Place("a-b", number), share=self.buckets.lane)
+            for number in range(number)
+        ]
+
+    def sent(self, links: list[StreamLink], until: float) -> list[int]:
+        """How many bytes each lets out by then."""
+        found = [len(joined(link.outgoing())) for link in links]
+        for at, number in in_time(links, until):
+            links[number].tick(at)
+            found[number] += len(joined(links[number].outgoing()))
+        return found
+
+    def test_half_each(self) -> None:
+        """Two that are full have half each, and the rate together, whoever was there first."""
+        for rate in (10_000.0, 100_000.0, 5_000_000.0):
+            links = self.links(2, rate=rate)
+            for link in links:
+                for _ in range(100):
+                    link.feed(bytes(200_000), 0.0)
+            one, other = self.sent(links, 2.0)
+            self.assertApproximates(one + other, 2 * rate, 0.01 * 2 * rate)
+            self.assertApproximates(one / (one + other), 0.5, 0.01)
+
+    def test_one_that_was_fed_first(self) -> None:
+        """Ten that come when one has a megabyte inside have as much as that one from then on."""
+        first, *later = self.links(11)
+        first.feed(bytes(2**20), 0.0)
+        self.assertApproximates(self.sent([first], 1.0)[0], 100_000, 1000)
+        for link in later:
+            link.feed(bytes(100_000), 1.0)
+        for size in self.sent([first, *later], 3.2):
+            self.assertApproximates(size, 20_000, 1000)
+
+    def test_late(self) -> None:
+        """What is ticked late has lost nothing, and keeps its order."""
+        (link,) = self.links(1)
+        data = DATA * 40
+        link.feed(data, 0.0)
+        link.end(0.0)
+        link.tick(1.5)
+        out = link.outgoing()
+        self.assertApproximates(len(joined(out)), 150_000, 1000)
+        link.tick(10.0)
+        out += link.outgoing()
+        self.assertEqual((joined(out), out[-1]), (data, END))
+
+    def test_who_is_gone(self) -> None:
+        """One that is closed, reset, or has other faults, blocks nobody."""
+        reset = Fault(ResetPeer(0.0, idle=True), "reset", after=0.005)
+        for way in ("close", "reset", "update"):
+            links = self.links(101, *([reset] if way == "reset" else []))
+            for link in links[:-1]:
+                link.feed(bytes(50_000), 0.0)
+            for link in links[:-1]:
+                if way == "close":
+                    link.close()
+                    self.assertEqual((link.buffered, link.deadline()), (0, None))
+                elif way == "reset":
+                    link.tick(0.005)
+                    self.assertEqual(link.outgoing(), [RESET])
+                else:
+                    link.update([], 0.005)
+                    self.assertEqual(len(joined(link.outgoing())), 50_000)
+            last = links[-1]
+            if way == "reset":
+                last = StreamLink(
+                    [Fault(Bandwidth(100_000.0, scope="proxy"), "rate")],
+                    Dice(7),
+                    HERE,
+                    share=self.buckets.lane,
+                )
+            last.feed(bytes(10_000), 0.005)
+            self.assertEqual(self.sent([last], 0.12), [10_000])
+
+    def test_flush(self) -> None:
+        """What is let out at once is all there, in order."""
+        (link,) = self.links(1)
+        link.feed(DATA, 0.0)
+        link.flush(0.01)
+        self.assertEqual(joined(link.outgoing()), DATA)
+
+    def test_nobody_to_share_it(self) -> None:
+        """It is refused where there is no one else; what there was goes on."""
+        shared = Fault(Bandwidth(1.0, scope="client"), "it")
+        self.assertRaises(LocalError, self.make, shared)
+        link = self.one(Latency(1.0))
+        link.feed(b"abc", 0.0)
+        self.assertRaises(LocalError, link.update, [shared], 0.5)
+        self.assertEqual(link.deadline(), 1.0)
+
+
 class MemoryTests(SynchronousTestCase):
     """What is inside."""
 
@@ -582,7 +683,7 @@ class WatchTests(SynchronousTestCase):
     def watch(self, *faults: Fault) -> Watcher:
         """What is told of two chunks."""
         watcher = Watcher()
-        link = StreamLink(faults, Dice(7), HERE, watch=watcher)
+        link = StreamLink(faults, Dice(7), HERE, watch=watcher, share=Buckets().lane)
         link.feed(b"abcd", 0.0)
         link.feed(b"efghij", 1.0)
         link.end(2.0)
@@ -613,6 +714,9 @@ class WatchTests(SynchronousTestCase):
         found = self.watch(Fault(Partition(), "cut", duration=0.5)).seen
         self.assertEqual(found, [("cut", "held back by cut", 0, 4)])
         self.assertEqual(self.watch(Fault(Bandwidth(100.0, burst=1000.0), "rate")).seen, [])
+        shared = Fault(Bandwidth(1e6, scope="proxy"), "all")
+        told = "held back by all, rate=1000, scope=proxy"
+        self.assertEqual(self.watch(shared).seen, [("all", told, 0, 4), ("all", told, 4, 6)])
 
     def test_the_end(self) -> None:
         """The end of a stream has no bytes; it can be held back and dropped."""

@@ -161,7 +161,8 @@ class StreamTests(SynchronousTestCase):
         """Without attributes each is 0, as in Toxiproxy."""
         for word in ("bandwidth", "limit_data", "packet_loss", "slicer", "slow_close", "timeout"):
             written = to_json(from_json({"type": word}, STREAMS), STREAMS)
-            self.assertEqual(set(written["attributes"].values()), {0})
+            scope = written["attributes"].pop("scope", "connection")
+            self.assertEqual((set(written["attributes"].values()), scope), ({0}, "connection"))
 
     def test_all(self) -> None:
         """What a stream can carry out has a type, and no other."""

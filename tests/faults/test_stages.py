@@ -19,7 +19,18 @@ from lab.faults.datagrams import (
     Settings,
 )
 from lab.faults.fault import Fault
-from lab.faults.stages import SEGMENT, STAGES, CutStage, LimitDataStage, Schedule, Stage, size_of
+from lab.faults.journal import Place
+from lab.faults.sharing import Buckets
+from lab.faults.stages import (
+    SEGMENT,
+    STAGES,
+    CutStage,
+    LimitDataStage,
+    Schedule,
+    SharedBandwidthStage,
+    Stage,
+    size_of,
+)
 from lab.faults.streams import (
     CLOSE,
     END,
@@ -130,6 +141,7 @@ class StageTests(SynchronousTestCase):
         self.assertEqual(plain.spare(END, 2.0), [(2.0, END)])
         self.assertEqual((plain.deadline(), plain.tick(1.0)), (None, ()))
         plain.follow(plain)
+        plain.close()
         self.assertEqual((plain.flush(), plain.leave(), plain.size), ([], [], 0))
 
 
@@ -244,6 +256,63 @@ class BandwidthTests(SynchronousTestCase):
         stage.take(bytes(5000), 0.0)
         self.assertEqual(stage.flush(), [])
         self.assertEqual(sizes(stage.take(bytes(100), 1.0)), [(1.1, 100)])
+
+
+class SharedBandwidthTests(SynchronousTestCase):
+    """A rate that others have as well."""
+
+    def begin(self, rate: float = 1000.0, **times: float) -> list[SharedBandwidthStage]:
+        """Two stages at one bucket."""
+        fault, buckets = Fault(Bandwidth(rate, scope="proxy"), "it", **times), Buckets()
+        return [
+            SharedBandwidthStage(buckets.lane(fault, Place("a-b"), 0.0), Schedule(fault, 0.0))
+            for _ in range(2)
+        ]
+
+    def test_pieces(self) -> None:
+        """Bytes go in pieces in turn with those of others, and the end goes behind them."""
+        one, other = self.begin()
+        self.assertEqual(list(one.take(bytes(250), 0.0)), [])
+        self.assertEqual(list(one.take(END, 0.0)), [])
+        self.assertEqual(list(other.take(bytes(50), 0.0)), [])
+        self.assertEqual((one.size, one.pieces, one.deadline()), (250, 4, 0.1))
+        for stage, found in (
+            (one, [(0.1, 100)]),
+            (other, [(0.15, 50)]),
+            (one, [(0.25, 100)]),
+            (one, [(0.3, 50), (0.3, 0)]),
+        ):
+            self.assertEqual(sizes(stage.tick(stage.deadline() or 0.0)), found)
+        self.assertEqual((one.size, one.pieces, one.deadline()), (0, 0, None))
+        self.assertEqual(list(one.take(END, 1.0)), [(1.0, END)])
+
+    def test_it_stops(self) -> None:
+        """When the fault stops working, all that waits may go, and has cost others nothing."""
+        one, other = self.begin(duration=0.5)
+        list(one.take(bytes(5000), 0.0))
+        self.assertEqual(sizes(one.tick(0.1)), [(0.1, 100)])
+        self.assertEqual(sizes(one.tick(0.41)), [(0.2, 100), (0.3, 100), (0.4, 100)])
+        self.assertEqual(list(other.take(b"x", 0.45)), [])
+        self.assertEqual(one.deadline(), 0.5)
+        self.assertEqual(joined(one.tick(0.5)), bytes(4600))
+        self.assertEqual(list(one.spare(b"x", 0.6)), [(0.6, b"x")])
+
+    def test_rate_0(self) -> None:
+        """Nothing passes while it works, for ever perhaps."""
+        (one, _), (for_ever, _) = self.begin(0.0, duration=0.5), self.begin(0.0)
+        for stage, deadline in ((one, 0.5), (for_ever, None)):
+            self.assertEqual(list(stage.take(b"abc", 0.0)), [])
+            self.assertEqual(stage.deadline(), deadline)
+        self.assertEqual(list(one.tick(0.5)), [(0.5, b"abc")])
+        self.assertEqual(for_ever.flush(), [b"abc"])
+
+    def test_closed(self) -> None:
+        """One that is closed leaves its time to others."""
+        one, other = self.begin()
+        list(one.take(bytes(5000), 0.0))
+        one.close()
+        list(other.take(bytes(100), 0.0))
+        self.assertEqual(other.deadline(), 0.1)
 
 
 class ClosingTests(SynchronousTestCase):

@@ -222,6 +222,21 @@ class HeadedTests(SceneCase):
 
 
 @implementer(IStreamClientEndpoint)
+class SharedTests(SceneCase):
+    """A rate that connections have together."""
+
+    def test_client(self) -> None:
+        """It is that of the address from which they come, whatever their ports are."""
+        for scope, both in (("client", 10_000), ("connection", 20_000)):
+            scene = self.scene(Peer, faults(Bandwidth(10_000.0, scope=scope)))
+            pairs = [scene.pair() for _ in range(2)]
+            for client, _ in pairs:
+                client.transport.write(bytes(100_000))
+            self.net.run(1.05)
+            found = sum(len(server.got) for _, server in pairs)
+            self.assertApproximates(found, both, 0.06 * both)
+
+
 class Never:
     """An endpoint that never connects, and knows when it is given up."""
 

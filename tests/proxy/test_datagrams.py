@@ -12,7 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
 from lab.errors import LocalError
-from lab.faults.datagrams import Blackhole, Corrupt, Duplicate, Latency, Loss, Reorder
+from lab.faults.datagrams import (
+    Bandwidth,
+    Blackhole,
+    Corrupt,
+    Duplicate,
+    Latency,
+    Loss,
+    Reorder,
+)
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
 from lab.proxy.datagrams import QUIET, DatagramRelay, Limits
@@ -407,6 +415,81 @@ class SimulatedTests(SynchronousTestCase):
             two = [Fault(Loss(1.0), "a"), Fault(Corrupt(1.0), "a")]
             self.assertRaises(LocalError, run.relay.set_faults, [], two)
             self.assertEqual(run.relay.faults, {"upstream": (), "downstream": ()})
+
+
+class SharedTests(SynchronousTestCase):
+    """A rate that clients have together."""
+
+    def sent(self, settings: Bandwidth, *names: str) -> list[int]:
+        """How many of 300 datagrams of 1,000 bytes arrive in 2 s for each client."""
+        with simulate(7) as net:
+            run = Run(net)
+            run.faults(settings)
+            clients = [run.client(name) for name in names]
+            for number, client in enumerate(clients):
+                client.send(*[b"%d" % number + bytes(999)] * 300)
+            net.run(2.005)
+            found = [datagram[:1] for datagram in run.echo.seen]
+            return [found.count(b"%d" % number) for number in range(len(clients))]
+
+    def test_scope(self) -> None:
+        """All of the proxy, all of an address, or each for itself."""
+        names = ("a", "a", "b")
+        for scope, expected in (
+            ("proxy", (67, 67, 67)),
+            ("client", (100, 100, 200)),
+            ("connection", (200, 200, 200)),
+        ):
+            found = self.sent(Bandwidth(100_000.0, scope=scope), *names)
+            for number, wanted in zip(found, expected, strict=True):
+                self.assertApproximates(number, wanted, 1)
+
+    def test_queue(self) -> None:
+        """The queue is shared, too."""
+        found = self.sent(Bandwidth(100_000.0, packets=20, scope="proxy"), "a", "b")
+        self.assertEqual(sum(found), 20)
+
+    def test_burst(self) -> None:
+        """So is the burst."""
+        found = self.sent(Bandwidth(10_000.0, burst=50_000.0, scope="proxy"), "a", "b")
+        self.assertApproximates(sum(found), 70, 1)
+
+    def test_memory(self) -> None:
+        """What waits for its turn counts among what is under way."""
+        with simulate(7) as net:
+            run = Run(net, under_way=10_000)
+            run.faults(Bandwidth(1000.0, scope="proxy"))
+            run.client().send(*[bytes(900)] * 20)
+            net.run(0.1)
+            self.assertEqual(run.relay.overflowed, 10)
+            net.run(8.95)
+            self.assertEqual(len(run.echo.seen), 10)
+
+    def test_gone(self) -> None:
+        """A client that is forgotten blocks nobody."""
+        with simulate(7) as net:
+            run = Run(net)
+            run.faults(Bandwidth(1000.0, scope="proxy"))
+            run.client("a").send(bytes(60_000))
+            net.run(0.1)
+            run.relay.drop()
+            run.client("b").send(bytes(1000))
+            net.run(1.1)
+            self.assertEqual([len(one) for one in run.echo.seen], [1000])
+            self.assertEqual(net.host("proxy").reactor.getDelayedCalls()[1:], [])
+
+    def test_earlier(self) -> None:
+        """What has its turn sooner than what was held back before does not wait for that."""
+        with simulate(7) as net:
+            run = Run(net)
+            run.faults(Bandwidth(1000.0, scope="proxy"), Reorder(1.0, 5))
+            client = run.client()
+            client.send(b"x")
+            net.run(0.1)
+            run.faults(Bandwidth(1000.0, scope="proxy"), Reorder(0.0, 5))
+            client.send(bytes(100))
+            net.run(0.11)
+            self.assertEqual(run.echo.seen[-1], bytes(100))
 
 
 class RealTests(TestCase):

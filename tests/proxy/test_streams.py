@@ -19,7 +19,7 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
 from lab.errors import LocalError
-from lab.faults.datagrams import Duplicate, Latency, Noop
+from lab.faults.datagrams import Bandwidth, Duplicate, Latency, Noop
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice
 from lab.faults.streams import Cut, LimitData, PacketLoss, ResetPeer, Slicer, Timeout
@@ -100,6 +100,77 @@ class FaultsTests(SceneCase):
         self.assertEqual(scene.relay.received, {"upstream": 4, "downstream": 7})
         self.assertEqual(scene.relay.sent, {"upstream": 0, "downstream": 7})
         self.assertEqual((scene.relay.connections, scene.relay.accepted), (1, 1))
+
+
+class SharedTests(SceneCase):
+    """A rate that connections have together."""
+
+    def test_half_each(self) -> None:
+        """Two uploads have half of the rate each; alone, each had all of it."""
+        for scope, whole in (("proxy", 100_000), ("client", 100_000), ("connection", 200_000)):
+            scene = self.scene(Peer, [Fault(Bandwidth(100_000.0, scope=scope), "rate")])
+            pairs = [scene.pair() for _ in range(2)]
+            for client, _ in pairs:
+                client.transport.write(bytes(1_000_000))
+            self.net.run(2.0)
+            one, other = (len(server.got) for _, server in pairs)
+            self.assertApproximates(one + other, 2 * whole, 0.01 * 2 * whole)
+            self.assertApproximates(one / (one + other), 0.5, 0.1)
+
+    def test_each_way(self) -> None:
+        """Each direction has its own."""
+        rate = [Fault(Bandwidth(100_000.0, scope="proxy"), "rate")]
+        scene = self.scene(Peer, rate, rate)
+        client, server = scene.pair()
+        client.transport.write(bytes(100_000))
+        server.transport.write(bytes(100_000))
+        self.net.run(1.1)
+        self.assertEqual((len(client.got), len(server.got)), (100_000, 100_000))
+
+    def test_those_that_go(self) -> None:
+        """Connections that are reset leave what they had to others at once."""
+        scene = self.scene(Peer, [Fault(Bandwidth(10_000.0, scope="proxy"), "rate")])
+        several = [scene.pair()[0] for _ in range(50)]
+        for client in several:
+            client.transport.write(bytes(100_000))
+        self.net.run(0.1)
+        for client in several:
+            client.transport.abortConnection()
+        self.net.run(0.1)
+        client, server = scene.pair()
+        client.transport.write(bytes(1000))
+        self.net.run(0.15)
+        self.assertEqual(len(server.got), 1000)
+
+    def test_changed(self) -> None:
+        """Another rate is in force at once, and no byte is missing."""
+        scene = self.scene(Peer, [Fault(Bandwidth(1000.0, scope="proxy"), "rate")])
+        pairs = [scene.pair() for _ in range(2)]
+        for client, _ in pairs:
+            client.transport.write(DATA[:500_000])
+            shut(client)
+        self.net.run(1.0)
+        scene.relay.set_faults([Fault(Bandwidth(1e6, scope="proxy"), "rate")], [])
+        self.net.run(1.1)
+        self.assertEqual([server.got for _, server in pairs], [DATA[:500_000]] * 2)
+        self.assertEqual([server.ended for _, server in pairs], [True, True])
+
+    def test_clients(self) -> None:
+        """Two addresses have a rate each; all connections of one of them have one."""
+        scene = self.scene(Peer, [Fault(Bandwidth(100_000.0, scope="client"), "rate")])
+        here, here_too = scene.pair(), scene.pair()
+        reactor = self.net.host("elsewhere").reactor
+        there = Peer()
+        factory = Factory.forProtocol(lambda: there)
+        factory.noisy = False
+        self.net.run_until(TCP4ClientEndpoint(reactor, "proxy", 80).connect(factory))
+        self.net.run(0.1)
+        for client in (here[0], here_too[0], there):
+            client.transport.write(bytes(500_000))
+        self.net.run(2.0)
+        sizes = [len(server.got) for server in scene.servers.all]
+        for size, expected in zip(sizes, (100_000, 100_000, 200_000), strict=True):
+            self.assertApproximates(size, expected, 2500)
 
 
 class LogTests(SceneCase):

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.errors import LocalError
-from lab.faults.datagrams import Bandwidth, Corrupt, Duplicate, Latency, Loss, Reorder
+from lab.faults.datagrams import SCOPES, Bandwidth, Corrupt, Duplicate, Latency, Loss, Reorder
+from lab.faults.draws import DISTRIBUTIONS
 from lab.faults.journal import Dice, Place
 from lab.faults.link import DatagramLink
 from lab.faults.pipe import StreamLink
 from lab.faults.schema import DATAGRAMS, STREAMS, to_json
+from lab.faults.sharing import Buckets
 from lab.faults.stages import STAGES
 from lab.faults.streams import CLOSE, RESET, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from lab.proxy.errors import ApiError
@@ -33,16 +35,17 @@ from lab.proxy.toxics import (
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 10, 40, 2**63 - 1, -(2**63)])
 FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.floats(-1, 2)
 VALUES = {"int64": INT64, "float64": FLOATS, "bool": st.booleans()}
-VALUES["string"] = st.sampled_from(["uniform", "normal", "pareto", "paretonormal"])
+WORDS = {"distribution": DISTRIBUTIONS, "scope": SCOPES}
 
 
 @st.composite
 def toxics(draw: st.DrawFn, protocol: str = "tcp") -> dict[str, Any]:
     """What may be asked for: any numbers of the right types."""
     kind = draw(st.sampled_from(sorted(TYPES[protocol])))
-    attributes = st.fixed_dictionaries(
-        {}, optional={name: VALUES[type] for name, type in TYPES[protocol][kind].kinds.items()}
-    )
+    kinds = TYPES[protocol][kind].kinds.items()
+    values_of = {name: VALUES[type] for name, type in kinds if type != "string"}
+    values_of |= {name: st.sampled_from([*WORDS[name]]) for name, type in kinds if type == "string"}
+    attributes = st.fixed_dictionaries({}, optional=values_of)
     more = {"toxicity": st.floats(width=32, allow_nan=False, allow_infinity=False)}
     more |= dict.fromkeys(("after", "duration", "every"), FLOATS)
     values = {"type": kind, "attributes": draw(attributes)}
@@ -151,6 +154,9 @@ class ReadTests(SynchronousTestCase):
         status, text = self.refused(body)
         self.assertEqual(status, 400)
         self.assertIn("give one of uniform", text)
+        body = b'{"type":"bandwidth","attributes":{"scope":"all"}}'
+        words = "scope is 'all'; give one of connection, client, proxy"
+        self.assertEqual(self.refused(body), (400, words))
 
 
 class ChangeTests(SynchronousTestCase):
@@ -234,7 +240,7 @@ class FaultTests(SynchronousTestCase):
         fault = made.fault()
         to_json(fault, STREAMS)
         encode(made.describe())
-        link = StreamLink([fault], Dice(seed=7), Place("a-b"), now=1e9)
+        link = StreamLink([fault], Dice(seed=7), Place("a-b"), now=1e9, share=Buckets().lane)
         now, out = 1e9, []
         for chunk in chunks:
             link.feed(chunk, now)
@@ -264,7 +270,7 @@ class FaultTests(SynchronousTestCase):
         fault = made.fault()
         to_json(fault)
         encode(made.describe())
-        link = DatagramLink([fault], Dice(seed=7), Place("a-b"), now=1e9)
+        link = DatagramLink([fault], Dice(seed=7), Place("a-b"), now=1e9, share=Buckets().lane)
         now, out = 1e9, []
         for datagram in datagrams:
             out += link.send(datagram, now)

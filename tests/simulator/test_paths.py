@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.capture.recorder import Capture
-from lab.faults.datagrams import Blackhole, Corrupt, Latency, Loss, Reorder
+from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal, Replay
 from lab.faults.link import PATIENCE
@@ -99,6 +99,22 @@ class PathTests(SynchronousTestCase):
         self.path.send(b"0", self.note)
         self.path.set([])
         self.assertEqual(self.run_all(), [])
+
+    def test_rate_of_all(self) -> None:
+        """What waits for its turn arrives then, and at once when the faults are others."""
+        rate = Fault(Bandwidth(1000.0, scope="proxy"), "rate")
+        self.path.set([rate, Fault(Reorder(0.5, 5), "reorder")])
+        for _ in range(10):
+            self.path.send(bytes(100), self.note)
+        self.kernel.run(0.1 + LATENCY)
+        before = len(self.seen)
+        self.assertLessEqual(before, 1)
+        self.kernel.run(0.55)
+        self.path.set([rate])
+        self.kernel.run(0.551)
+        self.assertGreater(len(self.seen), before + 4)
+        self.path.send(bytes(100), self.note)
+        self.assertEqual(self.run_all()[-1], (0.652, bytes(100)))
 
     def test_cut(self) -> None:
         """While it is cut, datagrams are lost, and control waits until it is mended."""

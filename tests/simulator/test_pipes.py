@@ -1,7 +1,9 @@
 """One direction of one connection."""
 
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import gatherResults
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -190,6 +192,11 @@ class PipeTests(SynchronousTestCase):
         self.assertEqual(places, {("a>b", 0), ("a>b", 1)})
 
 
+def _the(side: Side) -> Side:
+    """This one, whatever is asked for."""
+    return side
+
+
 class ConnectionTests(SynchronousTestCase):
     """Whole connections on bad ways."""
 
@@ -223,6 +230,24 @@ class ConnectionTests(SynchronousTestCase):
         side = self.transfer(Bandwidth(50_000.0))
         self.assertEqual(len(side.seen[1]), 300_000)
         self.assertApproximates(self.net.now, 6.0, 0.06)
+
+    def test_rate_of_all(self) -> None:
+        """Connections that have a rate together have half each; else each has one."""
+        for scope, seconds in (("proxy", 6.0), ("client", 6.0), ("connection", 3.0)):
+            net = Network(7)
+            net.link("a", "b", Fault(Bandwidth(100_000.0, scope=scope), "rate"))
+            servers = [Side({}) for _ in range(2)]
+            for number, server in enumerate(servers):
+                factory = Factory.forProtocol(partial(_the, server))
+                net.host("b").reactor.listenTCP(80 + number, factory)
+                script = {"made": lambda side: Numbers(side, 300, 1000, streaming=False)}
+                net.host("a").reactor.connectTCP("b", 80 + number, Connecting(Side(script)))
+            net.run(seconds / 2)
+            half = [len(side.seen[1]) for side in servers]
+            self.assertApproximates(half[0], half[1], 0.02 * half[1])
+            self.assertApproximates(sum(half), 300_000, 6000)
+            net.run_until(gatherResults([side.over for side in servers]))
+            self.assertApproximates(net.now, seconds, 0.02 * seconds)
 
     def test_same_seed(self) -> None:
         """One seed gives the same again."""
