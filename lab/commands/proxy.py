@@ -1,6 +1,5 @@
 """``twistd lab-proxy``: a proxy that breaks the network on purpose."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -8,6 +7,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -19,7 +19,8 @@ from lab.adapters.service import ListeningService
 from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
 from lab.faults.journal import Dice, Entry, Journal
-from lab.faults.schema import from_text, to_json
+from lab.faults.profiles import profile
+from lab.faults.schema import from_text
 from lab.proxy.addresses import Address, is_endpoint, protocol_of
 from lab.proxy.bodies import Wanted, read_proxies
 from lab.proxy.control import Control, control_site
@@ -28,8 +29,10 @@ from lab.proxy.errors import ApiError
 from lab.proxy.guard import Guard
 from lab.proxy.ports import connector
 from lab.proxy.registry import Proxy, Registry, Relay
+from lab.proxy.stepping import Stepping
+from lab.proxy.steps import read_steps
 from lab.proxy.streams import StreamRelay
-from lab.proxy.toxics import KINDS, Toxic, read_toxic
+from lab.proxy.toxics import KINDS, Toxic, toxic_of
 from lab.rng import fresh_seed
 
 #: Where the API listens without any option.
@@ -41,7 +44,7 @@ class Options(LabOptions):
 
     section = "lab-proxy"
     ini = False
-    repeatable = ("listen", "upstream", "fault", "allow-host")
+    repeatable = ("listen", "upstream", "fault", "at", "allow-host")
     synopsis = "[options]"
     longdesc = (
         "Without options only the API listens, at 127.0.0.1:8474: Toxiproxy's, so that its clients "
@@ -55,6 +58,7 @@ class Options(LabOptions):
         ["api", None, None, "Where the API listens (tcp:8474:interface=127.0.0.1)."],
         ["token", None, None, "Who asks the API has to have it."],
         ["config", "c", None, "Make the proxies in this file, an array in JSON as Toxiproxy's."],
+        ["profile", None, None, "Have this link before each --listen: 3g, dsl, satellite, …"],
         ["seed", None, None, "Draws what faults do: equal seeds decide the same again."],
         ["journal", None, None, "Write each decision to this file; the simulator replays it."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
@@ -80,6 +84,10 @@ class Options(LabOptions):
         """Have this fault on each --listen: TYPE:NAME=VALUE,…; repeatable."""
         self["fault"] = [*self["fault"], text]
 
+    def opt_at(self, text: str) -> None:
+        """Do this at a time: SECONDS:STEP, or SECONDS/SECONDS:STEP again and again; repeatable."""
+        self["at"] = [*self["at"], text]
+
     def opt_allow_host(self, name: str) -> None:
         """Let the API be asked by this NAME, such as that of a container; repeatable."""
         self["allow-host"] = [*self["allow-host"], name.lower()]
@@ -99,6 +107,9 @@ class Options(LabOptions):
             upstream = partial(connector, reactor, protocol=wanted.protocol)
             _check_place("upstream", wanted.upstream, upstream)
         self._check_names()
+        if self["at"] and not self.wanted:
+            raise LocalError("at is for the proxies of listen and config; give one")
+        self.steps = read_steps(self["at"], [wanted.protocol for wanted in self.wanted])
         api = self["api"] or (None if self["listen"] else API)
         self.api = None if api is None else (api, _stream(reactor, api))
         seed = self["seed"]
@@ -114,12 +125,26 @@ class Options(LabOptions):
             )
         if self["fault"] and not listens:
             raise LocalError("fault is for the proxies of listen; give one, or use the API")
-        toxics = {listen: tuple(_toxics(self["fault"], protocol_of(listen))) for listen in listens}
+        if self["profile"] is not None and not listens:
+            raise LocalError("profile is for the proxies of listen; give one, or use the API")
+        toxics = {listen: tuple(self._toxics(protocol_of(listen))) for listen in listens}
         names = ["proxy", *(f"proxy-{number}" for number in range(2, len(listens) + 1))]
         return [
             Wanted(name, upstream, listen, toxics=toxics[listen])
             for name, upstream, listen in zip(names, upstreams, listens, strict=False)
         ]
+
+    def _toxics(self, protocol: str) -> Iterator[Toxic]:
+        """The toxics of --profile and --fault; one that has the name of another gets a number."""
+        name = self["profile"]
+        faults = profile(name).faults(protocol) if name is not None else []
+        faults += [from_text(text, KINDS[protocol]) for text in self["fault"]]
+        taken: list[str] = []
+        for fault in faults:
+            others = (f"{fault.name}_{number}" for number in count(2))
+            free = next(one for one in chain([fault.name], others) if one not in taken)
+            taken.append(free)
+            yield toxic_of(evolve(fault, name=free), protocol)
 
     def _check_names(self) -> None:
         """Refuse a name that would be that of two proxies, of which one would be lost."""
@@ -149,18 +174,6 @@ def _check_place(what: str, text: str, read: Callable[[str], object]) -> None:
             Address.read(text)
     except LocalError as error:
         raise LocalError(f"{what} is {text!r}; give HOST:PORT or an endpoint ({error})") from error
-
-
-def _toxics(texts: Sequence[str], protocol: str) -> Iterator[Toxic]:
-    """The toxics of --fault; one that has the name of another gets a number."""
-    taken: list[str] = []
-    for text in texts:
-        fault = to_json(from_text(text, KINDS[protocol]), KINDS[protocol])
-        name = fault["name"]
-        others = (f"{name}_{number}" for number in count(2))
-        fault["name"] = next(one for one in chain([name], others) if one not in taken)
-        taken.append(fault["name"])
-        yield read_toxic(json.dumps(fault).encode(), (), protocol)
 
 
 def _stream(reactor: Any, text: str) -> Any:
@@ -207,14 +220,20 @@ class ProxyService(Service):
         registry: Has them.
         wanted: Those that there are from the beginning.
         journal: Is closed at the end.
+        stepping: Is started when they are there.
     """
 
     _log = Logger()
 
     def __init__(
-        self, registry: Registry, wanted: Sequence[Wanted], journal: JournalFile | None
+        self,
+        registry: Registry,
+        wanted: Sequence[Wanted],
+        journal: JournalFile | None,
+        stepping: Stepping,
     ) -> None:
         self._registry, self._wanted, self._journal = registry, wanted, journal
+        self._stepping = stepping
 
     def privilegedStartService(self) -> None:
         """
@@ -236,6 +255,7 @@ class ProxyService(Service):
     def stopService(self) -> Deferred[None]:
         """Close all ports, end all connections."""
         super().stopService()
+        self._stepping.stop()
         for labels, counters in self._registry.counters():
             self._log.info(
                 "{name} ends: {accepted:,} connections, {refused:,} refused, {up:,} bytes up, "
@@ -271,6 +291,7 @@ class ProxyService(Service):
                 listen=proxy.listen,
                 upstream=proxy.upstream,
             )
+        self._stepping.start()
 
 
 def makeService(options: Options) -> IService:
@@ -296,7 +317,9 @@ def makeService(options: Options) -> IService:
 
     registry = Registry(reactor, make, strict=bool(options["strict"]))
     services = options.services()
-    ProxyService(registry, options.wanted, journal).setServiceParent(services)
+    names = [wanted.name for wanted in options.wanted]
+    stepping = Stepping(reactor, registry, names, options.steps)
+    ProxyService(registry, options.wanted, journal, stepping).setServiceParent(services)
     if options.api is not None:
         text, endpoint = options.api
         guard = Guard(options["token"] or "", frozenset(options["allow-host"]))

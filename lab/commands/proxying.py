@@ -2,12 +2,12 @@
 
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import asdict, frozen
 from rich import box
 from rich.console import Console
 from rich.live import Live
@@ -18,8 +18,11 @@ from twisted.internet.task import deferLater
 
 from lab.commands.api import DEFAULT, Api, read_url
 from lab.commands.running import OK, run
-from lab.commands.types import COUNT, SECONDS, SHARE
+from lab.commands.types import COUNT, SECONDS, SHARE, TIME
 from lab.errors import LocalError, RemoteError
+from lab.faults.fault import DIRECTIONS
+from lab.faults.profiles import PROFILES
+from lab.units import show_seconds
 
 Call = Callable[[Api], Coroutine[Deferred[Any], Any, None]]
 
@@ -49,6 +52,14 @@ class _ShortToxic(_Short):
 
 PROXY = ("name", "listen", "upstream", "enabled", "toxics")
 TOXIC = ("name", "type", "stream", "toxicity", "attributes")
+#: The toxics of a partition, by name, and their directions.
+CUTS = {f"partition_{stream}": stream for stream in DIRECTIONS}
+#: When a toxic works, and what is said of that.
+TIMES = {
+    "after": "Begin so long after each connection.",
+    "duration": "Work for so long.",
+    "every": "Work again so long after each begin.",
+}
 Row = tuple[str, ...]
 
 
@@ -84,7 +95,8 @@ def rows(proxies: Any) -> list[Row]:
 
 def toxic_row(toxic: Any) -> Row:
     """A toxic as a row."""
-    words = " ".join(f"{name}={value}" for name, value in toxic["attributes"].items())
+    times = {name: toxic[name] for name in TIMES if name in toxic}  # in milliseconds, too
+    words = " ".join(f"{name}={value}" for name, value in {**toxic["attributes"], **times}.items())
     known = (cell(toxic[title]) for title in TOXIC[:3])
     return (*known, f"{toxic['toxicity']:g}", cell(words))
 
@@ -183,6 +195,18 @@ def attributes(words: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
+def milliseconds(given: Mapping[str, float | None]) -> dict[str, float]:
+    """
+    Times of a toxic as the API has them, from options in seconds.
+
+    >>> milliseconds({"after": 0.5, "duration": None})
+    {'after': 500.0}
+    """
+    return {
+        name: round(seconds * 1000, 6) for name in TIMES if (seconds := given.get(name)) is not None
+    }
+
+
 _pass = click.pass_obj
 _name = click.argument("name")
 
@@ -246,14 +270,15 @@ def inspect(asked: Asked, name: str) -> None:
 @command.command()
 @click.option("-l", "--listen", help="Where clients connect: HOST:PORT.")
 @click.option("-u", "--upstream", required=True, help="Where it connects to: HOST:PORT.")
+@click.option("--profile", metavar="LINK", help="Have this link; `lab proxy profiles` lists them.")
 @_name
 @_pass
-def create(asked: Asked, listen: str | None, upstream: str, name: str) -> None:
+def create(asked: Asked, /, name: str, **given: str | None) -> None:
     """Create the proxy NAME (c, new)."""
 
     async def call(api: Api) -> None:
         """Ask."""
-        body = {"name": name, "listen": listen, "upstream": upstream}
+        body = {"name": name, **given}
         found = await api.call("POST", "proxies", body=body)
         with reading():
             text = f"{cell(found['name'])} listens on {cell(found['listen'])}"
@@ -293,6 +318,64 @@ def delete(asked: Asked, name: str) -> None:
         asked.say(None, f"{name} is deleted")
 
     asked.run(call)
+
+
+@command.command()
+@_name
+@_pass
+def partition(asked: Asked, name: str) -> None:
+    """Cut the proxy NAME in both directions: streams wait, datagrams are dropped."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        proxy = await api.call("GET", "proxies", name)
+        with reading():
+            kind = "blackhole" if proxy.get("protocol") == "udp" else "partition"
+            there = {toxic["name"] for toxic in proxy["toxics"]}
+        for cut, stream in CUTS.items():
+            if cut not in there:
+                body = {"name": cut, "type": kind, "stream": stream}
+                await api.call("POST", "proxies", name, "toxics", body=body)
+        asked.say(None, f"{name} is partitioned")
+
+    asked.run(call)
+
+
+@command.command()
+@_name
+@_pass
+def heal(asked: Asked, name: str) -> None:
+    """Mend what `partition` has cut; it does not matter if nothing is."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        proxy = await api.call("GET", "proxies", name)
+        with reading():
+            there = [toxic["name"] for toxic in proxy["toxics"] if toxic["name"] in CUTS]
+        for cut in there:
+            await api.call("DELETE", "proxies", name, "toxics", cut)
+        asked.say(None, f"{name} is healed")
+
+    asked.run(call)
+
+
+@command.command()
+@_pass
+def profiles(asked: Asked) -> None:
+    """List the links that have a name, with their sources; no proxy need run."""
+    titles = ("profile", "down", "up", "round trip", "loss", "source")
+    lines: list[Row] = [
+        (
+            link.name,
+            f"{link.down / 1000:,.0f} KB/s",
+            f"{link.up / 1000:,.0f} KB/s",
+            show_seconds(link.round_trip),
+            f"{link.loss * 100:g} %",
+            link.source,
+        )
+        for link in PROFILES.values()
+    ]
+    asked.show([asdict(link) for link in PROFILES.values()], titles, lines)
 
 
 @command.command()
@@ -345,6 +428,15 @@ _proxy = click.argument("proxy")
 _attributes = click.option(
     "-a", "--attribute", "words", multiple=True, metavar="NAME=VALUE", help="May be repeated."
 )
+
+
+def _times(function: Callable[..., None]) -> Callable[..., None]:
+    """The options for the times of a toxic, which count from the begin of each connection."""
+    for name, text in reversed(TIMES.items()):
+        function = click.option(f"--{name}", type=TIME, help=text)(function)
+    return function
+
+
 _toxicity = click.option("--tox", "--toxicity", "toxicity", type=SHARE, help="0 to 1.")
 
 
@@ -353,6 +445,7 @@ _toxicity = click.option("--tox", "--toxicity", "toxicity", type=SHARE, help="0 
 @click.option("-n", "--name", "--toxicName", help="TYPE_STREAM if none is given.")
 @_toxicity
 @_attributes
+@_times
 @click.option("-u", "--upstream", "stream", flag_value="upstream", help="From client to upstream.")
 @click.option("-d", "--downstream", "stream", flag_value="downstream", default=True, help="Back.")
 @_proxy
@@ -360,7 +453,7 @@ _toxicity = click.option("--tox", "--toxicity", "toxicity", type=SHARE, help="0 
 def add(asked: Asked, /, proxy: str, words: tuple[str, ...], **given: Any) -> None:
     """Add a toxic to PROXY (a)."""
     given["type"] = given.pop("kind")
-    body = {**given, "attributes": read_attributes(words)}
+    body = {**given, **milliseconds(given), "attributes": read_attributes(words)}
 
     async def call(api: Api) -> None:
         """Ask."""
@@ -374,13 +467,12 @@ def add(asked: Asked, /, proxy: str, words: tuple[str, ...], **given: Any) -> No
 @click.option("-n", "--name", "--toxicName", required=True, help="Of the toxic.")
 @_toxicity
 @_attributes
+@_times
 @_proxy
 @_pass
-def update(
-    asked: Asked, proxy: str, name: str, words: tuple[str, ...], toxicity: float | None
-) -> None:
+def update(asked: Asked, /, proxy: str, name: str, words: tuple[str, ...], **given: Any) -> None:
     """Change a toxic of PROXY (u)."""
-    body = {"attributes": read_attributes(words), "toxicity": toxicity}
+    body = {"attributes": read_attributes(words), **given, **milliseconds(given)}
 
     async def call(api: Api) -> None:
         """Ask."""

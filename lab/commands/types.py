@@ -26,6 +26,7 @@ class Typed(click.ParamType[Value]):
             raise click.UsageError(str(error), ctx) from error
 
 
+TIME = Typed(units.seconds, "seconds")
 SECONDS = Typed(units.positive_seconds, "seconds")
 COUNT = Typed(units.count, "count")
 SEED = Typed(units.seed, "seed")

@@ -99,7 +99,7 @@ class _Seat:
     unit: int = 0
     held: list[_Held] = field(factory=list)
     #: Where units wait for a rate that is shared, each with the time at which it came.
-    lane: Lane[tuple[_Unit, float]] | None = None
+    lane: Lane | None = None
 
     def works(self, now: float) -> bool:
         """Whether the fault works."""
@@ -294,7 +294,7 @@ class DatagramLink:
             self._overtake(index, now, arrivals)
 
     def _wait(
-        self, index: int, lane: Lane[Any], unit: _Unit, now: float, arrivals: list[Arrival]
+        self, index: int, lane: Lane, unit: _Unit, now: float, arrivals: list[Arrival]
     ) -> None:
         """A copy waits for its turn, or goes on at once, or there is no room for it."""
         seat = self._seats[index]
@@ -313,7 +313,7 @@ class DatagramLink:
             if seat.lane is not None:
                 self._take_turn(index, seat.lane, now, arrivals)
 
-    def _take_turn(self, index: int, lane: Lane[Any], now: float, arrivals: list[Arrival]) -> None:
+    def _take_turn(self, index: int, lane: Lane, now: float, arrivals: list[Arrival]) -> None:
         """Let go on what has had its turn by now, each at its time."""
         for at, (unit, came) in lane.pop(now):
             if at > came:

@@ -18,7 +18,7 @@ the next: links would have to keep timers for each other.
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from attrs import define, field
 
@@ -31,8 +31,6 @@ from lab.faults.journal import Place
 TURN, LEAST = 0.01, 100
 #: So many buckets that no link has are kept, those with the least to forget behind.
 KEPT = 10_000
-
-T = TypeVar("T")
 
 
 @define(eq=False)
@@ -96,12 +94,12 @@ class Bucket:
         self._bytes -= size
         self._units -= units
 
-    def forget(self, lane: "Lane[Any]") -> None:
+    def forget(self, lane: "Lane") -> None:
         """A lane is closed."""
         self.lanes -= 1
         self._wanted.pop(lane, None)
 
-    def has_room(self, lane: "Lane[Any]", size: int, now: float) -> bool:
+    def has_room(self, lane: "Lane", size: int, now: float) -> bool:
         """
         Whether the queue has room for a unit, and its lane may have it.
 
@@ -129,7 +127,7 @@ class Bucket:
 
 
 @define(eq=False)
-class Lane(Generic[T]):
+class Lane:
     """
     What waits for one link at a bucket, in its order.
 
@@ -144,15 +142,15 @@ class Lane(Generic[T]):
     size: int = field(init=False, default=0)
     _closed: bool = field(init=False, default=False)
     #: Those whose turn it is, and when each has been sent; and those behind.
-    _turn: deque[tuple[float, int, T]] = field(init=False, factory=deque)
-    _waiting: deque[tuple[int, T]] = field(init=False, factory=deque)
+    _turn: deque[tuple[float, int, Any]] = field(init=False, factory=deque)
+    _waiting: deque[tuple[int, Any]] = field(init=False, factory=deque)
 
     @property
     def units(self) -> int:
         """How many units wait."""
         return len(self._turn) + len(self._waiting)
 
-    def offer(self, unit: T, size: int, now: float) -> bool:
+    def offer(self, unit: Any, size: int, now: float) -> bool:
         """
         Let a unit wait, if the queue has room for it.
 
@@ -170,7 +168,7 @@ class Lane(Generic[T]):
         self.put(unit, size, now)
         return True
 
-    def put(self, unit: T, size: int, now: float) -> None:
+    def put(self, unit: Any, size: int, now: float) -> None:
         """Let a unit wait, whatever waits already."""
         self.bucket.enter(size)
         self.size += size
@@ -182,9 +180,9 @@ class Lane(Generic[T]):
         """When the next has been sent, in seconds, or None."""
         return self._turn[0][0] if self._turn else None
 
-    def pop(self, now: float) -> list[tuple[float, T]]:
+    def pop(self, now: float) -> list[tuple[float, Any]]:
         """What has been sent by then, and when."""
-        found: list[tuple[float, T]] = []
+        found: list[tuple[float, Any]] = []
         while self._turn and self._turn[0][0] <= now:
             at, size, unit = self._turn.popleft()
             self.size -= size
@@ -194,7 +192,7 @@ class Lane(Generic[T]):
                 self._begin(at)
         return found
 
-    def flush(self) -> list[T]:
+    def flush(self) -> list[Any]:
         """Give all up, in order; for the bucket it was never here."""
         units = [unit for _, _, unit in self._turn] + [unit for _, unit in self._waiting]
         self.bucket.give_back(sum(size for _, size, _ in self._turn))
@@ -222,7 +220,7 @@ class Lane(Generic[T]):
 
 
 #: Gives a link its lane for a fault at a place, at a time in seconds.
-Share = Callable[[Fault, Place, float], Lane[Any]]
+Share = Callable[[Fault, Place, float], Lane]
 
 
 @define(eq=False)
@@ -232,7 +230,7 @@ class Buckets:
     _buckets: dict[tuple[Fault, str, str], Bucket] = field(init=False, factory=dict)
     _enough: int = field(init=False, default=0)
 
-    def lane(self, fault: Fault, place: Place, now: float, client: str = "") -> Lane[Any]:
+    def lane(self, fault: Fault, place: Place, now: float, client: str = "") -> Lane:
         """
         A lane of one more link.
 

@@ -222,7 +222,7 @@ class BandwidthStage(Stage):
 class SharedBandwidthStage(Stage):
     """The same at a rate that others have as well: pieces wait in a lane of the bucket."""
 
-    _lane: Lane[Any]
+    _lane: Lane
     _schedule: Schedule
     #: When the fault stops, and all that waits may go.
     _until: float = math.inf

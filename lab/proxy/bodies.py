@@ -5,13 +5,15 @@ from typing import Any
 
 from attrs import field, frozen
 
+from lab.errors import LocalError
+from lab.faults.profiles import profile
 from lab.proxy.addresses import protocol_of
 from lab.proxy.errors import ApiError, bad_request, missing
 from lab.proxy.gojson import convert, decode, members
-from lab.proxy.toxics import Toxic, toxic_from
+from lab.proxy.toxics import Toxic, toxic_from, toxic_of
 
 _PROXY = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
-_MORE = {"protocol": "string", "toxics": "[]toxics.ToxicWrapper"}
+_MORE = {"protocol": "string", "profile": "string", "toxics": "[]toxics.ToxicWrapper"}
 #: What a proxy may carry.
 PROTOCOLS = ("tcp", "udp")
 
@@ -123,7 +125,7 @@ def _wanted(found: Mapping[str, Any]) -> Wanted:
     """A proxy, from what its object holds."""
     listen = found.get("listen", "")
     protocol = _protocol(found.get("protocol", protocol_of(listen)))
-    toxics: dict[str, Toxic] = {}
+    toxics = _of_profile(found.get("profile", ""), protocol)
     for value in found.get("toxics", ()):
         toxic = toxic_from(value, toxics, protocol)
         toxics[toxic.name] = toxic
@@ -135,6 +137,17 @@ def _wanted(found: Mapping[str, Any]) -> Wanted:
         tuple(toxics.values()),
         protocol=protocol,
     )
+
+
+def _of_profile(name: str, protocol: str) -> dict[str, Toxic]:
+    """The toxics that make a link of this name, by theirs; none for no name."""
+    if not name:
+        return {}
+    try:
+        faults = profile(name).faults(protocol)
+    except LocalError as error:
+        raise bad_request(str(error)) from error
+    return {fault.name: toxic_of(fault, protocol) for fault in faults}
 
 
 def _protocol(word: str) -> str:

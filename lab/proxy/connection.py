@@ -148,7 +148,7 @@ class Connection:
         else:
             self.reset()
 
-    def _lane(self, fault: Fault, place: Place, now: float) -> Lane[Any]:
+    def _lane(self, fault: Fault, place: Place, now: float) -> Lane:
         """A lane at a rate that connections have together; clients without an address are one."""
         client = getattr(self.client.transport.getPeer(), "host", "")
         return self._common.buckets.lane(fault, place, now, client)

@@ -321,6 +321,15 @@ class Registry:
         """Close all ports, and end all connections."""
         await self._alone(self._stop_all)
 
+    def drop(self, name: str) -> None:
+        """
+        End all connections of a proxy, which goes on listening.
+
+        Raises:
+            ApiError: There is none of that name.
+        """
+        self.get(name).relay.drop()
+
     def add_toxic(self, name: str, toxic: Toxic) -> Toxic:
         """
         Give a proxy one more toxic.

@@ -7,6 +7,7 @@ rather be told. Knows all types of `lab.faults.schema`: those of streams for a p
 those of datagrams for one of UDP. Those that Toxiproxy lacks are more.
 """
 
+import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from attrs import evolve, field, frozen
 from lab.errors import LocalError
 from lab.faults.datagrams import Bandwidth, Duplicate, Latency
 from lab.faults.fault import DIRECTIONS, Fault
-from lab.faults.schema import DATAGRAMS, STREAMS, from_json
+from lab.faults.schema import DATAGRAMS, STREAMS, from_json, to_json
 from lab.proxy.errors import bad_request, toxic_exists
 from lab.proxy.gojson import Float32, Object, decode, members
 
@@ -303,6 +304,20 @@ def toxic_from(value: Any, taken: Collection[str] = (), protocol: str = "tcp") -
     attributes, unknown = _attributes(TYPES[protocol][kind], found.get("attributes"))
     toxicity = found.get("toxicity", Float32(1.0))
     return Toxic(kind, name, stream, toxicity, attributes, _times(found), unknown, protocol)
+
+
+def toxic_of(fault: Fault, protocol: str = "tcp") -> Toxic:
+    """
+    The toxic that makes a fault.
+
+    Args:
+        fault: One that streams, or datagrams, have.
+        protocol: Of the proxy.
+
+    >>> toxic_of(Fault(Latency(0.02), "late", "upstream")).describe()["attributes"]
+    {'latency': 20, 'jitter': 0}
+    """
+    return read_toxic(json.dumps(to_json(fault, KINDS[protocol])).encode(), (), protocol)
 
 
 def _attributes(known: _Type, given: Object | None) -> tuple[dict[str, Any], tuple[str, ...]]:

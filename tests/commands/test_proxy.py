@@ -22,10 +22,12 @@ from lab.commands.options import one_line
 from lab.commands.proxy import API, JournalFile, Options, makeService
 from lab.errors import LocalError
 from lab.faults.journal import Entry, Journal, Place
+from lab.faults.profiles import profile
 from lab.faults.schema import STREAMS
 from lab.faults.verdicts import DELIVER
 from lab.proxy import ports
 from lab.proxy.errors import ApiError
+from lab.proxy.steps import Step
 from tests.commands.test_server import FakeReactor
 from tests.helpers import captured_logs, folder
 
@@ -140,6 +142,29 @@ class OptionsTests(ProxyTestCase):
         names = [toxic.name for toxic in proxy.toxics]
         self.assertEqual(names, ["a", "a_3", "a_2", "a_3_2"])
 
+    def test_profile(self) -> None:
+        """A link by name is there on each --listen, ahead of its faults."""
+        words = ("--profile", "3g", "--fault", "noop", "--fault", "noop:name=3g_latency_upstream")
+        udp = ("--listen", "udp:0:interface=127.0.0.1", "--upstream", "udp:127.0.0.1:5")
+        for proxy in self.options(*HERE, *udp, *words).wanted:
+            faults = [toxic.fault() for toxic in proxy.toxics]
+            self.assertEqual(faults[:4], profile("3g").faults(proxy.protocol))
+            names = [fault.name for fault in faults[4:]]
+            self.assertEqual(names, ["noop_downstream", "3g_latency_upstream_2"])
+        path = self.file([{"name": "a", "listen": TCP, "upstream": "b:2", "profile": "lte"}])
+        (proxy,) = self.options("-c", path).wanted
+        self.assertEqual([one.fault() for one in proxy.toxics], profile("lte").faults())
+
+    def test_steps(self) -> None:
+        """Steps are for the proxies of --listen and of the file."""
+        words = ("--at", "10/60:partition", "--at", "500ms:latency:latency=5")
+        options = self.options(*HERE, *words)
+        steps = [Step("partition", 10.0, 60.0), Step("latency:latency=5", 0.5)]
+        self.assertEqual(options.steps, steps)
+        path = self.file([{"name": "a", "listen": TCP, "upstream": "b:2"}])
+        self.assertEqual(self.options("-c", path, *words).steps, steps)
+        self.assertEqual(self.options().steps, [])
+
     def test_every_kind_of_fault(self) -> None:
         """Each type can be named without attributes, as far as its own may be left out."""
         for kind in STREAMS:
@@ -168,6 +193,8 @@ class OptionsTests(ProxyTestCase):
             "--listen a:1": "there are 1 of listen and 0 of upstream; give one upstream for each",
             "--upstream a:1": "there are 0 of listen and 1 of upstream; give one upstream for each",
             "--fault noop": "fault is for the proxies of listen; give one, or use the API",
+            "--profile 3g": "profile is for the proxies of listen; give one, or use the API",
+            "--at 1:heal": "at is for the proxies of listen and config; give one",
             "--listen a --upstream b:1": "listen is 'a'; give HOST:PORT or an endpoint (address a",
             "--listen a:1 --upstream b": "upstream is 'b'; give HOST:PORT or an endpoint (address",
             "--listen tcp:x --upstream b:1": "listen is 'tcp:x'; give HOST:PORT or an endpoint (",
@@ -186,8 +213,17 @@ class OptionsTests(ProxyTestCase):
             "bogus": "type is 'bogus'; give one of bandwidth",
             "latency:bogus=1": "attribute is 'bogus'; give one of correlation",
             "latency:latency": "fault is 'latency:latency'; give TYPE:NAME=VALUE",
+            "bandwidth:scope=all": "scope is 'all'; give one of connection, client, proxy",
         }.items():
             self.assertIn(f"lab-proxy: {line}", self.mistake(*HERE, "--fault", fault))
+        for step, line in {
+            "10": "at is '10'; give SECONDS:STEP, for example 10:partition",
+            "1:cure": "step is 'cure'; give one of partition, heal, ",
+            "1:reorder": "type is 'reorder'; give one of",
+        }.items():
+            self.assertIn(f"lab-proxy: {line}", self.mistake(*HERE, "--at", step))
+        said = self.mistake(*HERE, "--profile", "6g")
+        self.assertTrue(said.startswith("lab-proxy: profile is '6g'; give one of dialup, "), said)
 
     def test_mistakes_in_a_file(self) -> None:
         """So are those in a file; two proxies have two names."""
@@ -241,6 +277,17 @@ class ServiceTests(ProxyTestCase):
         self.assertIn("udp:49157:interface=127.0.0.1", " ".join(self.logged))
         self.stop(service)
         self.assertIn("type is 'slicer'; give one of", self.mistake(*words, "--fault", "slicer"))
+
+    def test_steps(self) -> None:
+        """They begin to count when the proxies are there, and end with them."""
+        service = self.start(*HERE, "--at", "10:partition", "--at", "20:drop", "--api", TCP)
+        with captured_logs() as events:
+            self.reactor.advance(10.0)
+        self.assertEqual([formatEvent(event) for event in events], ["at 10 s: partition (proxy)"])
+        site = self.reactor.tcpServers[-1][1]
+        self.assertEqual(self.ask(site, b"localhost").count(b'"type":"partition"'), 2)
+        self.stop(service)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_journal(self) -> None:
         """What a fault decides is in the journal at once, and the simulator can read it."""

@@ -17,6 +17,7 @@ from lab.commands.main import main
 from lab.commands.proxying import command, toxic
 from lab.commands.running import code_of, complain
 from lab.errors import ConnectionRefused, NoAnswer, RemoteError
+from lab.faults.profiles import PROFILES
 
 SLOW = {
     "name": "slow",
@@ -33,6 +34,10 @@ ONE = {
     "enabled": True,
     "toxics": [SLOW, NOOP],
 }
+CUT_UP = {**NOOP, "name": "partition_upstream"}
+CUT_DOWN = {**NOOP, "name": "partition_downstream"}
+#: Times that are not given.
+UNSAID = dict.fromkeys(("after", "duration", "every"))
 OTHER = {**ONE, "name": "[/b]", "enabled": False, "toxics": []}
 ALL = {"one": ONE, "[/b]": OTHER}
 
@@ -117,10 +122,12 @@ class AskingTests(ProxyCase):
         """A new proxy says where it listens; without --listen the API takes a port."""
         said = self.said("create", "-l", ":1", "-u", "there:2", "one", answers=(ONE,))
         self.assertEqual(said, "one listens on [fe80::1]:49156\n")
-        body = {"name": "one", "listen": ":1", "upstream": "there:2"}
+        body = {"name": "one", "listen": ":1", "upstream": "there:2", "profile": None}
         self.assertEqual(self.asked, [("POST", "proxies", body)])
-        self.said("create", "--upstream", "there:2", "one", answers=(ONE,))
-        self.assertEqual(self.asked, [("POST", "proxies", {**body, "listen": None})])
+        words = ("create", "--upstream", "there:2", "--profile", "3g", "one")
+        self.said(*words, answers=(ONE,))
+        body = {**body, "listen": None, "profile": "3g"}
+        self.assertEqual(self.asked, [("POST", "proxies", body)])
 
     def test_toggle(self) -> None:
         """What is on is switched off, and what is off is switched on."""
@@ -147,6 +154,7 @@ class AskingTests(ProxyCase):
             "stream": "downstream",
             "toxicity": None,
             "attributes": {},
+            **UNSAID,
         }
         self.assertEqual(self.asked, [("POST", "proxies", "one", "toxics", body)])
         words = "toxic add --type cut --name x --toxicity .5 -a bytes=10 --attribute a=b -u one"
@@ -157,6 +165,7 @@ class AskingTests(ProxyCase):
             "stream": "upstream",
             "toxicity": 0.5,
             "attributes": {"bytes": 10, "a": "b"},
+            **UNSAID,
         }
         self.assertEqual(self.asked, [("POST", "proxies", "one", "toxics", body)])
 
@@ -170,12 +179,62 @@ class AskingTests(ProxyCase):
     def test_update_and_remove(self) -> None:
         """A toxic is named."""
         self.said("toxic", "update", "-n", "slow", "-a", "jitter=1.5", "one", answers=(SLOW,))
-        body = {"attributes": {"jitter": 1.5}, "toxicity": None}
+        body = {"attributes": {"jitter": 1.5}, "toxicity": None, **UNSAID}
         self.assertEqual(self.asked, [("POST", "proxies", "one", "toxics", "slow", body)])
         self.assertEqual(
             self.said("toxic", "remove", "-n", "slow", "one"), "slow is removed from one\n"
         )
         self.assertEqual(self.asked, [("DELETE", "proxies", "one", "toxics", "slow")])
+
+    def test_times(self) -> None:
+        """When a toxic works is said in seconds or with a unit; the API has milliseconds."""
+        times = ("--after", "1", "--duration", "500ms", "--every", "1m")
+        said = {"after": 1000.0, "duration": 500.0, "every": 60_000.0}
+        for words in (("add", "-t", "partition"), ("update", "-n", "slow")):
+            shown = self.said("toxic", *words, *times, "one", answers=({**SLOW, **said},))
+            self.assertLessEqual(said.items(), self.asked[0][-1].items())
+            self.assertIn(
+                "latency=100 jitter=20 after=1000.0 duration=500.0 every=60000.0\n", shown
+            )
+        self.said("toxic", "update", "-n", "slow", "--every", "0", "one", answers=(SLOW,))
+        self.assertEqual(self.asked[0][-1]["every"], 0.0)
+
+    def test_partition(self) -> None:
+        """Both directions are cut, as far as they are not; datagrams are dropped."""
+        udp = {**ONE, "protocol": "udp"}
+        for proxy, kind in ((ONE, "partition"), (udp, "blackhole")):
+            said = self.said("partition", "one", answers=(proxy, CUT_UP, CUT_DOWN))
+            self.assertEqual(said, "one is partitioned\n")
+            bodies = [
+                {"name": f"partition_{stream}", "type": kind, "stream": stream}
+                for stream in ("upstream", "downstream")
+            ]
+            path = ("POST", "proxies", "one", "toxics")
+            self.assertEqual(
+                self.asked, [("GET", "proxies", "one"), *((*path, body) for body in bodies)]
+            )
+        self.said("partition", "one", answers=({**ONE, "toxics": [CUT_UP]}, CUT_DOWN))
+        self.assertEqual(self.asked[1:], [(*path, {**bodies[1], "type": "partition"})])
+
+    def test_heal(self) -> None:
+        """What is cut is mended, and other toxics stay; what is not is no error."""
+        cut = {**ONE, "toxics": [SLOW, CUT_UP, CUT_DOWN]}
+        self.assertEqual(self.said("heal", "one", answers=(cut, None, None)), "one is healed\n")
+        path = ("DELETE", "proxies", "one", "toxics")
+        names = ("partition_upstream", "partition_downstream")
+        self.assertEqual(self.asked[1:], [(*path, name) for name in names])
+        self.assertEqual(self.said("heal", "one", answers=(ONE,)), "one is healed\n")
+        self.assertEqual(self.asked, [("GET", "proxies", "one")])
+
+    def test_profiles(self) -> None:
+        """They are listed with their figures and sources, and nobody is asked."""
+        lines = [line.split("\t") for line in self.said("profiles").splitlines()]
+        self.assertEqual([line[0] for line in lines], list(PROFILES))
+        source = "WebPageTest, connectivity.ini.sample, read 2026"
+        self.assertIn(["3g", "200 KB/s", "96 KB/s", "300 ms", "0 %", source], lines)
+        self.assertEqual((self.asked, self.made), ([], []))
+        found = json.loads(self.said("--json", "profiles"))
+        self.assertEqual([one["url"] for one in found], [one.url for one in PROFILES.values()])
 
     def test_attributes(self) -> None:
         """A value is a number if it looks like one, and true and false are no words."""
@@ -275,6 +334,7 @@ class MistakeTests(ProxyCase):
             "toxic update -n x -a =y one": "lab proxy toxic update: attribute is '=y'; give NAME=",
             "toxic add -t x --tox 2 one": "lab proxy toxic add: toxicity is '2'; give a ",
             "watch --count 0": "lab proxy watch: count is '0'; give a whole number from 1",
+            "toxic add -t x --after -1 y": "lab proxy toxic add: after is '-1'; give seconds",
             "watch --interval 0": "lab proxy watch: interval is '0'; give more than 0",
         }.items():
             done = self.lab(*words.split())
@@ -307,7 +367,7 @@ class MistakeTests(ProxyCase):
         for answer in (None, 7, [], "x", {"a": 1}, {"a": {}}, {"toxics": [{}]}):
             for words in (
                 "list", "inspect x", "create -u x y", "toggle x", "toxic add -t x y",
-                "toxic update -n x y", "watch --count 1",
+                "toxic update -n x y", "watch --count 1", "partition x", "heal x",
             ):  # fmt: skip
                 done = self.lab(*words.split(), answers=(answer,))
                 self.assertEqual((done.exit_code, done.stdout), (1, ""), (words, answer))

@@ -25,20 +25,20 @@ from tests.faults.turns import in_time
 HERE = Place("a-b")
 
 
-def lanes(number: int, **more: Any) -> list[Lane[Any]]:
+def lanes(number: int, **more: Any) -> list[Lane]:
     """Lanes at one bucket, of 1,000 bytes/s unless something else is said."""
     buckets = Buckets()
     fault = Fault(Bandwidth(**{"rate": 1000.0, "scope": "proxy", **more}), "slow")
     return [buckets.lane(fault, HERE, 0.0) for _ in range(number)]
 
 
-def fill(lane: Lane[Any], count: int, size: int, now: float = 0.0) -> None:
+def fill(lane: Lane, count: int, size: int, now: float = 0.0) -> None:
     """Let so many units of this size wait."""
     for number in range(count):
         lane.put(number, size, now)
 
 
-def sent(several: Sequence[Lane[Any]], until: float) -> list[tuple[float, int]]:
+def sent(several: Sequence[Lane], until: float) -> list[tuple[float, int]]:
     """Let time pass; when something has left, and from which lane."""
     return [
         (round(when, 9), number)
@@ -155,7 +155,7 @@ class TurnTests(SynchronousTestCase):
 class QueueTests(SynchronousTestCase):
     """What waits at most."""
 
-    def offered(self, lane: Lane[Any], count: int, now: float = 0.0) -> int:
+    def offered(self, lane: Lane, count: int, now: float = 0.0) -> int:
         """How many of so many units of 100 bytes there was room for."""
         return sum(lane.offer(number, 100, now) for number in range(count))
 

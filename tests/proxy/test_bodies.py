@@ -1,7 +1,10 @@
 """What requests about proxies say."""
 
+import json
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.faults.profiles import PROFILES, QUEUE, profile
 from lab.proxy.bodies import Change, Wanted, read_change, read_proxies, read_proxy
 from lab.proxy.errors import ApiError
 
@@ -47,6 +50,46 @@ class ProxyTests(SynchronousTestCase):
         self.assertEqual([toxic.protocol for toxic in read_proxy(body).toxics], ["udp"])
         self.assertEqual(self.refused(body.replace(b"udp", b"tcp")), "invalid toxic type")
         self.assertEqual(self.refused(body.replace(b"reorder", b"cut")), "invalid toxic type")
+
+    def test_profile(self) -> None:
+        """A link by name is toxics, in front of those that are named."""
+        for protocol, queue in (("tcp", {}), ("udp", {"packets": QUEUE, "queue": 0})):
+            body = {
+                "name": "a",
+                "upstream": "b",
+                "protocol": protocol,
+                "profile": "3g",
+                "toxics": [{"type": "noop"}],
+            }
+            wanted = read_proxy(json.dumps(body).encode())
+            faults = [toxic.fault() for toxic in wanted.toxics[:-1]]
+            self.assertEqual(faults, profile("3g").faults(protocol))
+            self.assertEqual([toxic.name for toxic in wanted.toxics[-1:]], ["noop_downstream"])
+            attributes = {"rate": 96, "scope": "proxy", **queue}
+            self.assertLessEqual(
+                wanted.toxics[0].describe()["attributes"].items(), attributes.items()
+            )
+        same = b'{"name":"a","upstream":"b","profile":"3g","toxics":[{"type":"noop","name":"%s"}]}'
+        error = self.assertRaises(ApiError, read_proxy, same % b"3g_latency_upstream")
+        self.assertEqual((error.status, str(error)), (409, "toxic already exists"))
+        for nothing in (b"null", b'""'):
+            body_ = b'{"name":"a","upstream":"b","profile":%s}' % nothing
+            self.assertEqual(read_proxy(body_).toxics, ())
+
+    def test_every_profile(self) -> None:
+        """What the API makes of a profile is the very same fault."""
+        for link in PROFILES.values():
+            body = b'{"name":"a","upstream":"b","profile":"%s"}' % link.name.encode()
+            faults = [toxic.fault() for toxic in read_proxy(body).toxics]
+            self.assertEqual(faults, link.faults())
+
+    def test_unknown_profile(self) -> None:
+        """The text says which there are."""
+        said = self.refused(b'{"name":"a","upstream":"b","profile":"6g"}')
+        self.assertTrue(said.startswith("profile is '6g'; give one of dialup, edge, "), said)
+        body = b'[{"name":"a","upstream":"b","profile":"6g"}]'
+        error = self.assertRaises(ApiError, read_proxies, body)
+        self.assertTrue(str(error).endswith(" at proxy 1"))
 
     def test_refused(self) -> None:
         """In this order."""

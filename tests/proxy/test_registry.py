@@ -141,6 +141,14 @@ class RegistryTests(TestCase):
         self.assertEqual((proxy.listen, len(self.relays)), (listen, 1))
 
     @inlineCallbacks
+    def test_drop(self) -> Any:
+        """Connections end, and the port stays open."""
+        proxy = yield self.create()
+        self.registry.drop("a")
+        self.assertEqual((proxy.enabled, self.relays[0].drops), (True, 1))
+        self.assertRaises(ApiError, self.registry.drop, "b")
+
+    @inlineCallbacks
     def test_same(self) -> Any:
         """What is the same address is no change: connections survive."""
         proxy = yield self.create()

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.errors import LocalError
 from lab.faults.datagrams import SCOPES, Bandwidth, Corrupt, Duplicate, Latency, Loss, Reorder
 from lab.faults.draws import DISTRIBUTIONS
+from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Place
 from lab.faults.link import DatagramLink
 from lab.faults.pipe import StreamLink
@@ -30,6 +31,7 @@ from lab.proxy.toxics import (
     Toxic,
     check_together,
     read_toxic,
+    toxic_of,
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 10, 40, 2**63 - 1, -(2**63)])
@@ -287,6 +289,20 @@ class FaultTests(SynchronousTestCase):
         self.assertLessEqual(len(out), most * len(datagrams))
         if values["type"] in {"latency", "reorder", "noop"}:
             self.assertEqual(sorted(one.data for one in out), sorted(datagrams))
+
+
+class OfFaultTests(SynchronousTestCase):
+    """The toxic that makes a fault."""
+
+    def test_same(self) -> None:
+        """It makes this very fault, with its name, its times and its toxicity."""
+        for protocol in KINDS:
+            settings = Bandwidth(5000.0, 10.5, scope="client")
+            fault = Fault(settings, "x", "upstream", 0.5, after=1.0, duration=2.0, every=3.0)
+            toxic = toxic_of(fault, protocol)
+            self.assertEqual((toxic.fault(), toxic.protocol), (fault, protocol))
+        attributes = toxic_of(fault).describe()["attributes"]
+        self.assertEqual(attributes, {"rate": 5, "burst": 10.5, "scope": "client"})
 
 
 class CheckTests(SynchronousTestCase):
