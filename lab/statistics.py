@@ -1,15 +1,18 @@
 """
-What many numbers say: a histogram that takes any number of them in bounded memory.
+What many numbers say: histograms that take any number of them in bounded memory.
 
 Knows no units and no clock.
 """
 
 import math
+from copy import copy
 
 from attrs import define, field
 
 # Parts of an octave. A value is known to half a part: 0.4 %.
 _PARTS = 128
+# How many buckets a spread may have, and the farthest value that it takes.
+_BUCKETS, _FAR = 8192, 1e18
 
 
 @define
@@ -72,3 +75,103 @@ def _middle(bucket: tuple[int, int]) -> float:
     """The value in the middle of a bucket."""
     exponent, part = bucket
     return 0.0 if part < 0 else math.ldexp(1 + (part + 0.5) / _PARTS, exponent - 1)
+
+
+@define
+class Spread:
+    """
+    Counts values of either sign in buckets of one width, for what has no natural zero.
+
+    A difference of two clocks is a large number of which only the last digits mean something, and
+    the percentiles of a histogram of relative error would lose those. Here the width is absolute:
+    `finest` at first, and twice as much whenever more than 8,192 buckets are in use. Only those in
+    use count, so an outlier costs one bucket and no accuracy.
+
+    Every percentile is right to `width`; least, most and mean are exact.
+
+    Args:
+        finest: The first width; 2**-30 s is a nanosecond. With 1 whole numbers are exact.
+
+    Attributes:
+        count: How many values there are.
+        least: The smallest of them; infinity without any.
+        most: The largest of them; minus infinity without any.
+        width: Of a bucket.
+
+    >>> spread = Spread()
+    >>> for value in (-0.002, 0.001, 0.001, 0.003):
+    ...     spread.add(value)
+    >>> [round(spread.percentile(p), 6) for p in (0, 50, 100)], round(spread.mean, 6)
+    ([-0.002, 0.001, 0.003], 0.00075)
+    """
+
+    finest: float = 2**-30
+    count: int = field(default=0, init=False)
+    least: float = field(default=math.inf, init=False)
+    most: float = field(default=-math.inf, init=False)
+    width: float = field(init=False)
+    _total: float = field(default=0.0, init=False)
+    _buckets: dict[int, int] = field(factory=dict, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with the finest."""
+        self.width = self.finest
+
+    def add(self, value: float, times: int = 1) -> None:
+        """
+        Count a value.
+
+        Args:
+            value: What is farther from 0 than 10**18 is counted there.
+            times: How often.
+        """
+        value = min(max(value, -_FAR), _FAR)
+        bucket = math.floor(value / self.width)
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + times
+        self.count += times
+        self._total += value * times
+        self.least = min(self.least, value)
+        self.most = max(self.most, value)
+        while len(self._buckets) > _BUCKETS:
+            self._widen()
+
+    @property
+    def mean(self) -> float:
+        """The mean; 0 without values."""
+        return self._total / self.count if self.count else 0.0
+
+    def percentile(self, percent: float) -> float:
+        """
+        The value that so many percent of the values don't exceed; 0 without values.
+
+        Args:
+            percent: 0 to 100.
+        """
+        rank, seen = math.ceil(self.count * percent / 100), 0
+        for value, times in self.buckets():
+            seen += times
+            if seen >= rank:
+                return value
+        return 0.0
+
+    def buckets(self) -> list[tuple[float, int]]:
+        """A value for each bucket, and how many values it stands for; the smallest first."""
+        # At first a bucket is taken for its lower edge, so that whole numbers stay whole.
+        middle = (self.width - self.finest) / 2
+        return [
+            (min(max(bucket * self.width + middle, self.least), self.most), times)
+            for bucket, times in sorted(self._buckets.items())
+        ]
+
+    def copy(self) -> "Spread":
+        """One that goes on by itself."""
+        made = copy(self)
+        made._buckets = dict(self._buckets)  # noqa: SLF001 - our own
+        return made
+
+    def _widen(self) -> None:
+        """Make one bucket of two."""
+        before, self._buckets = self._buckets, {}
+        self.width *= 2
+        for bucket, times in before.items():
+            self._buckets[bucket // 2] = self._buckets.get(bucket // 2, 0) + times

@@ -1,0 +1,1 @@
+"""The echo service: text that comes back, streams and files, and what they say of a network."""
