@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.statistics import Histogram
+from lab.statistics import Histogram, Spread
 
 VALUES = (
     st.floats(1e-9, 1e9) | st.integers(0, 100) | st.sampled_from([0.0, 1.0, 2.0, 1e-300, 5e-324])
@@ -75,3 +75,71 @@ class HistogramTests(SynchronousTestCase):
         """An octave takes 128 buckets, however many values there are."""
         histogram = filled([1 + n / 10_000 for n in range(10_000)])
         self.assertEqual(len(histogram._buckets), 128)
+
+
+def spread(values: list[float], finest: float = 2**-30) -> Spread:
+    """A spread of these values."""
+    found = Spread(finest)
+    for value in values:
+        found.add(value)
+    return found
+
+
+class SpreadTests(SynchronousTestCase):
+    """Buckets of one width."""
+
+    def test_empty(self) -> None:
+        """Without values everything is 0, and least and most are out of reach."""
+        empty = Spread()
+        self.assertEqual((empty.count, empty.mean, empty.percentile(50)), (0, 0, 0))
+        self.assertEqual((empty.least, empty.most, empty.buckets()), (math.inf, -math.inf, []))
+
+    @settings(deadline=None)
+    @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=80), st.integers(0, 100))
+    def test_percentile(self, values: list[float], percent: int) -> None:
+        """A percentile is that of the sorted values, to the width of a bucket."""
+        found = spread(values)
+        rank = max(1, -(-len(values) * percent // 100))
+        exact = sorted(values)[rank - 1]
+        self.assertTrue(abs(found.percentile(percent) - exact) <= found.width)
+        self.assertEqual((found.least, found.most), (min(values), max(values)))
+        self.assertTrue(
+            math.isclose(found.mean, math.fsum(values) / len(values), rel_tol=1e-9, abs_tol=1e-6)
+        )
+
+    def test_whole_numbers(self) -> None:
+        """With a width of 1 whole numbers are exact, and may be counted many times at once."""
+        found = Spread(finest=1)
+        found.add(3, times=10**12)
+        found.add(-2)
+        self.assertEqual(found.buckets(), [(-2, 1), (3, 10**12)])
+        self.assertEqual((found.count, found.percentile(0), found.percentile(50)),
+                         (10**12 + 1, -2, 3))  # fmt: skip
+
+    def test_bounded(self) -> None:
+        """More than 8,192 different values share buckets, and stay right to the width."""
+        found = spread([n * 1e-6 for n in range(-10_000, 10_000)])
+        self.assertLessEqual(len(found.buckets()), 8192)
+        self.assertLess(found.width, 4e-6)
+        self.assertLessEqual(abs(found.percentile(50) + 1e-6), found.width)
+        self.assertLessEqual(abs(found.percentile(75) - 0.005), found.width)
+        self.assertEqual(sum(times for _, times in found.buckets()), 20_000)
+
+    def test_outlier(self) -> None:
+        """A value that is far off costs the others no accuracy."""
+        found = spread([0.001, 0.002, 1e9, -1e9])
+        self.assertEqual(found.width, 2**-30)
+        self.assertLess(abs(found.percentile(50) - 0.001), 1e-9)
+
+    def test_too_far(self) -> None:
+        """What is beyond all bounds is counted at the bound."""
+        found = spread([1e300, -math.inf])
+        self.assertEqual((found.least, found.most, found.count), (-1e18, 1e18, 2))
+
+    def test_copy(self) -> None:
+        """A copy goes on by itself."""
+        first = spread([1.0])
+        second = first.copy()
+        second.add(2.0)
+        self.assertEqual((first.count, len(first.buckets())), (1, 1))
+        self.assertEqual((second.count, len(second.buckets())), (2, 2))

@@ -138,21 +138,20 @@ class Intervals:
             self.rows.append(Row())
         return self.rows[number]
 
-    def values(self, seconds: float | None, least: float, lost: int = 0) -> tuple[Interval, ...]:
+    def values(self, least: float, lost: int = 0) -> tuple[Interval, ...]:
         """
-        All rows as values.
+        All rows as values, each of a whole interval.
 
         Args:
-            seconds: From the beginning to the end of the last row; None if that is a whole one.
             least: The least of all delays, in seconds; it is taken from each.
             lost: So many more were found missing in the last row.
         """
         rows = self.rows or [Row()] * (lost > 0)
-        ends = [number * self.every for number in range(len(rows) + 1)]
-        if rows:
-            ends[-1] = ends[-1] if seconds is None else max(seconds, ends[-2])
         more = [0] * (len(rows) - 1) + [lost]
-        return tuple(map(Row.value, rows, ends, ends[1:], [least] * len(rows), more))
+        return tuple(
+            row.value(number * self.every, (number + 1) * self.every, least, after)
+            for number, (row, after) in enumerate(zip(rows, more, strict=False))
+        )
 
     def _halve(self) -> None:
         """Make one row of two."""

@@ -168,9 +168,7 @@ class OneWay:
             bursts=self._bursts(),
             sender=self._sender,
             intervals=self._intervals.values(
-                seconds,
-                least=self._delays.above.least,
-                lost=self._packets - order.highest - 1,
+                self._delays.above.least, lost=self._packets - order.highest - 1
             ),
         )
 

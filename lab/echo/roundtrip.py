@@ -10,8 +10,6 @@ Which way a single probe was lost is not said. The sums are exact; but which of 
 never came there, and which was overtaken on its way and lost on the way back, no answer tells.
 """
 
-from array import array
-
 from attrs import define, evolve, field, frozen
 
 from lab.echo.delays import Delays, Tag
@@ -89,7 +87,7 @@ class RoundTrip:
     late: float = field(default=0.1, kw_only=True)
     keep: bool = field(default=False, kw_only=True)
     _sent: int = field(default=0, init=False)
-    _sent_at: array[float] = field(factory=lambda: array("d"), init=False, repr=False)
+    _sent_at: list[float] = field(factory=list, init=False, repr=False)
     _order: Order[Tag] = field(factory=Order, init=False)
     _times: Histogram = field(factory=Histogram, init=False)
     _up: Delays = field(factory=Delays, init=False)
@@ -194,7 +192,7 @@ class RoundTrip:
             round_trip=Figures.of(self._times),
             up=self._up.pdv,
             down=self._down.report(),
-            intervals=self._intervals.values(None, least=0.0),
+            intervals=self._intervals.values(least=0.0),
         )
 
     def packets(self) -> list[Packet]:
