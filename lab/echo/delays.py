@@ -6,6 +6,8 @@ here is free of it: differences of neighbours, and what is above the least. A cl
 faster than the other is not found out; over minutes it is seen as a drift of the delays.
 """
 
+from itertools import accumulate
+
 from attrs import define, field
 
 from lab.echo.figures import Figures, Reordering
@@ -102,10 +104,6 @@ class Overtaken:
     @property
     def reordering(self) -> Reordering:
         """What is to be said."""
-        counts, n = [], sum(self._n[1:])
-        for exactly in self._n[1:]:
-            if not n:
-                break
-            counts.append(n)
-            n -= exactly
-        return Reordering(Figures.of(self._extents), Figures.of(self._behind), tuple(counts))
+        at_least = [*accumulate(reversed(self._n[1:]))][::-1]
+        counts = tuple(count for count in at_least if count)
+        return Reordering(Figures.of(self._extents), Figures.of(self._behind), counts)

@@ -4,7 +4,7 @@ What the RFCs say of packets, computed by their definitions, slowly and with eve
 Nothing here is shared with what it is compared to.
 """
 
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from attrs import define, field, frozen
@@ -120,7 +120,7 @@ class Model:
     def jitter(self) -> float:
         """RFC 3550, section 6.4.1, as it stands there."""
         found = 0.0
-        for before, one in zip(self.firsts, self.firsts[1:], strict=False):
+        for before, one in pairwise(self.firsts):
             difference = (one.at - before.at) - (one.sent - before.sent)
             found += (abs(difference) - found) / 16
         return found
@@ -136,7 +136,7 @@ class Model:
     def distances(self) -> list[int]:
         """From each lost packet to the one before."""
         lost = self.lost
-        return [after - before for before, after in zip(lost, lost[1:], strict=False)]
+        return [after - before for before, after in pairwise(lost)]
 
     def rows(self, every: float) -> list[dict[str, int]]:
         """The counts of each interval, from the first arrival on."""

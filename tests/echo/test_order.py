@@ -39,7 +39,7 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(told_of, [(1, 1), (2, 0), (3, 1), (4, 2), (5, 0)])
 
     def test_several(self) -> None:
-        """Three that come behind four: extents 4, 5, 6; but only the first has higher ones before."""
+        """Three come behind four: extents 4, 5, 6; only one has higher ones right before."""
         _, marks = told([number - 1 for number in (1, 2, 3, 7, 8, 9, 10, 4, 5, 6, 11)])
         self.assertEqual([mark.extent for mark in marks[7:]], [4, 5, 6, 0])
         self.assertEqual([mark.n for mark in marks[7:]], [4, 0, 0, 0])
@@ -75,7 +75,7 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(order.losses(0).periods.count, order.missing)
 
     def test_reach(self) -> None:
-        """n is followed back so far and no farther."""
+        """Higher ones right before are counted so far back and no farther."""
         _, marks = told([*range(1, 2 * REACH), 0])
         self.assertEqual(marks[-1].n, REACH)
         self.assertEqual(marks[-1].extent, 2 * REACH - 1)
