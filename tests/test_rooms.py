@@ -39,12 +39,14 @@ class LoadTests(SynchronousTestCase):
             if room == source or room.startswith(source.removesuffix("**"))
         ]
         self.assertGreater(len(rooms), 10)
-        self.assertEqual(loaded_by(*rooms) & {"twisted", "zope", "OpenSSL", "click", "rich"}, set())
+        self.assertEqual(
+            loaded_by(*rooms) & {"twisted", "zope", "OpenSSL", "click", "rich", "matplotlib"}, set()
+        )
 
     def test_to_embed(self) -> None:
-        """A service that is embedded brings no command line with it, and no reactor."""
+        """A service that is embedded brings no command line with it, no reactor, no plots."""
         rooms = [room for room in ROOMS if not room.startswith(COMMANDS)]
-        refused = {"click", "rich", "twisted.internet.reactor"}
+        refused = {"click", "rich", "matplotlib", "twisted.internet.reactor"}
         self.assertEqual(loaded_by(*rooms) & refused, set())
 
 
