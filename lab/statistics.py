@@ -84,10 +84,10 @@ class Spread:
 
     A difference of two clocks is a large number of which only the last digits mean something, and
     the percentiles of a histogram of relative error would lose those. Here the width is absolute:
-    `finest` at first, and twice as much whenever more than 8,192 buckets are in use. Only those in
+    ``finest`` at first, and twice as much whenever more than 8,192 buckets are in use. Only those in
     use count, so an outlier costs one bucket and no accuracy.
 
-    Every percentile is right to `width`; least, most and mean are exact.
+    Every percentile is right to ``width``; least, most and mean are exact.
 
     Args:
         finest: The first width; 2**-30 s is a nanosecond. With 1 whole numbers are exact.

@@ -14,7 +14,7 @@ from attrs import define, evolve, field, frozen
 
 from lab.statistics import Spread
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 #: So many gaps are remembered; of numbers before the last of those nothing is known any more.
 GAPS = 16_384
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 
 @frozen
-class Mark(Generic[T]):
+class Mark(Generic[_T]):
     """
     What is to be said of a packet that came.
 
@@ -54,15 +54,15 @@ class Mark(Generic[T]):
 
     kind: Kind
     skipped: int = 0
-    left: T | None = None
-    right: T | None = None
-    jump: T | None = None
+    left: _T | None = None
+    right: _T | None = None
+    jump: _T | None = None
     extent: int = 0
     n: int = 0
 
 
 @frozen
-class _Gap(Generic[T]):
+class _Gap(Generic[_T]):
     """
     Numbers in a row that have not come: the first, the last, how many packets had come with the
     one that jumped over them, its tag, and the tags of the numbers on either side.
@@ -71,9 +71,9 @@ class _Gap(Generic[T]):
     first: int
     last: int
     index: int
-    jump: T
-    left: T | None
-    right: T
+    jump: _T
+    left: _T | None
+    right: _T
 
 
 @frozen
@@ -114,7 +114,7 @@ class _Pattern:
 
 
 @define
-class Order(Generic[T]):
+class Order(Generic[_T]):
     """
     Numbers from 0, in the order in which they come.
 
@@ -148,9 +148,9 @@ class Order(Generic[T]):
     duplicates: int = field(default=0, init=False)
     reordered: int = field(default=0, init=False)
     forgotten: int = field(default=0, init=False)
-    _last: T | None = field(default=None, init=False)
+    _last: _T | None = field(default=None, init=False)
     _floor: int = field(default=0, init=False)
-    _gaps: list[_Gap[T]] = field(factory=list, init=False, repr=False)
+    _gaps: list[_Gap[_T]] = field(factory=list, init=False, repr=False)
     _recent: deque[int] = field(factory=lambda: deque(maxlen=REACH), init=False, repr=False)
     _closed: _Pattern = field(factory=_Pattern, init=False, repr=False)
 
@@ -159,7 +159,7 @@ class Order(Generic[T]):
         """How many numbers below the highest have not come."""
         return self.highest + 1 - self.received
 
-    def arrived(self, number: int, tag: T) -> Mark[T]:
+    def arrived(self, number: int, tag: _T) -> Mark[_T]:
         """
         A packet came.
 
@@ -192,7 +192,7 @@ class Order(Generic[T]):
             pattern.add(self.highest + 1, count - 1)
         return Losses(pattern.periods, pattern.distances)
 
-    def _next(self, number: int, tag: T) -> Mark[T]:
+    def _next(self, number: int, tag: _T) -> Mark[_T]:
         """One above all before it."""
         self.received += 1
         left, skipped = self._last, number - self.highest - 1
@@ -205,7 +205,7 @@ class Order(Generic[T]):
         self._recent.append(number)
         return Mark(Kind.NEXT, skipped, left)
 
-    def _fill(self, at: int, number: int, tag: T) -> Mark[T]:
+    def _fill(self, at: int, number: int, tag: _T) -> Mark[_T]:
         """One that was missing."""
         gap = self._gaps[at]
         self.received += 1
