@@ -84,8 +84,8 @@ class Spread:
 
     A difference of two clocks is a large number of which only the last digits mean something, and
     the percentiles of a histogram of relative error would lose those. Here the width is absolute:
-    ``finest`` at first, and twice as much whenever more than 8,192 buckets are in use. Only those in
-    use count, so an outlier costs one bucket and no accuracy.
+    ``finest`` at first, and twice as much whenever more than 8,192 buckets are in use. Only those
+    in use count, so an outlier costs one bucket and no accuracy.
 
     Every percentile is right to ``width``; least, most and mean are exact.
 

@@ -60,8 +60,8 @@ class Delays:
             delay: From `of`.
             mark: What its order says; its neighbours' tags hold their delays.
         """
-        if self.above.count:
-            self.jitter += (abs(delay - self._previous) - self.jitter) / GAIN
+        # The first delay is 0, as what it is compared to.
+        self.jitter += (abs(delay - self._previous) - self.jitter) / GAIN
         self._previous = delay
         self.above.add(delay)
         if mark.left is not None:

@@ -63,7 +63,6 @@ class OneWay:
     _count: int = field(init=False)
     #: When something came for the last time.
     _last: float | None = field(init=False)
-    _over: bool = field(default=False, init=False)
     _late: int = field(default=0, init=False)
     _overdue: int = field(default=0, init=False)
     _foreign: int = field(default=0, init=False)
@@ -188,9 +187,10 @@ class OneWay:
 
     def _is_over(self, at: float) -> bool:
         """Whether there was a silence that ended the stream."""
-        if self.timeout is not None and self._last is not None and at - self._last > self.timeout:
-            self._over = True
-        return self._over
+        if self.timeout is None or self._last is None:
+            return False
+        # What is overdue does not end the silence, so this is for ever.
+        return at - self._last > self.timeout
 
     def _row(self, at: float, size: int) -> Row:
         """The row of an arrival."""

@@ -119,6 +119,13 @@ class OneWayTests(SynchronousTestCase):
         self.assertEqual(rows, [(2, 1, 0), (1, 2, 1)])
         self.assertEqual([row.packets for row in report.intervals], [3, 3])
 
+    def test_delays_of_rows(self) -> None:
+        """Delays in rows are those above the least of all, wherever that was."""
+        seen = [Seen(0, 0.0, 5.0), Seen(1, 0.5, 5.25), Seen(2, 1.0, 6.25)]
+        first, second = measured(seen).report().intervals
+        self.assertEqual((first.least, first.mean, first.most), (0.0, 0.25, 0.5))
+        self.assertEqual((second.least, second.most), (0.5, 0.5))
+
     def test_forgotten(self) -> None:
         """What is too far back to be judged changes nothing but its own count."""
         with mock.patch.object(order_room, "GAPS", 2):

@@ -140,8 +140,10 @@ class RoundTripTests(SynchronousTestCase):
         probes = self.probes(6, keep=True)
         probes.answered(1, Counts(1), 0.0, 2.0, 64)
         probes.answered(2, Counts(2), 0.0, 2.0, 64)
+        probes.answered(5, Counts(3), 0.0, 2.0, 64)
         report = probes.report()
-        self.assertEqual((report.forgotten, report.answered), (1, 1))
+        self.assertEqual((report.forgotten, report.answered), (1, 2))
+        self.assertEqual(report.round_trip and report.round_trip.least, 0.75)
         self.assertEqual(report.round_trip and report.round_trip.most, 1.5)
         self.assertEqual(probes.packets()[2], Packet(2, 0.5, 1.5))
 

@@ -123,7 +123,8 @@ class PlotTests(SynchronousTestCase):
         with mpl.rc_context({"font.size": 30, "svg.hashsalt": "other", "axes.facecolor": "red"}):
             second = self.draw(packets(5000)), self.draw(packets(100), "x.png")
             self.assertEqual(mpl.rcParams["font.size"], 30)
-        self.assertEqual(first, second)
+        # Not assertEqual: what differs in a megabyte it would seek for minutes.
+        self.assertTrue(first == second)
         self.assertNotIn(b"<dc:date>", first[0])
 
 
