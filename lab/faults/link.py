@@ -15,7 +15,7 @@ others.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from typing import Protocol as Interface
 
@@ -24,7 +24,8 @@ from attrs import define, evolve, field, frozen
 from lab.errors import LocalError
 from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
-from lab.faults.journal import Entry, Journal, Place
+from lab.faults.journal import Journal, Place
+from lab.faults.seating import Seating
 from lab.faults.sharing import Lane, Share, check_shared, is_shared
 from lab.faults.verdicts import DELIVER, DROP, Verdict
 from lab.faults.words import Touch
@@ -43,8 +44,8 @@ class Decisions(Interface):
     def judge(self, place: Place, fault: Fault) -> Judge:
         """What judges at this place."""
 
-    def hits(self, place: Place, fault: Fault) -> bool:
-        """Whether the fault works on this connection."""
+    def draw(self, place: Place, fault: Fault) -> float:
+        """The fault works on this connection if this is less than its toxicity; 0 to 1."""
 
 
 @frozen
@@ -139,6 +140,7 @@ class DatagramLink:
         journal: Takes every verdict that is not "deliver"; without, none is kept.
         now: When the link begins, in seconds.
         share: Gives the lanes at rates that links have together; without, there are none.
+        watch: Called with a fault and its verdict, for each that is not `DELIVER`.
 
     Raises:
         LocalError: Two faults of one name, or one that is shared with nobody there to share it.
@@ -159,11 +161,10 @@ class DatagramLink:
         journal: Journal | None = None,
         now: float = 0.0,
         share: Share | None = None,
+        watch: Callable[[Fault, Verdict], object] | None = None,
     ) -> None:
-        self._decisions, self._place = decisions, place
-        self._journal, self._share = journal, share
-        #: How often each fault has been put to work.
-        self._begun: dict[str, int] = {}
+        self._seating = Seating(decisions, place, journal, now)
+        self._share, self._watch = share, watch
         self._seats: list[_Seat] = []
         #: What faults have done to the copies of the last datagram, for a capture.
         self.touched: list[Touch] = []
@@ -242,7 +243,7 @@ class DatagramLink:
         Raises:
             LocalError: As at the beginning; then nothing has changed.
         """
-        check_names(faults, self._place.link)
+        check_names(faults, self._seating.place.link)
         check_shared(faults, self._share)
         arrivals = self.tick(now)
         for index, seat in enumerate(self._seats):
@@ -256,14 +257,11 @@ class DatagramLink:
 
     def _seat(self, fault: Fault, now: float) -> _Seat | None:
         """Put a fault to work, if it works on this connection."""
-        place = self._place.of(fault.name)
-        if not self._decisions.hits(place, fault):
+        begun = self._seating.begin(fault, now)
+        if begun is None:
             return None
-        # What begins anew counts its units anew, and needs a name of its own in the journal.
-        times = self._begun[fault.name] = self._begun.get(fault.name, 0) + 1
-        if times > 1:
-            place = self._place.of(f"{fault.name}#{times}")
-        seat = _Seat(fault, place, self._decisions.judge(place, fault), now)
+        place, judge = begun
+        seat = _Seat(fault, place, judge, now)
         if self._share is not None and is_shared(fault):
             seat.lane = self._share(fault, place, now)
         return seat
@@ -282,7 +280,7 @@ class DatagramLink:
         if verdict is not DELIVER:
             self._note(seat, verdict, now)
             touches = *touches, (seat.fault, verdict)
-            unit.all_touches.append(touches[-1])
+            self._touch(unit, seat.fault, verdict)
         if verdict.held:
             later = evolve(unit, touches=touches)
             seat.held.append(_Held(verdict.held, now + PATIENCE, later))
@@ -301,11 +299,11 @@ class DatagramLink:
         seat.unit += 1
         if not lane.offer((unit, now), len(unit.data), now):
             self._note(seat, DROP, now)
-            unit.all_touches.append((seat.fault, DROP))
+            self._touch(unit, seat.fault, DROP)
             return
         self._take_turn(index, lane, now, arrivals)
         if lane.units:  # they keep their order, so it is the last of them
-            unit.all_touches.append((seat.fault, _WAITS))
+            self._touch(unit, seat.fault, _WAITS)
 
     def _take_turns(self, now: float, arrivals: list[Arrival]) -> None:
         """Let go on what has had its turn by now, at all faults."""
@@ -333,8 +331,14 @@ class DatagramLink:
 
     def _note(self, seat: _Seat, verdict: Verdict, now: float) -> None:
         """Write a decision down."""
-        if self._journal and (seat.fault.settings.drawn or not verdict.delays):
-            self._journal.record(Entry(seat.place, seat.unit - 1, now, verdict))
+        if seat.fault.settings.drawn or not verdict.delays:
+            self._seating.record(seat.place, seat.unit - 1, now, verdict)
+
+    def _touch(self, unit: _Unit, fault: Fault, verdict: Verdict) -> None:
+        """A fault has done something with a copy."""
+        unit.all_touches.append((fault, verdict))
+        if self._watch is not None:
+            self._watch(fault, verdict)
 
 
 def check_names(faults: Sequence[Fault], link: str) -> None:

@@ -21,10 +21,11 @@ from typing import Protocol as Interface
 from attrs import define, field
 
 from lab.errors import LocalError
-from lab.faults.datagrams import Judge
+from lab.faults.datagrams import Blackhole, Judge
 from lab.faults.fault import Fault
-from lab.faults.journal import Entry, Journal, Place
+from lab.faults.journal import Journal, Place
 from lab.faults.link import Decisions, check_names
+from lab.faults.seating import Seating
 from lab.faults.sharing import Share, check_shared, is_shared
 from lab.faults.stages import (
     STAGES,
@@ -34,7 +35,7 @@ from lab.faults.stages import (
     Stage,
     size_of,
 )
-from lab.faults.streams import CLOSE, END, RESET, Item, Slicer, Timed
+from lab.faults.streams import CLOSE, END, RESET, Item, Mark, Slicer, Timed
 from lab.faults.verdicts import DELIVER, Verdict
 
 #: What a piece of a stream takes beside its bytes, in bytes of memory: a time, a tuple, a header.
@@ -65,9 +66,9 @@ class Watch(Interface):
 class _Noted:
     """A judge whose decisions are written down; it judges nothing while its fault is off."""
 
-    _judge: Judge
     _place: Place
-    _journal: Journal | None
+    _judge: Judge
+    _seating: Seating
     _schedule: Schedule
     _unit: int = 0
     #: Who else wants to know, and where the bytes begin that are judged.
@@ -79,9 +80,8 @@ class _Noted:
         if not self._schedule.works(now):
             return DELIVER
         verdict = self._judge.judge(size, now)
-        journal = self._journal
-        if verdict is not DELIVER and journal and self._schedule.fault.settings.drawn:
-            journal.record(Entry(self._place, self._unit, now, verdict))
+        if verdict is not DELIVER and self._schedule.fault.settings.drawn:
+            self._seating.record(self._place, self._unit, now, verdict)
         self._unit += 1
         if self.watch is not None:
             self.watch.judged(self._schedule.fault, verdict, self.stage.position, size)
@@ -151,7 +151,10 @@ class _Seat:
         if isinstance(fault.settings, Slicer):
             if len(found) > 1:
                 watch.judged(fault, "sliced", start, size)
-        elif item is not None and type(fault.settings) in UNJUDGED:
+        elif item is not None and (
+            type(fault.settings) in UNJUDGED
+            or (isinstance(fault.settings, Blackhole) and isinstance(item, Mark))
+        ):
             if self.stage.pieces or (found and found[-1][0] > now):
                 watch.judged(fault, "held back", start, size)
             elif not found or sum(size_of(one) for _, one in found) < size:
@@ -226,13 +229,10 @@ class StreamLink:
         watch: Watch | None = None,
         share: Share | None = None,
     ) -> None:
-        self._decisions, self._place = decisions, place
+        self._seating = Seating(decisions, place, journal, now)
         self._watch, self._share = watch, share
-        self._journal = journal
         self._now = now
         self._out: list[Item] = []
-        #: How often each fault has been put to work.
-        self._begun: dict[str, int] = {}
         self._ended = self._over = False
         check(faults, place.link)
         check_shared(faults, share)
@@ -323,7 +323,7 @@ class StreamLink:
         Raises:
             LocalError: As at the beginning; then nothing has changed.
         """
-        check(faults, self._place.link)
+        check(faults, self._seating.place.link)
         check_shared(faults, self._share)
         self.tick(now)
         before = {seat.schedule.fault.name: seat for seat in self._seats}
@@ -362,17 +362,13 @@ class StreamLink:
 
     def _seat(self, fault: Fault) -> _Seat | None:
         """Put a fault to work, if it works on this connection."""
-        place = self._place.of(fault.name)
-        if not self._decisions.hits(place, fault):
+        begun = self._seating.begin(fault, self._now)
+        if begun is None:
             return None
-        # What begins anew counts its units anew, and needs a name of its own in the journal.
-        times = self._begun[fault.name] = self._begun.get(fault.name, 0) + 1
-        if times > 1:
-            place = self._place.of(f"{fault.name}#{times}")
         schedule = Schedule(fault, self._now)
-        judge = _Noted(self._decisions.judge(place, fault), place, self._journal, schedule)
+        judge = _Noted(*begun, self._seating, schedule)
         judge.watch = self._watch
-        judge.stage = self._stage(judge, place, schedule)
+        judge.stage = self._stage(judge, begun[0], schedule)
         return _Seat(schedule, judge.stage, self._watch)
 
     def _stage(self, judge: Judge, place: Place, schedule: Schedule) -> Stage:

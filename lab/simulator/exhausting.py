@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from lab.errors import LabError, LocalError
 from lab.faults.datagrams import Duplicate, Judge, Loss, Reorder
 from lab.faults.fault import Fault
-from lab.faults.journal import Entry, Journal, Place, Replay
+from lab.faults.journal import Entry, Journal, Line, Place, Replay
 from lab.faults.streams import Cut
 from lab.faults.verdicts import DROP, Verdict
 from lab.simulator.exploring import ExplorationFailed, Found, Scenario, many_runs, run_once
@@ -32,18 +32,17 @@ _PLACED: dict[type[Any], Any] = {
 
 @frozen
 class _Unit:
-    """A unit that a fault has seen: where, the how-manieth, when, and how large it is in bytes."""
+    """A unit that a fault has seen: where, the how-manieth, and how large it is in bytes."""
 
     place: Place
     settings: Any
     number: int
-    at: float
     size: int
 
-    def entries(self) -> list[Entry]:
-        """All that the fault may do to it."""
+    def entries(self) -> list[Line]:
+        """All that the fault may do to it; when, a run will tell."""
         placed = _PLACED[type(self.settings)](self.settings, self.number, self.size)
-        return [Entry(self.place, self.number, self.at, verdict) for verdict in placed]
+        return [Entry(self.place, self.number, 0.0, verdict) for verdict in placed]
 
 
 @define
@@ -66,9 +65,9 @@ class _Counting:
             return judge
         return _Counted(judge, place, fault.settings, self.units)
 
-    def hits(self, place: Place, fault: Fault) -> bool:
+    def draw(self, place: Place, fault: Fault) -> float:
         """A fault that can be placed works on every connection: it does nothing by itself."""
-        return type(fault.settings) in _PLACED or self._replay.hits(place, fault)
+        return 0.0 if type(fault.settings) in _PLACED else self._replay.draw(place, fault)
 
 
 @define
@@ -83,7 +82,7 @@ class _Counted:
 
     def judge(self, size: int, now: float) -> Verdict:
         """Note, and judge."""
-        self._units.append(_Unit(self._place, self._settings, self._number, now, size))
+        self._units.append(_Unit(self._place, self._settings, self._number, size))
         self._number += 1
         return self._judge.judge(size, now)
 
@@ -107,7 +106,7 @@ class _Search:
     _most: int
     runs: int = 0
 
-    def search(self, entries: list[Entry], left: int, first: int = 0) -> None:
+    def search(self, entries: list[Line], left: int, first: int = 0) -> None:
         """
         Run with these faults, and with these and up to so many more.
 
@@ -130,7 +129,7 @@ class _Search:
             jobs: How many processes.
         """
 
-        def below(first: tuple[int, Entry]) -> tuple[int, list[Entry]]:
+        def below(first: tuple[int, Line]) -> tuple[int, list[Line]]:
             """All that begin with a fault: how many runs, and the faults of one that is wrong."""
             number, entry = first
             search = _Search(self._scenario, self._seed, self._most)
@@ -150,16 +149,19 @@ class _Search:
                     self._again(wrong)
                 self._count(runs)
 
-    def _run(self, entries: list[Entry]) -> list[_Unit]:
+    def _run(self, entries: list[Line]) -> list[_Unit]:
         """Run with these faults; returns what others can be placed on."""
         self._count(1)
         counting = _Counting(Replay.of(Journal(entries)))
-        error, _ = run_once(self._scenario, self._seed, counting)
+        error, journal = run_once(self._scenario, self._seed, counting)
         if error is not None:
-            raise ExplorationFailed(Found(self._seed, error, Journal(entries), self.runs))
+            # Those that were placed, with the times that they had in this run.
+            placed = [evolve(entry, at=0.0) for entry in entries]
+            found = [entry for entry in journal.entries if evolve(entry, at=0.0) in placed]
+            raise ExplorationFailed(Found(self._seed, error, Journal(found), self.runs))
         return counting.units
 
-    def _again(self, entries: list[Entry]) -> None:
+    def _again(self, entries: list[Line]) -> None:
         """Run with faults here that were wrong in another process."""
         self._run(entries)
         lines = "\n".join(f"  {entry.encode()}" for entry in entries)
@@ -177,7 +179,7 @@ class _Search:
             )
 
 
-def _placements(units: list[_Unit], first: int) -> Iterator[tuple[int, Entry]]:
+def _placements(units: list[_Unit], first: int) -> Iterator[tuple[int, Line]]:
     """One more fault, on each unit from the first on: where the next one may be, and the fault."""
     for number, unit in enumerate(units[first:], first + 1):
         for entry in unit.entries():

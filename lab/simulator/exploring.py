@@ -16,7 +16,7 @@ from attrs import field, frozen
 from twisted.logger import globalLogBeginner
 
 from lab.errors import LabError
-from lab.faults.journal import Entry, Journal, Replay
+from lab.faults.journal import Journal, Line, Replay
 from lab.faults.link import Decisions
 from lab.simulator.network import Network, simulate
 from lab.simulator.parallel import in_processes, pieces, processes
@@ -262,7 +262,7 @@ def _shrink(once: Callable[..., _Run], seed: int, error: Exception, journal: Jou
     """Find few entries of the journal with which the same failure comes."""
     runs = 0
 
-    def fails(entries: list[Entry]) -> bool:
+    def fails(entries: list[Line]) -> bool:
         """Whether it comes with these."""
         nonlocal runs
         runs += 1
@@ -285,7 +285,7 @@ def _alike(one: Exception, other: Exception) -> bool:
     return type(one) is type(other) and words(one) == words(other)
 
 
-def ddmin(entries: list[Entry], fails: Callable[[list[Entry]], bool]) -> list[Entry]:
+def ddmin(entries: list[Line], fails: Callable[[list[Line]], bool]) -> list[Line]:
     """
     Leave out what is not needed for a failure.
 

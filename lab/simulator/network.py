@@ -7,6 +7,7 @@ Everything that happens follows from the seed.
 import gc
 import hashlib
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path as File
@@ -20,7 +21,7 @@ from twisted.python.failure import Failure
 from lab.capture.recorder import Capture
 from lab.errors import LabError, LocalError
 from lab.faults.fault import Fault
-from lab.faults.journal import Dice, Journal
+from lab.faults.journal import Dice, Journal, Line
 from lab.faults.link import Decisions
 from lab.rng import stream
 from lab.simulator.checks import Checks, Condition
@@ -59,6 +60,7 @@ class Network:
     Attributes:
         kernel: The clock.
         journal: What faults have decided.
+        decided: The last of that, and when, in seconds since the run began.
         failures: What went wrong so far.
         checks: What has to hold.
         again: The command that runs it again, for reports; that of this process if it is empty.
@@ -76,7 +78,9 @@ class Network:
         self.seed = seed
         self._capture = capture
         self.kernel = _kernel(seed, order)
-        self.journal = Journal()
+        self.decided: deque[tuple[float, Line]] = deque(maxlen=_KEPT)
+        # Its own times count from when a connection began.
+        self.journal = Journal(watch=lambda entry: self.decided.append((self.now, entry)))
         self.failures: list[str] = []
         self.hosts: dict[str, Host] = {}
         self.addresses: dict[str, Host] = {}

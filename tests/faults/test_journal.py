@@ -1,5 +1,7 @@
 """Decisions, kept and made again."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -7,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.errors import LocalError
 from lab.faults.datagrams import Bandwidth, Loss
 from lab.faults.fault import Fault
-from lab.faults.journal import Dice, Entry, Journal, Place, Replay
+from lab.faults.journal import Dice, Entry, Journal, Line, Place, Replay, Toxicity
 from lab.faults.verdicts import DELIVER, DROP, Verdict
 from tests.faults.test_verdicts import VERDICTS
 
@@ -15,7 +17,18 @@ PLACES = st.builds(
     Place, st.text(max_size=9), st.integers(0, 9), st.sampled_from(["upstream", "downstream"]),
     st.text(max_size=9),
 )  # fmt: skip
-ENTRIES = st.builds(Entry, PLACES, st.integers(0, 10**6), st.floats(0, 1e9), VERDICTS)
+ENTRIES: st.SearchStrategy[Line] = st.one_of(
+    st.builds(Entry, PLACES, st.integers(0, 10**6), st.floats(0, 1e9), VERDICTS),
+    st.builds(Toxicity, PLACES, st.floats(0, 1e9), st.booleans(), st.floats(0, 1)),
+)
+KEYS = [
+    "link", "connection", "direction", "fault", "unit", "at", "verdict", "draw", "journal", "seed",
+    "delays", "held",
+]  # fmt: skip
+VALUES = (
+    st.none() | st.text() | st.floats() | st.integers() | st.lists(st.integers())
+    | st.sampled_from(["hit", "miss", "drop", "hold"])
+)  # fmt: skip
 HERE = Place("a-b", 3, "upstream", "loss")
 
 
@@ -30,10 +43,10 @@ class PlaceTests(SynchronousTestCase):
 class JournalTests(SynchronousTestCase):
     """Lines of JSON."""
 
-    @given(st.lists(ENTRIES, max_size=5))
-    def test_round_trip(self, entries: list[Entry]) -> None:
+    @given(st.lists(ENTRIES, max_size=5), st.none() | st.integers(0, 2**64))
+    def test_round_trip(self, entries: list[Line], seed: int | None) -> None:
         """What was recorded reads as it was; an entry is one line."""
-        journal = Journal()
+        journal = Journal(seed=seed)
         for entry in entries:
             journal.record(entry)
         lines = list(journal.lines())
@@ -49,13 +62,48 @@ class JournalTests(SynchronousTestCase):
             '"unit": 17, "at": 1.25, "verdict": "drop", "draw": 0.113}',
         )
 
-    @given(st.text() | st.from_regex(r'\{"(link|unit|verdict)": .{0,20}\}'))
+    def test_toxicity(self) -> None:
+        """Whether a fault works on a connection is a line with a word and a draw, and no unit."""
+        line = Toxicity(HERE, 0.5, hit=False, draw=0.7).encode()
+        self.assertEqual(
+            line,
+            '{"link": "a-b", "connection": 3, "direction": "upstream", "fault": "loss", '
+            '"at": 0.5, "verdict": "miss", "draw": 0.7}',
+        )
+        self.assertEqual(Toxicity(HERE, 0.5, hit=True, draw=0.7).kind, "hit")
+        for word, draw in (("hit", 0.0), ("miss", 1.0)):
+            by_hand = line.replace("miss", word).replace(', "draw": 0.7', "")
+            expected = [Toxicity(HERE, 0.5, word == "hit", draw)]
+            self.assertEqual(Journal.read([by_hand]).entries, expected)
+        self.assertRaises(LocalError, Journal.read, [line.replace("0.7", "7.0")])
+
+    def test_header(self) -> None:
+        """The first line names the seed, if it is known; of two journals the first does."""
+        header = '{"journal": 1, "seed": 12}'
+        self.assertEqual(list(Journal(seed=12).lines()), [header])
+        self.assertEqual(list(Journal().lines()), [])
+        self.assertEqual(Journal.read([header, header.replace("12", "13")]), Journal(seed=12))
+        for line in (header.replace("1,", "2,"), '{"journal": 1}', '{"journal": 1, "seed": "x"}'):
+            self.assertRaises(LocalError, Journal.read, [line])
+
+    def test_watch(self) -> None:
+        """Who watches a journal is told of each entry, and no equality minds it."""
+        seen: list[Line] = []
+        journal, entry = Journal(watch=seen.append), Entry(HERE, 0, 0.0, DROP)
+        journal.record(entry)
+        self.assertEqual((seen, journal), ([entry], Journal([entry])))
+
+    @given(
+        st.text()
+        | st.from_regex(r'\{"(link|unit|verdict|journal)": .{0,20}\}')
+        | st.dictionaries(st.sampled_from(KEYS), VALUES).map(json.dumps)
+    )
     def test_any_text(self, line: str) -> None:
         """Whatever a line holds, it is read or refused by our own error."""
         try:
-            Entry.decode(line)
+            Journal.read([line])
         except LocalError as error:
-            self.assertIn("give one of a journal", str(error))
+            self.assertRegex(str(error), "give one (of a journal|that was recorded)|that is no ")
 
     def test_wrong_line(self) -> None:
         """A line that is refused is named by its number."""
@@ -64,7 +112,7 @@ class JournalTests(SynchronousTestCase):
 
     def test_deep_line(self) -> None:
         """A line that is nested without end is refused as well."""
-        self.assertRaises(LocalError, Entry.decode, "[" * 100_000)
+        self.assertRaises(LocalError, Journal.read, ["[" * 100_000])
 
 
 def judged(decisions: Dice | Replay, place: Place, fault: Fault) -> list[Verdict]:
@@ -96,12 +144,10 @@ class DiceTests(SynchronousTestCase):
         """A fault works on its share of the connections, decided for each by itself."""
         half = Fault(Loss(0.3), "loss", toxicity=0.5)
         dice = Dice(7)
-        hits = [dice.hits(Place("a-b", number), half) for number in range(10_000)]
-        self.assertApproximates(sum(hits) / 10_000, 0.5, 0.015)
-        self.assertEqual(hits, [dice.hits(Place("a-b", number), half) for number in range(10_000)])
-        self.assertTrue(all(dice.hits(Place("a", n), self.fault) for n in range(100)))
-        never = Fault(Loss(0.3), "loss", toxicity=0.0)
-        self.assertFalse(any(dice.hits(Place("a", n), never) for n in range(100)))
+        draws = [dice.draw(Place("a-b", number), half) for number in range(10_000)]
+        self.assertApproximates(sum(draw < 0.5 for draw in draws) / 10_000, 0.5, 0.015)
+        self.assertTrue(all(0 <= draw < 1 for draw in draws))
+        self.assertEqual(draws, [dice.draw(Place("a-b", number), half) for number in range(10_000)])
 
 
 class ReplayTests(SynchronousTestCase):
@@ -129,9 +175,12 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(found, judged(Dice(7), HERE, fault))
 
     def test_toxicity(self) -> None:
-        """A fault of some connections works where it has decided, and one of all everywhere."""
-        replay = Replay.of(Journal([Entry(HERE, 3, 0.0, DROP)]))
-        some, every = Fault(Loss(0.3), "loss", toxicity=0.5), Fault(Loss(0.3), "loss")
+        """A fault works where it did; where nothing says so, where it has decided something."""
+        lines = [Toxicity(HERE, 0.0, hit=True, draw=0.2), Entry(HERE, 3, 0.0, DROP)]
         there = Place("a-b", 4, "upstream", "loss")
-        self.assertEqual([replay.hits(place, some) for place in (HERE, there)], [True, False])
-        self.assertEqual([replay.hits(place, every) for place in (HERE, there)], [True, True])
+        some = Fault(Loss(0.3), "loss", toxicity=0.5)
+        for entries, draws in ((lines, [0.2, 1.0]), (lines[1:], [0.0, 1.0])):
+            replay = Replay.of(Journal(entries))
+            self.assertEqual([replay.draw(place, some) for place in (HERE, there)], draws)
+        miss = Replay.of(Journal([Toxicity(there, 0.0, hit=False, draw=0.7)]))
+        self.assertEqual(miss.draw(there, some), 0.7)

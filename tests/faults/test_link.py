@@ -108,6 +108,20 @@ class LinkTests(LinkCase):
         self.assertEqual(link.tick(1.0), [Arrival(1.5, b"0")])
         self.assertEqual(link.deadline(), 1.25)
 
+    def test_watch(self) -> None:
+        """Who watches hears of each verdict, also of those on what was held back before."""
+        seen: list[tuple[str, str]] = []
+        link = DatagramLink(
+            [Fault(Noop(), "noop"), Fault(Reorder(1.0), "held"), Fault(Loss(1.0), "loss")],
+            Dice(7),
+            HERE,
+            watch=lambda fault, verdict: seen.append((fault.name, verdict.kind)),
+        )
+        link.send(b"0", 0.0)
+        self.assertEqual(seen, [("held", "hold")])
+        link.tick(1.0)
+        self.assertEqual(seen[1:], [("loss", "drop")])
+
     def test_held_at_two_faults(self) -> None:
         """What was held back goes on to the next fault, which may hold it back again."""
         link = self.make(Fault(Reorder(1.0), "one"), Fault(Reorder(1.0), "two"))

@@ -722,8 +722,9 @@ class WatchTests(SynchronousTestCase):
         """The end of a stream has no bytes; it can be held back and dropped."""
         found = self.watch(Fault(SlowClose(1.0), "slow")).seen
         self.assertEqual(found, [("slow", "held back by slow, delay=1000", 10, 0)])
-        found = self.watch(Fault(Timeout(), "silent")).seen
-        self.assertEqual(found[-1], ("silent", "dropped by silent", 10, 0))
+        for silent in (Timeout(), Blackhole()):
+            found = self.watch(Fault(silent, "silent")).seen
+            self.assertEqual(found[-1], ("silent", "dropped by silent", 10, 0))
 
     def test_sliced(self) -> None:
         """A slicer says what it has cut, whether it drew for that or not."""

@@ -385,7 +385,7 @@ class CutTests(SynchronousTestCase):
         (entry,) = found.journal.entries
         self.assertEqual((entry.place.link, entry.place.connection), ("server>client", 0))
         self.assertEqual((entry.unit, entry.verdict.cut), (0, 1))
-        self.assertIn('"unit": 0, "at": 0.003, "verdict": "cut", "cut": 1}', str(found))
+        self.assertIn('"unit": 0, "at": 0.002, "verdict": "cut", "cut": 1}', str(found))
         self.assertRaises(AssertionError, replay, scenario, found.journal)
 
     def test_several_chunks(self) -> None:

@@ -154,6 +154,18 @@ class ReportTests(SynchronousTestCase):
             ],
         )
 
+    def test_decisions(self) -> None:
+        """Which connections a fault works on is told as well; times are those of the run."""
+        net = Network(7)
+        a, b = net.host("a"), net.host("b")
+        net.run(2)
+        net.link(a, b, Fault(Loss(1.0), "loss", toxicity=0.5))
+        net.run(1)
+        self.assertIn("  2.000000 s  hit by loss on a>b, connection 0\n", report(net))
+        a.reactor.listenUDP(0, Send(b.address)).stopListening()
+        self.assertIn("  3.000000 s  drop by loss on a>b, unit 0\n", report(net))
+        self.assertEqual([entry.at for entry in net.journal.entries[:2]], [0.0, 1.0])
+
     def test_note(self) -> None:
         """What leaves a simulation has the report as its note."""
         with self.assertRaises(ValueError) as raised, simulate(7) as net:
