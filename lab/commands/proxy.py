@@ -18,20 +18,19 @@ from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
 from lab.adapters.service import ListeningService
 from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
-from lab.faults.journal import Dice, Entry, Journal
+from lab.faults.journal import Dice, Journal, Line
 from lab.faults.profiles import profile
 from lab.faults.schema import from_text
 from lab.proxy.addresses import Address, is_endpoint, protocol_of
 from lab.proxy.bodies import Wanted, read_proxies
 from lab.proxy.control import Control, control_site
-from lab.proxy.datagrams import DatagramRelay
 from lab.proxy.errors import ApiError
 from lab.proxy.guard import Guard
 from lab.proxy.ports import connector
-from lab.proxy.registry import Proxy, Registry, Relay
+from lab.proxy.registry import Proxy, Registry
+from lab.proxy.relays import Relays
 from lab.proxy.stepping import Stepping
 from lab.proxy.steps import read_steps
-from lab.proxy.streams import StreamRelay
 from lab.proxy.toxics import KINDS, Toxic, toxic_of
 from lab.rng import fresh_seed
 
@@ -190,19 +189,21 @@ class JournalFile(Journal):
 
     Args:
         path: The file; what was in it is gone.
+        seed: For its first line.
 
     Raises:
         LocalError: It can't be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, seed: int) -> None:
+        super().__init__(seed=seed)
         try:
             self._file = path.open("w", encoding="utf-8", buffering=1)
         except OSError as error:
             raise LocalError(f"journal is {str(path)!r}; {error.strerror}") from None
+        self._file.writelines(f"{line}\n" for line in self.header)
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: Line) -> None:
         """Write one more; connections that outlive the service are decided about in vain."""
         if not self._file.closed:
             self._file.write(f"{entry.encode()}\n")
@@ -259,13 +260,14 @@ class ProxyService(Service):
         for labels, counters in self._registry.counters():
             self._log.info(
                 "{name} ends: {accepted:,} connections, {refused:,} refused, {up:,} bytes up, "
-                "{down:,} bytes down, faults {hits}",
+                "{down:,} bytes down, faults {hits}, seed {seed}",
                 name=labels.proxy,
                 accepted=counters.accepted,
                 refused=counters.refused,
                 up=counters.sent.get("upstream", 0),
                 down=counters.sent.get("downstream", 0),
                 hits=counters.hits,
+                seed=self._registry.seed,
             )
         return Deferred.fromCoroutine(self._stop())
 
@@ -286,10 +288,11 @@ class ProxyService(Service):
         """Say where they are."""
         for proxy in proxies:
             self._log.info(
-                "{name} listens on {listen} for {upstream}",
+                "{name} listens on {listen} for {upstream}, seed {seed}",
                 name=proxy.name,
                 listen=proxy.listen,
                 upstream=proxy.upstream,
+                seed=self._registry.seed,
             )
         self._stepping.start()
 
@@ -305,17 +308,10 @@ def makeService(options: Options) -> IService:
 
     sys.excepthook = one_line
     Logger("lab.commands.proxy").info("seed {seed}", seed=options.seed)
-    journal = JournalFile(Path(options["journal"])) if options["journal"] else None
-    dice = Dice(options.seed)
-
-    def make(name: str, upstream: str, protocol: str) -> Relay:
-        """The relay of a proxy."""
-        connect = connector(reactor, upstream, protocol)
-        if protocol == "udp":
-            return DatagramRelay(reactor, name, connect, decisions=dice, journal=journal)
-        return StreamRelay(reactor, name, connect, decisions=dice, journal=journal)
-
-    registry = Registry(reactor, make, strict=bool(options["strict"]))
+    seed, path = options.seed, options["journal"]
+    journal = JournalFile(Path(path), seed) if path else None
+    relays = Relays(reactor, Dice(seed), journal)
+    registry = Registry(reactor, relays, strict=bool(options["strict"]), seed=seed)
     services = options.services()
     names = [wanted.name for wanted in options.wanted]
     stepping = Stepping(reactor, registry, names, options.steps)

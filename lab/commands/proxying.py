@@ -392,6 +392,21 @@ def reset(asked: Asked) -> None:
 
 
 @command.command()
+@_pass
+def about(asked: Asked) -> None:
+    """Show the version and the seed of the proxy itself."""
+
+    async def call(api: Api) -> None:
+        """Ask."""
+        found = await api.call("GET", "lab")
+        with reading():
+            text = f"txlab {cell(found['version'])}, seed {cell(found['seed'])}"
+        asked.say(found, text)
+
+    asked.run(call)
+
+
+@command.command()
 @click.option("--interval", type=SECONDS, default="1", show_default=True, help="Ask so often.")
 @click.option("--count", type=COUNT, help="Ask so many times; without it, until Ctrl-C.")
 @_pass

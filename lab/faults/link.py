@@ -152,7 +152,7 @@ class DatagramLink:
     [Arrival(at=1.02, data=b'hello', tag=None), Arrival(at=1.02, data=b'hello', tag=None)]
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is something else, and half of them may be left out
         self,
         faults: Sequence[Fault],
         decisions: Decisions,

@@ -22,7 +22,7 @@ from lab.proxy.bodies import read_change, read_proxies, read_proxy
 from lab.proxy.errors import ApiError
 from lab.proxy.gojson import encode
 from lab.proxy.guard import Guard
-from lab.proxy.metrics import CONTENT_TYPE, metrics_text
+from lab.proxy.metrics import CONTENT_TYPE, metrics_text, own_version
 from lab.proxy.registry import PopulateError, Proxy, Registry
 from lab.proxy.toxics import read_toxic
 from lab.rng import secret
@@ -108,6 +108,7 @@ class Api:
             "reset": {"POST": self.reset},
             "version": {"GET": self.version},
             "metrics": {"GET": self.metrics},
+            "lab": {"GET": self.about},
             "proxies/*": {
                 "GET": self.show_proxy,
                 "POST": self.update_proxy,
@@ -156,8 +157,12 @@ class Api:
 
     async def metrics(self, asked: Asked) -> HttpAnswer:
         """For Prometheus."""
-        text = metrics_text(self._registry.counters)
+        text = metrics_text(self._registry.counters, self._registry.seed)
         return HttpAnswer(200, text, {"Content-Type": CONTENT_TYPE})
+
+    async def about(self, asked: Asked) -> HttpAnswer:
+        """What Toxiproxy has no word for: our own version, and the seed."""
+        return _json(200, {"version": own_version(), "seed": self._registry.seed})
 
     async def show_proxy(self, asked: Asked) -> HttpAnswer:
         """One proxy."""

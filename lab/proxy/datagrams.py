@@ -28,6 +28,7 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Arrival, DatagramLink, Decisions, check_names
 from lab.faults.sharing import Buckets
+from lab.proxy.tally import Tally
 
 #: Bytes that a datagram under way costs besides its own, about.
 _OVERHEAD = 100
@@ -74,6 +75,7 @@ class _Way:
         self._relay, self._place, self._write = relay, place, write
         self._share = partial(relay.buckets.lane, client=client)
         self._link: DatagramLink | None = None
+        self._begun = relay.clock.seconds()
         self._under_way = 0
         #: Copies that leave later, and the call for what a fault holds back.
         self._late: dict[IDelayedCall, None] = {}
@@ -84,18 +86,18 @@ class _Way:
     def follow(self) -> None:
         """The faults have changed."""
         relay, faults = self._relay, self._relay.faults[self._place.direction]
-        now = relay.clock.seconds()
-        if self._link is not None:
-            self._deliver(self._link.update(faults, now))
-        elif faults:
-            self._link = DatagramLink(
-                faults,
-                relay.decisions,
-                self._place,
-                journal=relay.journal,
-                now=now,
-                share=self._share,
-            )
+        if not (faults or self._link):
+            return
+        link = self._link = self._link or DatagramLink(
+            [],
+            relay.decisions,
+            self._place,
+            journal=relay.journal,
+            now=self._begun,
+            share=self._share,
+            watch=relay.tally.judged,
+        )
+        self._deliver(link.update(faults, relay.clock.seconds()))
 
     def send(self, data: bytes) -> None:
         """A datagram comes."""
@@ -107,10 +109,7 @@ class _Way:
         if self._under_way + link.memory >= relay.limits.under_way:
             relay.overflowed += 1
             return
-        arrivals = link.send(data, relay.clock.seconds())
-        for fault, _ in link.touched:
-            relay.hits[fault.name] = relay.hits.get(fault.name, 0) + 1
-        self._deliver(arrivals)
+        self._deliver(link.send(data, relay.clock.seconds()))
 
     def close(self) -> None:
         """Nothing leaves any more."""
@@ -264,7 +263,7 @@ class DatagramRelay:
         name: Of the link, for random streams and journals.
         connect: Gives the upstream; asked anew for each client.
         decisions: Where verdicts come from.
-        journal: Takes what is decided.
+        journal: Takes what is decided; without, none is kept.
         limits: What is bounded.
 
     Attributes:
@@ -278,7 +277,9 @@ class DatagramRelay:
         unsent: Datagrams that the system did not take.
         received: Bytes that came in, by direction.
         sent: Bytes that went out, by direction.
-        hits: How often each fault has done something, by its name.
+        hits: How often each fault has done something, by its name; see `lab.proxy.tally`.
+        tally: The same.
+        number: That of the next client; a relay that goes on for another has its.
         buckets: Those of rates that clients have together.
     """
 
@@ -295,15 +296,17 @@ class DatagramRelay:
         limits: Limits | None = None,
     ) -> None:
         self.clock, self.name = reactor, name
-        self.decisions, self.journal = decisions, journal or Journal()
+        self.decisions, self.journal = decisions, journal
         self.connect, self.limits = connect, limits or Limits()
         self.buckets = Buckets()
         self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
         self.factory = self.protocol = _Listener(self)
+        self.number = 0
         self.accepted = self.refused = self.refusals = self.overflowed = self.unsent = 0
         self.received = dict.fromkeys(DIRECTIONS, 0)
         self.sent = dict.fromkeys(DIRECTIONS, 0)
-        self.hits: dict[str, int] = {}
+        self.tally = Tally()
+        self.hits: dict[str, int] = self.tally
         #: By address; who was silent for longest comes first.
         self._sessions: OrderedDict[Address, _Session] = OrderedDict()
         self._sweep: IDelayedCall | None = None
@@ -343,9 +346,7 @@ class DatagramRelay:
         for session in list(self._sessions.values()):
             for way in session.ways.values():
                 way.follow()
-        names = {fault.name for found in faults.values() for fault in found}
-        for name in self.hits.keys() - names:
-            del self.hits[name]
+        self.tally.keep(sum(faults.values(), ()))
 
     def drop(self) -> None:
         """Forget all clients, and what is under way."""
@@ -400,8 +401,9 @@ class DatagramRelay:
         if len(self._sessions) >= self.limits.clients:
             self.refused += 1
             return None
-        session = _Session(self, client, self.accepted)
+        session = _Session(self, client, self.number)
         self.accepted += 1
+        self.number += 1
         self._sessions[client] = session
         if self._sweep is None:
             self._sweep = self.clock.callLater(self.limits.idle, self._expire)

@@ -6,6 +6,8 @@ and here with every byte.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
 
 from attrs import define
@@ -34,13 +36,16 @@ class ProxyCollector(Collector):
 
     Args:
         counters: Gives what has been counted; `lab.proxy.registry.Registry.counters`.
+        seed: By which faults decide, if it is known.
     """
 
     _counters: Callable[[], Iterable[tuple[Labels, Counters]]]
+    _seed: int | None = None
 
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
         counted = list(self._counters())
+        yield _info(self._seed)
         for name in ("received", "sent"):
             yield _bytes(name, counted)
         yield _connections(counted)
@@ -54,16 +59,37 @@ class ProxyCollector(Collector):
             yield _special(name, told, counted)
 
 
-def metrics_text(counters: Callable[[], Iterable[tuple[Labels, Counters]]]) -> bytes:
+def metrics_text(
+    counters: Callable[[], Iterable[tuple[Labels, Counters]]], seed: int | None = None
+) -> bytes:
     """
     The metrics of proxies, in the text format of Prometheus.
 
     Args:
         counters: See `ProxyCollector`.
+        seed: Likewise.
     """
     registry = CollectorRegistry()
-    registry.register(ProxyCollector(counters))
+    registry.register(ProxyCollector(counters, seed))
     return generate_latest(registry)
+
+
+@cache
+def own_version() -> str:
+    """The version of txlab; that of a checkout that nobody has installed is unknown."""
+    try:
+        return version("txlab")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _info(seed: int | None) -> Metric:
+    """Which proxy this is: 1, with what is to be known in labels."""
+    family = GaugeMetricFamily(
+        "lab_proxy_info", "Version, and the seed of faults.", labels=("version", "seed")
+    )
+    family.add_metric((own_version(), "" if seed is None else str(seed)), 1)
+    return family
 
 
 def _bytes(name: str, counted: list[tuple[Labels, Counters]]) -> Metric:

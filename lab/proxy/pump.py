@@ -31,27 +31,14 @@ from lab.faults.link import Decisions
 from lab.faults.pipe import StreamLink
 from lab.faults.sharing import Buckets, Share
 from lab.faults.streams import CLOSE, END, Mark
-from lab.faults.verdicts import Verdict
 from lab.proxy.legs import Leg
+from lab.proxy.tally import Tally
 
 #: The usual room inside a link, in bytes. A latency bounds the rate of a connection to this much
 #: in its time, as the window of TCP does.
 ROOM = 1024 * 1024
 #: When a connection is closed, a peer may take so long to read what is due to it, in seconds.
 DRAIN = 60.0
-
-
-class Tally(dict[str, int]):
-    """How often faults have done something, by name; a `lab.faults.pipe.Watch`."""
-
-    def judged(self, fault: Fault, done: Verdict | str, start: int, size: int) -> None:
-        """Count what is no delivery as usual; what is cut is told of again when it ends."""
-        if isinstance(done, str) or done.kind not in {"deliver", "cut"}:
-            self.ended(fault)
-
-    def ended(self, fault: Fault) -> None:
-        """Count it."""
-        self[fault.name] = self.get(fault.name, 0) + 1
 
 
 def _by_direction() -> dict[str, int]:
@@ -122,13 +109,14 @@ class Pump:
         self._direction = place.direction
         self._link: StreamLink | None = None
         self._timer: IDelayedCall | None = None
-        self._due = 0.0
+        self._due = self._begun = 0.0
         self._stalled = self._full = self._ended = self._stopped = False
 
     def begin(self, faults: Sequence[Fault]) -> None:
         """Both legs are there."""
         if self._stopped:  # a fault of the other direction has ended it already
             return
+        self._begun = self._common.clock.seconds()
         self._write = eager(self._sink.transport)
         self._sink.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
         self._source.take = self._pass
@@ -148,7 +136,7 @@ class Pump:
             common.decisions,
             self._place,
             journal=common.journal,
-            now=common.clock.seconds(),
+            now=self._begun,
             watch=common.tally,
             share=self._share,
         )

@@ -40,7 +40,14 @@ _T = TypeVar("_T")
 
 
 class Relay(Interface):
-    """What carries the connections of one proxy."""
+    """
+    What carries the connections of one proxy.
+
+    Attributes:
+        number: That of the next connection, by which random decisions and journals are named.
+    """
+
+    number: int
 
     @property
     def factory(self) -> Any:
@@ -227,19 +234,26 @@ class Registry:
             protocol; see `lab.proxy.ports.connector`. A ``LocalError`` of its is a request that is
             refused.
         strict: Refuse toxics with numbers that make no sense, instead of taking the nearest.
+        seed: That by which the relays decide; it is told, and nothing else is done with it.
 
     Attributes:
         proxies: They; not to be changed from outside.
         strict: See above.
+        seed: See above.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, make: Callable[[str, str, str], Relay], *, strict: bool = False
+        self,
+        reactor: Any,
+        make: Callable[[str, str, str], Relay],
+        *,
+        strict: bool = False,
+        seed: int | None = None,
     ) -> None:
         self.proxies: dict[str, Proxy] = {}
-        self.strict = strict
+        self.strict, self.seed = strict, seed
         self._ports = Ports(reactor)
         self._make = make
         self._lock = DeferredLock()
@@ -293,6 +307,9 @@ class Registry:
     async def update(self, name: str, change: Change) -> Proxy:
         """
         Change a proxy; its connections end if it moves, and its toxics stay.
+
+        The connections that come then have the next numbers; those of one that is deleted and made
+        again, or replaced by `populate`, begin with 0: equal set-ups decide alike.
 
         Raises:
             ApiError: There is none of that name, or it can't listen.
@@ -410,7 +427,7 @@ class Registry:
         if before is not None:
             self._retire(before)
         self.proxies[wanted.name] = proxy
-        self._log.info("{name} is made: {proxy}", name=proxy.name, proxy=proxy.describe())
+        self._tell("{name} is made: {proxy}, seed {seed}", proxy)
         return proxy
 
     async def _populate(self, several: Sequence[Wanted]) -> list[Proxy]:
@@ -449,11 +466,13 @@ class Registry:
             relay = self._relay(proxy.name, upstream, proxy.protocol)
             await self._stop(proxy)
             self._retire(proxy)
+            # Its connections go on being others than those before, for faults and in journals.
+            relay.number = proxy.relay.number
             proxy.listen, proxy.upstream, proxy.relay = listen, upstream, relay
             proxy.give_faults()
         if enabled != proxy.enabled:
             await (self._start(proxy) if enabled else self._stop(proxy))
-        self._log.info("{name} has changed: {proxy}", name=proxy.name, proxy=proxy.describe())
+        self._tell("{name} has changed: {proxy}, seed {seed}", proxy)
         return proxy
 
     async def _delete(self, proxy: Proxy) -> None:
@@ -499,6 +518,10 @@ class Registry:
         if port is not None:
             await self._ports.close(port)
             proxy.relay.drop()
+
+    def _tell(self, text: str, proxy: Proxy) -> None:
+        """Log what has become of a proxy."""
+        self._log.info(text, name=proxy.name, proxy=proxy.describe(), seed=self.seed)
 
     def _relay(self, name: str, upstream: str, protocol: str) -> Relay:
         """A relay for this upstream."""

@@ -52,7 +52,8 @@ class StreamRelay:
         refused: How many of them found no upstream, or one with which TLS came to nothing.
         received: Bytes that have come in, by direction: ``upstream`` from clients, ``downstream``.
         sent: Bytes that have gone out, likewise.
-        hits: How often each fault has done something, by name, if it has.
+        hits: How often each fault has done something, by name, if it has; see `lab.proxy.tally`.
+        number: That of the next connection; a relay that goes on for another has its.
         special: What only datagrams have: nothing.
     """
 
@@ -73,7 +74,7 @@ class StreamRelay:
         self.name, self.connect = name, connect
         self.factory: Factory = _Accepting(self)
         self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
-        self.accepted = self.refused = 0
+        self.accepted = self.refused = self.number = 0
         self._clock = reactor
         self._common = Common(reactor, decisions, journal, room)
         self.received, self.sent = self._common.received, self._common.sent
@@ -112,9 +113,7 @@ class StreamRelay:
             if faults != before[direction]:
                 for connection in list(self._alive):
                     connection.follow(direction, faults)
-        names = {fault.name for faults in chosen.values() for fault in faults}
-        for name in self.hits.keys() - names:
-            del self.hits[name]
+        self._common.tally.keep(sum(chosen.values(), ()))
 
     def drop(self) -> None:
         """
@@ -134,8 +133,9 @@ class StreamRelay:
 
     def accept(self) -> Leg:
         """One more client."""
-        connection = Connection(self, self._common, self.name, self.accepted)
+        connection = Connection(self, self._common, self.name, self.number)
         self.accepted += 1
+        self.number += 1
         self._alive[connection] = self._there[connection] = None
         return connection.client
 

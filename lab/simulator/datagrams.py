@@ -121,7 +121,8 @@ class Port:
             raise RuntimeError("already connected, reconnecting is not currently supported")
         if not isIPAddress(host):
             raise InvalidAddressError(host, "not an IPv4 or IPv6 address.")
-        self._peer = host, port
+        # What comes from our own loopback comes from our only address.
+        self._peer = self._host.find(host) or host, port
 
     def write(self, packet: bytes, addr: Address | None = None) -> None:
         """Send a datagram."""

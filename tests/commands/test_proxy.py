@@ -259,12 +259,12 @@ class ServiceTests(ProxyTestCase):
         self.assertEqual((port, interface), (0, "127.0.0.1"))
         self.assertEqual(self.logged[0], "seed 8")
         self.assertIn("proxy listens on tcp:", self.logged[-1])
-        self.assertIn(" for tcp:127.0.0.1:49155", self.logged[-1])
+        self.assertIn(" for tcp:127.0.0.1:49155, seed 8", self.logged[-1])
         self.connect(factory)
         ((host, upstream, *_),) = self.reactor.tcpClients
         self.assertEqual((host, upstream), ("127.0.0.1", 49155))
         self.assertIn(
-            "proxy ends: 1 connections, 0 refused, 0 bytes up, 0 bytes down, faults {}",
+            "proxy ends: 1 connections, 0 refused, 0 bytes up, 0 bytes down, faults {}, seed 8",
             self.stop(service),
         )
 
@@ -294,12 +294,13 @@ class ServiceTests(ProxyTestCase):
         path = folder(self) / "journal.json"
         fault = ("--fault", "loss:probability=1,stream=upstream")
         service = self.start(*HERE, *fault, "--journal", str(path), "--seed", "8")
-        self.assertEqual(path.read_text(), "")
+        self.assertEqual(path.read_text(), '{"journal": 1, "seed": 8}\n')
         client, transport = self.connect(self.reactor.tcpServers[0][1])
         _, _, factory, *_ = self.reactor.tcpClients[0]
         self.connect(factory)
         client.dataReceived(b"hello")
         journal = Journal.read(path.read_text().splitlines())
+        self.assertEqual(journal.seed, 8)
         (entry,) = journal.entries
         self.assertEqual(entry.place, Place("proxy", 0, "upstream", "loss_upstream"))
         self.stop(service)
@@ -398,15 +399,15 @@ class JournalTests(SynchronousTestCase):
     def test_after_the_end(self) -> None:
         """What is decided after the end is not kept, and does no harm."""
         path = folder(self) / "journal.json"
-        journal = JournalFile(path)
+        journal = JournalFile(path, 8)
         entry = Entry(Place("x"), 0, 0.0, DELIVER)
         journal.record(entry)
         journal.close()
         journal.record(entry)
-        self.assertEqual(path.read_text(), f"{entry.encode()}\n")
+        self.assertEqual(path.read_text(), f"{journal.header[0]}\n{entry.encode()}\n")
         self.assertEqual(journal.entries, [])
 
     def test_no_such_folder(self) -> None:
         """A file that can't be written is one line."""
-        error = self.assertRaises(LocalError, JournalFile, Path("/nowhere/x"))
+        error = self.assertRaises(LocalError, JournalFile, Path("/nowhere/x"), 8)
         self.assertEqual(str(error), "journal is '/nowhere/x'; No such file or directory")

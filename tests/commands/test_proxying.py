@@ -110,6 +110,19 @@ class AskingTests(ProxyCase):
             ],
         )
 
+    def test_about(self) -> None:
+        """Version and seed of the proxy itself, as a line or as JSON."""
+        answer = {"version": "0.1.0", "seed": 12}
+        self.assertEqual(self.said("about", answers=(answer,)), "txlab 0.1.0, seed 12\n")
+        self.assertEqual(self.asked, [("GET", "lab")])
+        self.assertEqual(json.loads(self.said("--json", "about", answers=(answer,))), answer)
+
+    def test_about_another(self) -> None:
+        """What has no such page is another's."""
+        done = self.lab("about", answers=({"version": "2.12.0"},))
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("what answers is no proxy", done.stderr)
+
     def test_inspect(self) -> None:
         """Each toxic is a line."""
         said = self.said("inspect", "one", answers=(ONE,))

@@ -21,7 +21,7 @@ class FakeRelay:
     def __init__(self, name: str, upstream: str, protocol: str = "tcp") -> None:
         self.name, self.upstream, self.protocol = name, upstream, protocol
         self.factory: Any = Listening(self) if protocol == "tcp" else DatagramProtocol()
-        self.connections = self.accepted = self.refused = self.drops = 0
+        self.connections = self.accepted = self.refused = self.drops = self.number = 0
         self.received = {"upstream": 0, "downstream": 0}
         self.sent = {"upstream": 0, "downstream": 0}
         self.hits: dict[str, int] = {}

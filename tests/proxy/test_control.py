@@ -5,6 +5,7 @@ import gc
 import json
 import re
 import socket
+from importlib.metadata import version
 from typing import Any
 
 import treq
@@ -128,6 +129,21 @@ class PairTests(HttpTests):
 
 class RequestTests(HttpTests):
     """What else may be asked."""
+
+    @inlineCallbacks
+    def test_about(self) -> Any:
+        """Our own version, and the seed, which the metrics have as well; Toxiproxy has neither."""
+        for seed in (None, 2**64 - 1):
+            self.registry.seed = seed
+            code, text, headers = yield self.ask("GET", "/lab")
+            self.assertEqual(
+                (code, json.loads(text)), (200, {"version": version("txlab"), "seed": seed})
+            )
+            self.assertEqual(headers.getRawHeaders("Content-Type"), ["application/json"])
+        _, text, _ = yield self.ask("GET", "/metrics")
+        self.assertIn(f'lab_proxy_info{{seed="{seed}"', text)
+        code, text, _ = yield self.ask("POST", "/lab")
+        self.assertEqual((code, text), (405, ""))
 
     @inlineCallbacks
     def test_names(self) -> Any:

@@ -206,6 +206,44 @@ class SimulatedTests(SynchronousTestCase):
             net.run(1)
             self.assertEqual(client.seen[4:], [b"d"])
 
+    def test_hits_behind_what_is_held_back(self) -> None:
+        """What a fault does with a datagram that was held back before it counts, too."""
+        with simulate(7) as net:
+            run = Run(net)
+            run.faults(Reorder(1.0), Blackhole())
+            client = run.client()
+            for _ in range(3):
+                client.send(b"a")
+            net.run(3)
+            self.assertEqual(run.relay.hits, {"reorder": 3, "blackhole": 3})
+
+    def test_journal(self) -> None:
+        """Times count from a client's first datagram, whenever its faults came; none is kept."""
+        with simulate(7) as net:
+            net.run(100)
+            run = Run(net)
+            client = run.client()
+            client.send(b"a")
+            net.run(1.25)
+            run.faults(Blackhole())
+            client.send(b"b")
+            net.run(1)
+            (entry,) = run.journal.entries
+            self.assertEqual((entry.at, entry.place.connection), (1.25, 0))
+            self.assertIs(DatagramRelay(None, "x", Nowhere, decisions=Dice(7)).journal, None)
+
+    def test_number(self) -> None:
+        """The next client has the number that the relay says."""
+        with simulate(7) as net:
+            run = Run(net)
+            run.relay.number = 5
+            run.faults(Blackhole())
+            for name in ("one", "other"):
+                run.client(name).send(b"a")
+                net.run(1)
+            found = [entry.place.connection for entry in run.journal.entries]
+            self.assertEqual((found, run.relay.number, run.relay.accepted), ([5, 6], 7, 2))
+
     def test_held_back(self) -> None:
         """What is to be overtaken goes on after a while, or when its fault is gone."""
         with simulate(7) as net:

@@ -1,9 +1,12 @@
 """What the proxies count, for Prometheus."""
 
+from importlib.metadata import PackageNotFoundError, version
+
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.proxy.metrics import metrics_text
+from lab.proxy import metrics
+from lab.proxy.metrics import metrics_text, own_version
 from lab.proxy.registry import Counters, Labels
 
 PLACE = 'listener="127.0.0.1:1",proxy="a",upstream="b:80"'
@@ -49,7 +52,27 @@ class MetricsTests(SynchronousTestCase):
         text = metrics_text(lambda: [(Labels(name, name, name), Counters())]).decode()
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                self.assertEqual(sample.labels["proxy"], name)
+                if sample.name != "lab_proxy_info":
+                    self.assertEqual(sample.labels["proxy"], name)
+
+    def test_info(self) -> None:
+        """Which proxy it is: version and seed, or none."""
+        for seed, shown in ((12, "12"), (0, "0"), (None, "")):
+            text = metrics_text(list, seed).decode()
+            self.assertIn(f'lab_proxy_info{{seed="{shown}",version="{own_version()}"}} 1.0\n', text)
+
+    def test_version(self) -> None:
+        """That of what is installed; where nothing is, it is unknown."""
+        own_version.cache_clear()
+        self.assertEqual(own_version(), version("txlab"))
+
+        def missing(name: str) -> str:
+            raise PackageNotFoundError(name)
+
+        self.patch(metrics, "version", missing)
+        self.addCleanup(own_version.cache_clear)
+        own_version.cache_clear()
+        self.assertEqual(own_version(), "unknown")
 
     def test_live(self) -> None:
         """Collected each time it is asked for."""

@@ -178,7 +178,7 @@ class FaultTests(SceneCase):
         self.assertEqual(hits, 32)  # 30 chunks and an end are dropped, and then it closes
         server, client, hits = self.done(LimitData(40))
         self.assertEqual((len(server.got), server.why), (40, "ConnectionDone"))
-        self.assertEqual((client.why, hits), ("ConnectionDone", 2))  # half a chunk is dropped
+        self.assertEqual((client.why, hits), ("ConnectionDone", 1))  # in a chunk: one event
         server, client, hits = self.done(ResetPeer(0.055))
         self.assertEqual((server.got, server.why, client.why), (b"", *["ConnectionLost"] * 2))
         self.assertEqual(hits, 7)  # six chunks are held back, and then it resets

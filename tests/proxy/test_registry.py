@@ -8,6 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.errors import LocalError
@@ -16,6 +17,7 @@ from lab.proxy.bodies import Change, Wanted
 from lab.proxy.errors import ApiError
 from lab.proxy.registry import Counters, Labels, PopulateError, Proxy, Registry
 from lab.proxy.toxics import Toxic
+from tests.helpers import captured_logs
 from tests.proxy.relays import FakeRelay
 
 FREE = "127.0.0.1:0"
@@ -171,6 +173,34 @@ class RegistryTests(TestCase):
         self.assertFalse(refused(proxy.listen))
         error = yield self.fails(self.registry.update("a", Change(upstream="tls:x")))
         self.assertEqual((error.status, proxy.upstream, proxy.enabled), (400, "", True))
+
+    @inlineCallbacks
+    def test_numbers(self) -> Any:
+        """Connections are other ones after a move; a proxy that is made again begins anew."""
+        yield self.create()
+        self.relays[0].number = 5
+        yield self.done(self.registry.update("a", Change(upstream="c:80")))
+        self.assertEqual(self.relays[1].number, 5)
+        yield self.done(self.registry.update("a", Change(enabled=False)))
+        yield self.done(self.registry.update("a", Change(enabled=True)))
+        self.assertIs(self.registry.get("a").relay, self.relays[1])
+        yield self.done(self.registry.populate([Wanted("a", "b:80", FREE)]))
+        self.assertEqual(self.relays[2].number, 0)
+        self.relays[2].number = 5
+        yield self.done(self.registry.delete("a"))
+        yield self.create()
+        self.assertEqual(self.relays[3].number, 0)
+
+    @inlineCallbacks
+    def test_seed(self) -> Any:
+        """Each line that says which proxies there are has the seed."""
+        self.registry.seed = 12
+        with captured_logs() as events:
+            yield self.create()
+            yield self.done(self.registry.update("a", Change(upstream="c:80")))
+        said = [formatEvent(event) for event in events if "proxy" in event]
+        self.assertEqual([line.split(":")[0] for line in said], ["a is made", "a has changed"])
+        self.assertTrue(all(line.endswith(", seed 12") for line in said))
 
     @inlineCallbacks
     def test_delete(self) -> Any:

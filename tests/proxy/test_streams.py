@@ -60,6 +60,23 @@ class FaultsTests(SceneCase):
         self.assertEqual({entry.place.fault for entry in scene.journal.entries}, {"loss"})
         self.assertGreater(max(entry.unit for entry in scene.journal.entries), 30)
 
+    def test_journal(self) -> None:
+        """Times count from when a connection began, whenever its faults came."""
+        scene = self.scene()
+        self.net.run(100)
+        scene.relay.number = 5
+        client, _ = scene.pair()
+        begun = self.net.now
+        self.net.run(1.25)
+        scene.relay.set_faults([Fault(PacketLoss(1.0), "loss")], [])
+        client.transport.write(b"x")
+        self.net.run(1)
+        (entry,) = scene.journal.entries
+        # A chunk takes a millisecond to the relay, and the word of the connection took one back.
+        self.assertAlmostEqual(entry.at, self.net.now - begun - 1 + 0.001, places=2)
+        self.assertEqual((entry.place.connection, scene.relay.number), (5, 6))
+        self.assertEqual(scene.relay.accepted, 1)
+
     def test_toxicity(self) -> None:
         """A fault works on some connections, and on the same ones whatever else is changed."""
         some = Fault(Timeout(), "some", toxicity=0.5)

@@ -74,6 +74,13 @@ class PortTests(SynchronousTestCase):
         self.net.run(0)
         self.assertEqual([seen[0] for seen in self.ours.seen[1:]], [b"me", b"me"])
 
+    def test_connected_to_loopback(self) -> None:
+        """A port that is connected to 127.0.0.1 hears what comes from its own host."""
+        self.port.connect("127.0.0.1", self.port.getHost().port)
+        self.port.write(b"me")
+        self.net.run(0)
+        self.assertEqual([seen[0] for seen in self.ours.seen[1:]], [b"me"])
+
     def test_cut_to_size(self) -> None:
         """What is longer than the size that was asked for is cut, as Twisted does."""
         self.port.write(b"x" * 101, (self.there.address, 5000))

@@ -1,0 +1,49 @@
+"""
+The relays of a registry, on any reactor: that of a program, or of a host in a simulation.
+
+Knows neither HTTP nor a command line.
+"""
+
+from typing import Any
+
+from attrs import frozen
+
+from lab.faults.journal import Journal
+from lab.faults.link import Decisions
+from lab.proxy.datagrams import DatagramRelay
+from lab.proxy.ports import connector
+from lab.proxy.registry import Relay
+from lab.proxy.streams import StreamRelay
+
+
+@frozen
+class Relays:
+    """
+    Makes relays; what a `lab.proxy.registry.Registry` is given.
+
+    Args:
+        reactor: Connects, resolves names and has a clock.
+        decisions: Where verdicts come from: `lab.faults.journal.Dice`, or
+            `lab.faults.journal.Replay` for what was decided at another proxy.
+        journal: Takes what is decided; without, none is kept.
+    """
+
+    reactor: Any
+    decisions: Decisions
+    journal: Journal | None = None
+
+    def __call__(self, name: str, upstream: str, protocol: str) -> Relay:
+        """
+        Make one.
+
+        Args:
+            name: Of the proxy.
+            upstream: ``HOST:PORT`` or an endpoint string.
+            protocol: ``tcp`` or ``udp``.
+
+        Raises:
+            LocalError: A wrong endpoint string, or one for the other protocol.
+        """
+        connect = connector(self.reactor, upstream, protocol)
+        make = DatagramRelay if protocol == "udp" else StreamRelay
+        return make(self.reactor, name, connect, decisions=self.decisions, journal=self.journal)
