@@ -3,14 +3,19 @@ Tests of cores without a network and without waiting: for our tests, and for you
 
 `Playbook` reads like the sequence chart of one core; `Pair` runs two cores against each other
 over a link that may delay, lose, repeat and reorder; `chunkings` cuts a stream in every way
-that a network might. Time is virtual, and steps from one deadline to the next.
+that a network might. Time is virtual, and steps from one deadline to the next. What mix-ins for
+test cases need is here, too: `tell_at_failure`.
 """
 
 import heapq
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from inspect import iscoroutinefunction, isgeneratorfunction
 from itertools import count
 from typing import Any, Self
+from unittest import SkipTest
 
 import attrs
 
@@ -206,3 +211,48 @@ def _alike(one: Any, other: Any) -> bool:
 def _is_number(value: Any) -> bool:
     """Whether closeness means something for it."""
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def tell_at_failure(case: Any, report: Callable[[], str]) -> None:
+    """
+    Have a test case write a report to standard error if its test fails.
+
+    It is for `run`, before the test: of cases of unittest's, and of trial's, which may end later.
+
+    Args:
+        case: Has the test.
+        report: Called when it has failed; the text is for people.
+    """
+    name = case.id().rpartition(".")[2]
+    method = getattr(case, name)
+    if isgeneratorfunction(method):
+        return  # which trial refuses, if it sees that it is one
+
+    def tell(failure: Any) -> Any:
+        """Write it; a test that is skipped has not failed."""
+        if not isinstance(getattr(failure, "value", failure), SkipTest):
+            sys.stderr.write(f"{report()}\n")
+        return failure
+
+    @wraps(method)
+    def test() -> object:
+        """Do it."""
+        try:
+            result = method()
+        except Exception as error:
+            tell(error)
+            raise
+        # This room knows no Twisted, but a Deferred when it sees one.
+        watch = getattr(result, "addErrback", None)
+        return watch(tell) if watch else result
+
+    @wraps(method)
+    async def test_later() -> object:
+        """Do it, and wait."""
+        try:
+            return await method()
+        except Exception as error:
+            tell(error)
+            raise
+
+    setattr(case, name, test_later if iscoroutinefunction(method) else test)

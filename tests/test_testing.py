@@ -1,13 +1,19 @@
 """The test kit itself: it must see what is wrong."""
 
+import contextlib
+import unittest
 from collections.abc import Callable
+from io import StringIO
+from typing import Any
 
 from attrs import define, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial import reporter
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lab.testing import Fate, Pair, Playbook, at_once, chunkings
+from lab.testing import Fate, Pair, Playbook, at_once, chunkings, tell_at_failure
 
 
 @frozen
@@ -239,3 +245,88 @@ class ChunkingsTests(SynchronousTestCase):
         for chunks in ([b"a", b"b", b"c", b"d"], [b"abcd"], [b"a", b"bcd"], [b"abc", b"d"]):
             self.assertIn(chunks, found)
         self.assertEqual(list(chunkings(b"")), [])
+
+
+class TellTests(SynchronousTestCase):
+    """A report of what has failed."""
+
+    def told(self, kind: Any, test: Callable[..., Any]) -> tuple[bool, str]:
+        """Whether a case whose test this is passes, and what is written."""
+
+        class Cases(kind):  # type: ignore[misc]
+            """One test."""
+
+            def run(self, result: Any = None) -> Any:
+                """See the test kit."""
+                tell_at_failure(self, lambda: "it was night")
+                return super().run(result)
+
+            runTest = test
+
+        trials = issubclass(kind, SynchronousTestCase)
+        result: Any = reporter.TestResult() if trials else unittest.TestResult()
+        # Under pytest, `tests/conftest.py` raises what trial has put into the result.
+        again = contextlib.suppress(ZeroDivisionError, TypeError, unittest.SkipTest)
+        with contextlib.redirect_stderr(StringIO()) as err, again:
+            Cases().run(result)
+        return result.wasSuccessful(), err.getvalue()
+
+    def kinds(self) -> list[Any]:
+        """All kinds of cases."""
+        return [unittest.TestCase, SynchronousTestCase, TestCase]
+
+    def test_fails(self) -> None:
+        """It is told; a test that passes or is skipped has nothing to tell."""
+
+        def skip(case: unittest.TestCase) -> None:
+            """Be skipped."""
+            case.skipTest("not today")
+
+        for kind in self.kinds():
+            self.assertEqual(self.told(kind, lambda _: 1 / 0), (False, "it was night\n"))
+            self.assertEqual(self.told(kind, lambda _: None), (True, ""))
+            self.assertEqual(self.told(kind, skip), (True, ""))
+
+    def test_coroutine(self) -> None:
+        """Of a test that is a coroutine, it is told when it fails."""
+
+        async def fails(_: object) -> None:
+            """Wait, and fail."""
+            await succeed(None)
+            raise ZeroDivisionError
+
+        async def passes(_: object) -> None:
+            """Wait."""
+            await succeed(None)
+
+        self.assertEqual(self.told(TestCase, fails), (False, "it was night\n"))
+        self.assertEqual(self.told(TestCase, passes), (True, ""))
+
+    def test_asyncio(self) -> None:
+        """Coroutines of asyncio's are seen as such."""
+
+        async def fails(_: object) -> None:
+            """Fail."""
+            raise ZeroDivisionError
+
+        kind = unittest.IsolatedAsyncioTestCase
+        self.assertEqual(self.told(kind, fails), (False, "it was night\n"))
+
+    def test_deferred(self) -> None:
+        """Of a test that returns a Deferred, it is told when that fails."""
+
+        def fails(_: object) -> Deferred[None]:
+            """Fail."""
+            return fail(ZeroDivisionError())
+
+        self.assertEqual(self.told(TestCase, fails), (False, "it was night\n"))
+        self.assertEqual(self.told(TestCase, lambda _: succeed(None)), (True, ""))
+
+    def test_generator(self) -> None:
+        """A test that would never run is still refused by trial."""
+
+        def yields(_: object) -> Any:
+            """Be a generator."""
+            yield
+
+        self.assertEqual(self.told(TestCase, yields), (False, ""))

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import fields
 
 from lab.faults.fault import Fault
+from lab.faults.journal import Line, Toxicity
 from lab.faults.schema import DATAGRAMS, STREAMS, to_json
 from lab.faults.verdicts import Verdict
 
@@ -56,6 +57,20 @@ def all_told(touches: Sequence[Touch]) -> str:
 def done_by(fault: Fault, done: str) -> str:
     """What a fault that decides nothing by itself did, with its settings."""
     return ", ".join([f"{done} by {fault.name}", *_settings(fault)])
+
+
+def decided(entry: Line) -> str:
+    """
+    One decision, as a report tells of it.
+
+    >>> from lab.faults.journal import Entry, Place
+    >>> decided(Entry(Place("a>b", fault="loss"), 3, 1.5, Verdict(())))
+    'drop by loss on a>b, unit 3'
+    """
+    place = entry.place
+    if isinstance(entry, Toxicity):
+        return f"{entry.kind} by {place.fault} on {place.link}, connection {place.connection}"
+    return f"{entry.verdict.kind} by {place.fault} on {place.link}, unit {entry.unit}"
 
 
 def _settings(fault: Fault) -> list[str]:

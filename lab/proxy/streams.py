@@ -124,6 +124,11 @@ class StreamRelay:
         for connection in list(self._there):
             connection.close(LINGER)
 
+    def reset(self) -> None:
+        """End all connections with RST, those too whose upstream is being connected."""
+        for connection in list(self._there):
+            connection.reset()
+
     def drained(self) -> Deferred[None]:
         """Fires when no transport is left, those included that only wait for their peer's end."""
         waiting: Deferred[None] = Deferred()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import LocalError
-from lab.faults.journal import Line, Toxicity
+from lab.faults.words import decided
 
 if TYPE_CHECKING:
     from lab.simulator.hosts import Host
@@ -72,17 +72,9 @@ def _indented(lines: Iterable[str]) -> list[str]:
 def _last(net: "Network") -> list[str]:
     """What was sent last, and what faults have decided."""
     sent = [(when, " ".join(map(_word, what))) for when, what in net.last(EVENTS)]
-    decided = [(when, _decision(entry)) for when, entry in net.decided]
-    both = sorted(sent + decided, key=lambda event: event[0])
+    decisions = [(when, decided(entry)) for when, entry in net.decided]
+    both = sorted(sent + decisions, key=lambda event: event[0])
     return [f"{when:12.6f} s  {what}" for when, what in both[-EVENTS:]]
-
-
-def _decision(entry: Line) -> str:
-    """One decision of a fault."""
-    place = entry.place
-    if isinstance(entry, Toxicity):
-        return f"{entry.kind} by {place.fault} on {place.link}, connection {place.connection}"
-    return f"{entry.verdict.kind} by {place.fault} on {place.link}, unit {entry.unit}"
 
 
 def _word(what: Any) -> str:

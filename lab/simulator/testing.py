@@ -5,7 +5,6 @@ A function of the network, for many seeds: `simulated`. A class of tests, with a
 `SimulationMixin`. For the fixtures of pytest there is `lab.simulator.pytest_plugin`.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -16,6 +15,7 @@ from lab.errors import LabError, LocalError
 from lab.simulator.exploring import explore, frozen_heap
 from lab.simulator.network import Network, simulate
 from lab.simulator.reports import report
+from lab.testing import tell_at_failure
 
 Test = Callable[..., object]
 
@@ -106,19 +106,6 @@ class SimulationMixin:
 
     def run(self, result: Any = None) -> Any:
         """Run the test; tell more if it fails."""
-        case: Any = self
-        name = case.id().rpartition(".")[2]
-        method = getattr(self, name)
-
-        @wraps(method)
-        def test() -> object:
-            """Do it."""
-            try:
-                return method()
-            except Exception:
-                sys.stderr.write(f"{report(self.net)}\n")
-                raise
-
-        setattr(self, name, test)
-        case = super()
+        tell_at_failure(self, lambda: report(self.net))
+        case: Any = super()
         return case.run(result)

@@ -4,9 +4,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.faults.datagrams import Corrupt, Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
+from lab.faults.journal import Entry, Place, Toxicity
 from lab.faults.streams import Cut, LimitData
 from lab.faults.verdicts import DELIVER, DROP, Verdict
-from lab.faults.words import all_told, done_by, told
+from lab.faults.words import all_told, decided, done_by, told
 
 
 class WordsTests(SynchronousTestCase):
@@ -48,3 +49,10 @@ class WordsTests(SynchronousTestCase):
         self.assertEqual(
             told(Fault(LimitData(10), "limit"), "dropped"), "dropped by limit, bytes=10"
         )
+
+    def test_decision(self) -> None:
+        """A decision names the link, the fault and the unit."""
+        entry = Entry(Place("a>b", 2, "upstream", "loss"), 3, 1.5, DROP)
+        self.assertEqual(decided(entry), "drop by loss on a>b, unit 3")
+        hit = Toxicity(entry.place, 1.5, hit=True, draw=0.2)
+        self.assertEqual(decided(hit), "hit by loss on a>b, connection 2")

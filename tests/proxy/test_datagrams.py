@@ -405,6 +405,15 @@ class SimulatedTests(SynchronousTestCase):
             run.faults(Latency(1.0))
             self.assertEqual(run.relay.hits, {})
 
+    def test_hits_are_real(self) -> None:
+        """What a fault lets pass as it is was not hit; what was held back before may be."""
+        with simulate(7) as net:
+            run = Run(net)
+            run.faults(Latency(0.0), Bandwidth(1e6, burst=1e6), Reorder(1.0, 2), Loss(every=2))
+            run.client().send(b"a", b"b")
+            net.run(5)
+            self.assertEqual(run.relay.hits, {"reorder": 2, "loss": 1})
+
     def test_first_of_ipv4(self) -> None:
         """Of several addresses of an upstream, as Go has it."""
         with simulate(7) as net:

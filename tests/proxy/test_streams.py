@@ -426,6 +426,19 @@ class SocketTests(SocketCase):
         )
         await self.relay.drained()
 
+    async def test_reset(self) -> None:
+        """All connections end with RST, at once."""
+        address = await self.begin(echoing)
+        clients = [await self.raw(address) for _ in range(5)]
+        said = [one.receive() for one in clients]
+        self.relay.reset()
+        self.assertEqual(self.relay.connections, 0)
+        self.assertEqual(await gatherResults(said), [errno.ECONNRESET] * 5)
+        await self.relay.drained()
+        self.assertEqual(
+            await gatherResults([one.lost for one in self.servers.all]), ["ConnectionLost"] * 5
+        )
+
     async def test_many(self) -> None:
         """200 connections at once; the kernel has to keep as many for those who listen."""
         text = "tcp:0:interface=127.0.0.1:backlog=400"
