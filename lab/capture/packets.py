@@ -35,9 +35,9 @@ def udp(source: Address, to: Address, data: bytes) -> bytes:
         LocalError: The addresses are none, or of two families, or there is too much data.
     """
     size = 8 + len(data)
-    if size > LARGEST - 20:
-        raise LocalError(f"datagram has {len(data):,} bytes; give at most {LARGEST - 28:,}")
     ends = _ends(source[0], to[0])
+    if size > ends.room:
+        raise LocalError(f"datagram has {len(data):,} bytes; give at most {ends.room - 8:,}")
     header = struct.pack("!HHH", source[1], to[1], size)
     found = _checksum(ends.pseudo(_UDP, size) + header + b"\0\0" + data)
     # 0 would say that there is none.
@@ -71,7 +71,7 @@ def tcp(
     options = _SYN_OPTIONS if flags & SYN else b""
     shown = min(0xFFFF, window if flags & SYN else window >> _SCALE)
     length = 20 + len(options)
-    seq, ack = (number % 2**32 for number in numbers)
+    seq, ack = numbers[0] & 0xFFFFFFFF, numbers[1] & 0xFFFFFFFF
     before = struct.pack("!HHIIBBH", source[1], to[1], seq, ack, length << 2, flags, shown)
     rest = struct.pack("!H", 0) + options + data  # no urgent data
     ends = _ends(source[0], to[0])
@@ -109,6 +109,8 @@ class _Ends:
         if here.version != there.version:
             raise LocalError(f"{source} and {to} are of two families; give addresses of one")
         self._version = here.version
+        #: Bytes that fit a packet behind its IP header; of IPv6 the length does not count that.
+        self.room = LARGEST - 20 if here.version == 4 else LARGEST
         self._addresses = here.packed + there.packed
         kind = b"\x08\x00" if here.version == 4 else b"\x86\xdd"
         self._ethernet = _mac(there.packed) + _mac(here.packed) + kind

@@ -72,12 +72,26 @@ def packet(side: int, when: int, data: bytes, *, flags: int = 0, comment: str = 
         flags: `INBOUND` or `OUTBOUND`, or 0 for neither.
         comment: What there is to say of it.
     """
-    high, low = divmod(when, 2**32)
-    fixed = struct.pack("<IIIII", side, high, low, len(data), len(data))
-    options = [(_COMMENT, _text(comment))] if comment else []
+    # Not by `_block`: of these there are very many.
+    options = _entry(_COMMENT, _text(comment)) if comment else b""
     if flags:
-        options.append((_FLAGS, struct.pack("<I", flags)))
-    return _block(_PACKET, fixed + _padded(data), options)
+        options += _FLAG_OPTIONS[flags]
+    if options:
+        options += _NO_MORE
+    size = len(data)
+    rest = bytes(-size % 4) + options
+    length = 32 + size + len(rest)
+    fixed = _FIXED.pack(_PACKET, length, side, when >> 32, when & 0xFFFFFFFF, size, size)
+    return b"".join((fixed, data, rest, length.to_bytes(4, "little")))
+
+
+def count(data: bytes) -> int:
+    """How many whole blocks there are."""
+    found = at = 0
+    while at < len(data):
+        at += struct.unpack_from("<I", data, at + 4)[0]
+        found += 1
+    return found
 
 
 def _block(kind: int, body: bytes, options: list[tuple[int, bytes]]) -> bytes:
@@ -96,6 +110,12 @@ def _entry(number: int, value: bytes) -> bytes:
 def _padded(data: bytes) -> bytes:
     """Filled up to whole 32 bits."""
     return data + bytes(-len(data) % 4)
+
+
+# What packets begin with, and the options that they usually have.
+_FIXED = struct.Struct("<IIIIIII")
+_FLAG_OPTIONS = {flags: _entry(_FLAGS, struct.pack("<I", flags)) for flags in (INBOUND, OUTBOUND)}
+_NO_MORE = _entry(0, b"")
 
 
 def _text(text: str) -> bytes:

@@ -1,6 +1,7 @@
 """``twistd lab-proxy``: a proxy that breaks the network on purpose."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, count
@@ -16,6 +17,7 @@ from twisted.python.failure import Failure
 from lab import units
 from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
 from lab.adapters.service import ListeningService
+from lab.commands.capturing import CaptureFifo, CaptureFile, open_capture
 from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
 from lab.faults.journal import Dice, Journal, Line
@@ -27,6 +29,7 @@ from lab.proxy.control import Control, control_site
 from lab.proxy.errors import ApiError
 from lab.proxy.guard import Guard
 from lab.proxy.ports import connector
+from lab.proxy.recording import Recording
 from lab.proxy.registry import Proxy, Registry
 from lab.proxy.relays import Relays
 from lab.proxy.stepping import Stepping
@@ -60,6 +63,7 @@ class Options(LabOptions):
         ["profile", None, None, "Have this link before each --listen: 3g, dsl, satellite, …"],
         ["seed", None, None, "Draws what faults do: equal seeds decide the same again."],
         ["journal", None, None, "Write each decision to this file; the simulator replays it."],
+        ["capture", None, None, "Write all packets to this file or FIFO, for Wireshark (pcapng)."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
     ]
     optFlags = [  # noqa: RUF012
@@ -221,6 +225,7 @@ class ProxyService(Service):
         registry: Has them.
         wanted: Those that there are from the beginning.
         journal: Is closed at the end.
+        capture: Likewise.
         stepping: Is started when they are there.
     """
 
@@ -231,9 +236,11 @@ class ProxyService(Service):
         registry: Registry,
         wanted: Sequence[Wanted],
         journal: JournalFile | None,
+        capture: CaptureFile | CaptureFifo | None,
         stepping: Stepping,
     ) -> None:
-        self._registry, self._wanted, self._journal = registry, wanted, journal
+        self._registry, self._wanted = registry, wanted
+        self._journal, self._capture = journal, capture
         self._stepping = stepping
 
     def privilegedStartService(self) -> None:
@@ -252,6 +259,12 @@ class ProxyService(Service):
         made.addErrback(failures.append if made.called else self._failed)
         for failure in failures:
             failure.raiseException()
+
+    def startService(self) -> None:
+        """Let a capture have readers from now on."""
+        super().startService()
+        if self._capture is not None:
+            self._capture.start()
 
     def stopService(self) -> Deferred[None]:
         """Close all ports, end all connections."""
@@ -276,6 +289,8 @@ class ProxyService(Service):
         await self._registry.stop()
         if self._journal is not None:
             self._journal.close()
+        if self._capture is not None:
+            await self._capture.close()
 
     def _failed(self, failure: Failure) -> None:
         """It is too late to fail the start."""
@@ -310,12 +325,17 @@ def makeService(options: Options) -> IService:
     Logger("lab.commands.proxy").info("seed {seed}", seed=options.seed)
     seed, path = options.seed, options["journal"]
     journal = JournalFile(Path(path), seed) if path else None
-    relays = Relays(reactor, Dice(seed), journal)
+    capture, seen = None, None
+    if options["capture"] is not None:
+        about, epoch = f"lab-proxy with seed {seed}", time.time() - reactor.seconds()
+        capture = open_capture(reactor, Path(options["capture"]), about, epoch)
+        seen = Recording(capture.capture, reactor.seconds)
+    relays = Relays(reactor, Dice(seed), journal, seen)
     registry = Registry(reactor, relays, strict=bool(options["strict"]), seed=seed)
     services = options.services()
     names = [wanted.name for wanted in options.wanted]
     stepping = Stepping(reactor, registry, names, options.steps)
-    ProxyService(registry, options.wanted, journal, stepping).setServiceParent(services)
+    ProxyService(registry, options.wanted, journal, capture, stepping).setServiceParent(services)
     if options.api is not None:
         text, endpoint = options.api
         guard = Guard(options["token"] or "", frozenset(options["allow-host"]))

@@ -16,12 +16,11 @@ cut items and hold them back for an unknown time, and the next must see them whe
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol as Interface
 
 from attrs import define, field
 
 from lab.errors import LocalError
-from lab.faults.datagrams import Blackhole, Judge
+from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Decisions, check_names
@@ -35,31 +34,13 @@ from lab.faults.stages import (
     Stage,
     size_of,
 )
-from lab.faults.streams import CLOSE, END, RESET, Item, Mark, Slicer, Timed
+from lab.faults.streams import CLOSE, END, RESET, Item, Slicer, Timed
+from lab.faults.trail import Chunk, Piece, Trail, Watch
 from lab.faults.verdicts import DELIVER, Verdict
+from lab.faults.words import Touch
 
 #: What a piece of a stream takes beside its bytes, in bytes of memory: a time, a tuple, a header.
 OVERHEAD = 100
-
-
-class Watch(Interface):
-    """Is told what becomes of the bytes of a stream, for a capture."""
-
-    def judged(self, fault: Fault, done: Verdict | str, start: int, size: int) -> None:
-        """
-        A fault has judged bytes, or done something with them that needs no decision.
-
-        Args:
-            fault: Which.
-            done: The verdict; or a word for what needs none: ``dropped``, ``held back`` or
-                ``sliced``.
-            start: The number of the first byte, in the stream as it came to this fault. A loss
-                judges each transmission, so it may judge bytes again.
-            size: How many; 0 for the end of the stream.
-        """
-
-    def ended(self, fault: Fault) -> None:
-        """A fault closes or resets the connection, behind what has left it so far."""
 
 
 @define
@@ -102,11 +83,17 @@ class _Seat:
     waiting_bytes: int = 0
     #: It has closed or reset the connection.
     over: bool = False
+    #: What has been done to the bytes that are here, if somebody wants to know.
+    trail: Trail | None = None
 
-    def take(self, item: Item, now: float) -> None:
-        """An item comes."""
+    def take(self, item: Item, now: float, piece: Piece | None = None) -> None:
+        """An item comes; its piece is that of the trail, if it is bytes and there is one."""
         if self.over:
+            if piece is not None:
+                piece.touch((self.schedule.fault, "dropped"))
             return
+        if piece is not None and self.trail is not None:
+            self.trail.come(piece)
         works = self.schedule.works(now)
         found = list(self.stage.take(item, now) if works else self.stage.spare(item, now))
         if self.watch is not None:
@@ -134,6 +121,10 @@ class _Seat:
         self._queue(found)
         return None
 
+    def leave(self, item: Item) -> Piece | None:
+        """The piece of an item that has left, if it has one; to be asked for each, in order."""
+        return self.trail.leave(len(item)) if self.trail and isinstance(item, bytes) else None
+
     def empty(self) -> list[Item]:
         """Give everything up, in order."""
         items = [item for _, item in self.waiting] + self.stage.flush()
@@ -151,14 +142,12 @@ class _Seat:
         if isinstance(fault.settings, Slicer):
             if len(found) > 1:
                 watch.judged(fault, "sliced", start, size)
-        elif item is not None and (
-            type(fault.settings) in UNJUDGED
-            or (isinstance(fault.settings, Blackhole) and isinstance(item, Mark))
-        ):
+        elif item is not None and type(fault.settings) in UNJUDGED:
+            passed = sum(size_of(one) for _, one in found)
             if self.stage.pieces or (found and found[-1][0] > now):
                 watch.judged(fault, "held back", start, size)
-            elif not found or sum(size_of(one) for _, one in found) < size:
-                watch.judged(fault, "dropped", start, size)
+            elif not found or passed < size:
+                watch.judged(fault, "dropped", start + passed, size - passed)
 
     def _queue(self, found: Iterable[Timed]) -> None:
         """Put behind what waits."""
@@ -167,6 +156,8 @@ class _Seat:
             self.waiting.append((max(at, last), item))
             self.waiting_bytes += size_of(item)
             self.over = self.over or item is CLOSE or item is RESET
+        if self.trail is not None:
+            self.trail.keep(self.waiting_bytes + self.stage.size)
 
 
 def check(faults: Sequence[Fault], link: str) -> None:
@@ -203,6 +194,11 @@ class StreamLink:
         watch: Is told what becomes of bytes.
         share: Gives the lanes at rates that links have together; without, there are none.
 
+    Attributes, of which there is nothing unless the watch traces:
+        chunk: What was fed last, and what they have done to it so far.
+        departed: The pieces of which there are bytes in what `outgoing` gave last, one for each.
+        end_touches: What they have done to the end of the stream.
+
     Raises:
         LocalError: Two faults of one name, one that is none of streams, or one that is shared
             with nobody there to share it.
@@ -230,9 +226,13 @@ class StreamLink:
         share: Share | None = None,
     ) -> None:
         self._seating = Seating(decisions, place, journal, now)
+        self.chunk = Chunk()
+        self.departed: list[Piece] = []
+        self.end_touches: list[Touch] = []
         self._watch, self._share = watch, share
         self._now = now
         self._out: list[Item] = []
+        self._pieces: list[Piece] = []
         self._ended = self._over = False
         check(faults, place.link)
         check_shared(faults, share)
@@ -247,8 +247,9 @@ class StreamLink:
             data: The bytes; one chunk, as far as faults judge chunks.
             now: In seconds; never less than at the call before.
         """
+        self.chunk = Chunk()
         if data and not self._ended:
-            self._come(data, now)
+            self._come(data, now, self._piece(len(data)))
 
     def end(self, now: float) -> None:
         """The sender says that no more will come."""
@@ -262,9 +263,10 @@ class StreamLink:
         while (due := self._next()) is not None and due[0] <= now:
             at, back = due
             index = -back
-            item = self._seats[index].step(at)
+            seat = self._seats[index]
+            item = seat.step(at)
             if item is not None:
-                self._give(index + 1, item, at)
+                self._give(index + 1, item, at, seat.leave(item))
 
     def deadline(self) -> float | None:
         """When to tick next, in seconds, or None."""
@@ -274,6 +276,7 @@ class StreamLink:
     def outgoing(self) -> list[Item]:
         """What goes out: bytes, `END`, `CLOSE` or `RESET`, in order; it is then forgotten here."""
         found, self._out = self._out, []
+        self.departed, self._pieces = self._pieces, []
         return found
 
     @property
@@ -306,7 +309,7 @@ class StreamLink:
         self.tick(now)
         for seat in reversed(self._seats[:]):
             for item in seat.empty():
-                self._give(len(self._seats), item, self._now)
+                self._give(len(self._seats), item, self._now, seat.leave(item))
 
     def update(self, faults: Sequence[Fault], now: float) -> None:
         """
@@ -332,8 +335,10 @@ class StreamLink:
         for index, (name, seat) in enumerate(before.items()):
             if name not in stays:
                 left = [] if name in names else seat.stage.leave()
+                if left and self._watch is not None:
+                    self._watch.ended(seat.schedule.fault)
                 for item in seat.empty() + left:
-                    self._give(index + 1, item, self._now)
+                    self._give(index + 1, item, self._now, seat.leave(item))
                 seat.stage.close()
         if not self._over:
             self._begin(faults, {name: before[name] for name in stays}, before)
@@ -367,9 +372,12 @@ class StreamLink:
             return None
         schedule = Schedule(fault, self._now)
         judge = _Noted(*begun, self._seating, schedule)
-        judge.watch = self._watch
+        trail, watch = None, self._watch
+        if watch is not None and watch.traces:
+            watch = trail = Trail(watch, self.end_touches)
+        judge.watch = watch
         judge.stage = self._stage(judge, begun[0], schedule)
-        return _Seat(schedule, judge.stage, self._watch)
+        return _Seat(schedule, judge.stage, watch, trail=trail)
 
     def _stage(self, judge: Judge, place: Place, schedule: Schedule) -> Stage:
         """What carries a fault out."""
@@ -378,10 +386,15 @@ class StreamLink:
             return SharedBandwidthStage(self._share(fault, place, self._now), schedule)
         return STAGES[type(fault.settings)](fault.settings, judge, schedule)
 
-    def _come(self, item: Item, now: float) -> None:
+    def _piece(self, size: int) -> Piece | None:
+        """A chunk, to which nothing has been done."""
+        traced = self._watch is not None and self._watch.traces
+        return Piece(size, self.chunk) if traced else None
+
+    def _come(self, item: Item, now: float, piece: Piece | None = None) -> None:
         """An item comes in, behind what was to happen until now."""
         self.tick(now)
-        self._give(0, item, self._now)
+        self._give(0, item, self._now, piece)
         self.tick(now)
 
     def _next(self) -> tuple[float, int] | None:
@@ -390,13 +403,15 @@ class StreamLink:
         due = min(((seat.due(), -i) for i, seat in enumerate(self._seats)), default=None)
         return due if due and due[0] < math.inf else None
 
-    def _give(self, index: int, item: Item, now: float) -> None:
+    def _give(self, index: int, item: Item, now: float, piece: Piece | None = None) -> None:
         """Give an item to a seat, or out."""
         if self._over:
             return
         if index < len(self._seats):
-            self._seats[index].take(item, now)
+            self._seats[index].take(item, now, piece)
             return
         self._out.append(item)
+        if piece is not None:
+            self._pieces.append(piece)
         if item is CLOSE or item is RESET:
             self.close()

@@ -23,6 +23,7 @@ from lab.faults.journal import Place
 from lab.faults.sharing import Lane
 from lab.proxy.legs import LINGER, Leg
 from lab.proxy.pump import Common, Pump
+from lab.proxy.recording import StreamLeg, Way
 
 
 class Keeper(Interface):
@@ -60,14 +61,27 @@ class Connection:
 
     def __init__(self, keeper: Keeper, common: Common, link: str, number: int) -> None:
         self._keeper, self._common = keeper, common
-        self.client, self.upstream = Leg(common.clock, self), Leg(common.clock, self)
+        seen: Sequence[StreamLeg | None] = (None, None)
+        ways: dict[str, Way | None] = dict.fromkeys(DIRECTIONS)
+        if common.capture is not None:
+            client, upstream = seen = common.capture.legs()
+            ways = {
+                "upstream": Way(client, upstream, common.tally),
+                "downstream": Way(upstream, client, common.tally),
+            }
+        self.client, self.upstream = (Leg(common.clock, self, one) for one in seen)
         legs = {
             "upstream": (self.client, self.upstream),
             "downstream": (self.upstream, self.client),
         }
         self._pumps = {
             direction: Pump(
-                common, Place(link, number, direction), *legs[direction], self, self._lane
+                common,
+                Place(link, number, direction),
+                *legs[direction],
+                self,
+                self._lane,
+                ways[direction],
             )
             for direction in DIRECTIONS
         }
@@ -79,22 +93,28 @@ class Connection:
         if self._begun:
             self._pumps[direction].follow(faults)
 
-    def close(self, patience: float) -> None:
+    def close(self, patience: float, why: str = "") -> None:
         """
         End it with FIN on both legs, behind what was written to them; what is in links is lost.
 
         Args:
             patience: So long a peer may take to read what is due to it, in seconds.
+            why: What a capture has to say of that.
         """
         self._end()
         for leg in (self.client, self.upstream):
-            leg.finish(patience)
+            leg.finish(patience, why)
 
-    def reset(self) -> None:
-        """End it with RST on both legs."""
+    def reset(self, why: str = "") -> None:
+        """
+        End it with RST on both legs.
+
+        Args:
+            why: What a capture has to say of that.
+        """
         self._end()
         for leg in (self.client, self.upstream):
-            leg.abort()
+            leg.abort(why)
 
     # What legs say.
 
@@ -157,7 +177,7 @@ class Connection:
         """The upstream could not be connected."""
         if not self._over:
             self._keeper.refuse(reason)
-            self.close(LINGER)
+            self.close(LINGER, f"no upstream: {reason.getErrorMessage()}")
 
     def _pump_from(self, leg: Leg) -> Pump:
         """What takes what this leg sends."""

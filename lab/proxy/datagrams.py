@@ -28,6 +28,8 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Arrival, DatagramLink, Decisions, check_names
 from lab.faults.sharing import Buckets
+from lab.faults.words import Touch, all_told
+from lab.proxy.recording import DatagramLeg, RelayRecording
 from lab.proxy.tally import Tally
 
 #: Bytes that a datagram under way costs besides its own, about.
@@ -40,6 +42,7 @@ _EARLY = 100
 DIRECTIONS = ("upstream", "downstream")
 
 Address = tuple[str, int]
+Touches = Sequence[Touch]
 
 
 @frozen
@@ -66,11 +69,18 @@ class _Way:
         relay: Has the faults, and counts.
         place: Which it is.
         client: The address of the client, without its port.
-        write: Called with each datagram that leaves.
+        write: Called with each datagram that leaves, and what faults have done to it.
     """
 
+    #: What a capture has of where datagrams come in, if there is one.
+    seen: DatagramLeg | None = None
+
     def __init__(
-        self, relay: "DatagramRelay", place: Place, client: str, write: Callable[[bytes], object]
+        self,
+        relay: "DatagramRelay",
+        place: Place,
+        client: str,
+        write: Callable[[bytes, Touches], object],
     ) -> None:
         self._relay, self._place, self._write = relay, place, write
         self._share = partial(relay.buckets.lane, client=client)
@@ -104,12 +114,17 @@ class _Way:
         relay, link = self._relay, self._link
         relay.received[self._place.direction] += len(data)
         if link is None:
+            self._come(data)
             self._leave(data)
             return
         if self._under_way + link.memory >= relay.limits.under_way:
             relay.overflowed += 1
+            self._come(data, "dropped: too much is under way")
             return
-        self._deliver(link.send(data, relay.clock.seconds()))
+        arrivals = link.send(data, relay.clock.seconds())
+        if self.seen is not None:
+            self._come(data, all_told(link.touched))
+        self._deliver(arrivals)
 
     def close(self) -> None:
         """Nothing leaves any more."""
@@ -120,15 +135,20 @@ class _Way:
         if self._link is not None:
             self._link.close()
 
+    def _come(self, data: bytes, told: str = "") -> None:
+        """A datagram has come, and there is this to say of it."""
+        if self.seen is not None:
+            self.seen.came(data, told)
+
     def _deliver(self, arrivals: Sequence[Arrival]) -> None:
         """Let copies leave at their times, and come back for what is held back."""
         clock, link = self._relay.clock, self._link
         for arrival in arrivals:
             wait = arrival.at - clock.seconds()
             if wait <= 0:
-                self._leave(arrival.data)
+                self._leave(arrival.data, arrival.touches)
             else:
-                self._wait(wait, arrival.data)
+                self._wait(wait, arrival)
         due = link.deadline() if link else None
         if due is None or (self._held is not None and self._due <= due):
             return
@@ -137,16 +157,16 @@ class _Way:
         self._due = due
         self._held = clock.callLater(max(0.0, due - clock.seconds()), self._tick, link)
 
-    def _wait(self, seconds: float, data: bytes) -> None:
+    def _wait(self, seconds: float, arrival: Arrival) -> None:
         """A copy leaves later."""
-        size = len(data) + _OVERHEAD
+        size = len(arrival.data) + _OVERHEAD
         self._under_way += size
 
         def leave() -> None:
             """Now."""
             del self._late[call]
             self._under_way -= size
-            self._leave(data)
+            self._leave(arrival.data, arrival.touches)
 
         call: IDelayedCall = self._relay.clock.callLater(seconds, leave)
         self._late[call] = None
@@ -157,10 +177,10 @@ class _Way:
         # Floating point may bring a clock a hair before the time it was asked for.
         self._deliver(link.tick(max(self._due, self._relay.clock.seconds())))
 
-    def _leave(self, data: bytes) -> None:
+    def _leave(self, data: bytes, touches: Touches = ()) -> None:
         """A datagram goes out."""
         self._relay.sent[self._place.direction] += len(data)
-        self._write(data)
+        self._write(data, touches)
 
 
 class _Session(DatagramProtocol):
@@ -180,13 +200,15 @@ class _Session(DatagramProtocol):
         self._relay, self.client = relay, client
         self.heard = relay.clock.seconds()
         #: What is to be sent as soon as there is a socket; None while nobody looks for one.
-        self._early: deque[bytes] | None = None
+        self._early: deque[tuple[bytes, Touches]] | None = None
         self._closed = False
         name = relay.name
         self.ways = {
             "upstream": _Way(relay, Place(name, number, "upstream"), client[0], self._write),
             "downstream": _Way(relay, Place(name, number, "downstream"), client[0], self._reply),
         }
+        self._to_client = self.ways["upstream"].seen = relay.client_leg(client)
+        self._to_upstream: DatagramLeg | None = None
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """The upstream sends."""
@@ -196,6 +218,8 @@ class _Session(DatagramProtocol):
     def connectionRefused(self) -> None:
         """Nobody listens at the upstream: ICMP said so."""
         self._relay.refusals += 1
+        if self._to_upstream is not None:
+            self._to_upstream.refused()
 
     def stopProtocol(self) -> None:
         """The socket is closed; if not by us, then by some reactors, because ICMP said so."""
@@ -211,22 +235,25 @@ class _Session(DatagramProtocol):
         if self.transport is not None:
             self.transport.stopListening()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, touches: Touches) -> None:
         """To the upstream; what the system does not take is lost, as datagrams may be."""
         if self.transport is None:
-            self._wait_for_socket(data)
+            self._wait_for_socket(data, touches)
             return
         try:
             self.transport.write(data)
         except (OSError, MessageLengthError):
             self._relay.unsent += 1
+        else:
+            if self._to_upstream is not None:
+                self._to_upstream.left(data, all_told(touches))
 
-    def _wait_for_socket(self, data: bytes) -> None:
+    def _wait_for_socket(self, data: bytes, touches: Touches) -> None:
         """Send it when there is one."""
         if self._early is not None:
-            self._early.append(data)
+            self._early.append((data, touches))
             return
-        self._early = deque([data], maxlen=_EARLY)
+        self._early = deque([(data, touches)], maxlen=_EARLY)
         endpoint = self._relay.connect()
         looked: Deferred[list[Address]] = endpoint.addresses()
         looked.addCallback(self._found, endpoint)
@@ -242,16 +269,21 @@ class _Session(DatagramProtocol):
         endpoint.listen(self, "::" if ":" in host else "")
         # A socket that is connected hears of refusals, and takes datagrams from nobody else.
         self.transport.connect(host, port)
-        for data in early:
-            self._write(data)
+        capture = self._relay.capture
+        if capture is not None:
+            leg = DatagramLeg(capture, self.transport.getHost(), (host, port), inbound=False)
+            self._to_upstream = self.ways["downstream"].seen = leg
+        for data, touches in early:
+            self._write(data, touches)
 
     def _lost(self, reason: Failure) -> None:
         """There is no way to the upstream."""
         self._relay.refuse(self, reason)
 
-    def _reply(self, data: bytes) -> None:
+    def _reply(self, data: bytes, touches: Touches) -> None:
         """To the client."""
-        self._relay.reply(data, self.client)
+        if self._relay.reply(data, self.client) and self._to_client is not None:
+            self._to_client.left(data, all_told(touches))
 
 
 class DatagramRelay:
@@ -265,6 +297,7 @@ class DatagramRelay:
         decisions: Where verdicts come from.
         journal: Takes what is decided; without, none is kept.
         limits: What is bounded.
+        capture: Takes what goes through.
 
     Attributes:
         protocol: Listens: ``endpoint.listen(relay.protocol)``.
@@ -285,7 +318,7 @@ class DatagramRelay:
 
     _log = Logger()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a relay can be given
         self,
         reactor: Any,
         name: str,
@@ -294,7 +327,9 @@ class DatagramRelay:
         decisions: Decisions,
         journal: Journal | None = None,
         limits: Limits | None = None,
+        capture: RelayRecording | None = None,
     ) -> None:
+        self.capture = capture
         self.clock, self.name = reactor, name
         self.decisions, self.journal = decisions, journal
         self.connect, self.limits = connect, limits or Limits()
@@ -362,6 +397,8 @@ class DatagramRelay:
         if session is not None:
             self.touch(session)
             session.ways["upstream"].send(data)
+        elif (leg := self.client_leg(client)) is not None:
+            leg.came(data, "dropped: there are too many clients")
 
     def touch(self, session: _Session) -> None:
         """It is not idle."""
@@ -387,14 +424,24 @@ class DatagramRelay:
             del self._sessions[session.client]
         session.close()
 
-    def reply(self, data: bytes, client: Address) -> None:
-        """To a client."""
+    def reply(self, data: bytes, client: Address) -> bool:
+        """To a client; whether the system has taken it."""
         transport = self.protocol.transport
+        if transport is None:
+            return False
         try:
-            if transport is not None:
-                transport.write(data, client)
+            transport.write(data, client)
         except (OSError, MessageLengthError):
             self.unsent += 1
+            return False
+        return True
+
+    def client_leg(self, client: Address) -> DatagramLeg | None:
+        """What a capture has of a client, if there is one."""
+        if self.capture is None:
+            return None
+        host = self.protocol.transport.getHost()
+        return DatagramLeg(self.capture, host, client, inbound=True)
 
     def _meet(self, client: Address) -> _Session | None:
         """A client that there was not before; None if there are too many."""

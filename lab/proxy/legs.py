@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Interface
 
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -29,6 +30,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lab.adapters.transports import can_half_close, is_tcp
+from lab.proxy.recording import StreamLeg
 
 #: A peer to which we have ended may take so long to end as well, in seconds.
 LINGER = 2.0
@@ -60,6 +62,7 @@ class Leg(Protocol):
     Args:
         clock: Measures how long a peer takes.
         owner: Is told what happens.
+        seen: What a capture has of it, if there is one; who reads and writes sees to the bytes.
 
     Attributes:
         take: Called with the bytes that come; what comes before anybody wants it is kept.
@@ -71,8 +74,9 @@ class Leg(Protocol):
     #: Any stream transport. Twisted sets it before connectionMade.
     transport: Any
 
-    def __init__(self, clock: IReactorTime, owner: Owner) -> None:
+    def __init__(self, clock: IReactorTime, owner: Owner, seen: StreamLeg | None = None) -> None:
         self._clock, self._owner = clock, owner
+        self._seen = seen
         self.early: list[bytes] = []
         self.take: Callable[[bytes], object] = self.early.append
         self.there = False
@@ -88,6 +92,8 @@ class Leg(Protocol):
         if is_tcp(self.transport):
             # Chunks go on as they come; to wait for more would be a delay that nobody asked for.
             self.transport.setTcpNoDelay(True)
+        if self._seen is not None:
+            self._seen.made(self.transport.getHost(), self.transport.getPeer())
         self._owner.made(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -98,6 +104,8 @@ class Leg(Protocol):
         """The peer sends no more."""
         self.ended = True
         self._owner.ended(self)
+        if self._seen is not None:  # nobody has told, because nobody wants to know
+            self._seen.ended(inbound=True)
         if self._shut:
             self.transport.loseConnection()
 
@@ -113,10 +121,16 @@ class Leg(Protocol):
         """The transport is gone."""
         self.there = self._usable = False
         self.take = _nowhere
+        if self._seen is not None and not reason.check(ConnectionDone, ConnectionAborted):
+            why = "" if reason.check(ConnectionLost) else reason.getErrorMessage()
+            self._seen.reset(why, inbound=True)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._owner.lost(self, reason)
+        if self._seen is not None and not can_half_close(self.transport):
+            for inbound in (True, False):
+                self._seen.ended(inbound=inbound)
 
     def read(self, *, wanted: bool) -> None:
         """Read from the peer, or let it wait."""
@@ -127,10 +141,17 @@ class Leg(Protocol):
             else:
                 self.transport.pauseProducing()
 
-    def shut(self) -> None:
-        """End our half when all that was written has gone out; the whole if there are no halves."""
+    def shut(self, why: str = "") -> None:
+        """
+        End our half when all that was written has gone out; the whole if there are no halves.
+
+        Args:
+            why: What a capture has to say of that.
+        """
         if self._usable and not self._shutting:
             self._shutting = True
+            if self._seen is not None:
+                self._seen.ended(why, inbound=False)
             # A transport that has a producer and is full would wait for more before it ends.
             self.transport.unregisterProducer()
             if can_half_close(self.transport):
@@ -138,24 +159,32 @@ class Leg(Protocol):
             else:
                 self.transport.loseConnection()
 
-    def finish(self, patience: float) -> None:
+    def finish(self, patience: float, why: str = "") -> None:
         """
         Let go: what was written goes out, then the end; what still comes is thrown away.
 
         Args:
             patience: So long the peer may take to read what is due to it, in seconds.
+            why: What a capture has to say of the end.
         """
         if self._usable:
-            self.take = _nowhere
+            self.take = _nowhere if self._seen is None else self._seen.wasted
             self._be_patient(LINGER if self._shut else patience)
-            self.shut()
+            self.shut(why)
             self.read(wanted=True)
 
-    def abort(self) -> None:
-        """Close at once, with RST where there is such a thing."""
+    def abort(self, why: str = "") -> None:
+        """
+        Close at once, with RST where there is such a thing.
+
+        Args:
+            why: What a capture has to say of that.
+        """
         if self._usable:
             self._usable = False
             self.take = _nowhere
+            if self._seen is not None:
+                self._seen.reset(why, inbound=False)
             transport = self.transport
             getattr(transport, "abortConnection", transport.loseConnection)()
 

@@ -8,7 +8,8 @@ when faults come and go. A reader that stalls before a sender at full speed cost
 **How it does it.** It is the producer of the leg that it writes to, and reads from the other while
 that leg takes what is written and there is room inside the link. What a fault drops is not
 inside, so dropping never holds up anybody. A link in which no fault is at work is passed by; it is
-kept, because its faults go on counting where they were.
+kept, because its faults go on counting where they were. A capture is told what comes in when faults
+have judged it, and then what goes out; without one nobody asks for each chunk whether there is one.
 
 **What was refused.** To hold back what is due while the reader stalls: it would be in our memory
 all the same, and the link's times would no longer be those of the network.
@@ -31,7 +32,9 @@ from lab.faults.link import Decisions
 from lab.faults.pipe import StreamLink
 from lab.faults.sharing import Buckets, Share
 from lab.faults.streams import CLOSE, END, Mark
+from lab.faults.words import all_told
 from lab.proxy.legs import Leg
+from lab.proxy.recording import RelayRecording, Way
 from lab.proxy.tally import Tally
 
 #: The usual room inside a link, in bytes. A latency bounds the rate of a connection to this much
@@ -61,6 +64,7 @@ class Common:
         sent: Bytes that have gone out, by direction.
         tally: Counts what faults have done.
         buckets: Those of rates that connections have together.
+        capture: What goes through, for a capture.
     """
 
     clock: IReactorTime
@@ -71,15 +75,16 @@ class Common:
     sent: dict[str, int] = field(factory=_by_direction)
     tally: Tally = field(factory=Tally)
     buckets: Buckets = field(factory=Buckets)
+    capture: RelayRecording | None = None
 
 
 class Ends(Interface):
     """Ends the whole connection."""
 
-    def close(self, patience: float) -> None:
+    def close(self, patience: float, why: str = "") -> None:
         """With FIN on both legs, behind what was written."""
 
-    def reset(self) -> None:
+    def reset(self, why: str = "") -> None:
         """With RST on both legs."""
 
 
@@ -95,15 +100,24 @@ class Pump:
         sink: Where they go.
         ends: Ends the connection.
         share: Gives the lanes at rates that connections have together.
+        seen: What a capture has of it, if there is one.
     """
 
     _log = Logger()
     _write: Callable[[bytes], object]
 
-    def __init__(
-        self, common: Common, place: Place, source: Leg, sink: Leg, ends: Ends, share: Share
+    def __init__(  # noqa: PLR0913, PLR0917 - what stands around a pump
+        self,
+        common: Common,
+        place: Place,
+        source: Leg,
+        sink: Leg,
+        ends: Ends,
+        share: Share,
+        seen: Way | None = None,
     ) -> None:
         self._common, self._place, self._share = common, place, share
+        self._seen = seen
         self._source, self._sink, self._ends = source, sink, ends
         self._received, self._sent = common.received, common.sent
         self._direction = place.direction
@@ -119,7 +133,7 @@ class Pump:
         self._begun = self._common.clock.seconds()
         self._write = eager(self._sink.transport)
         self._sink.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
-        self._source.take = self._pass
+        self._source.take = self._through()
         self.follow(faults)
         early, self._source.early = self._source.early, []
         for data in early:
@@ -137,21 +151,23 @@ class Pump:
             self._place,
             journal=common.journal,
             now=self._begun,
-            watch=common.tally,
+            watch=self._seen or common.tally,
             share=self._share,
         )
         self._do(link, link.update, faults)
         if not self._stopped:
-            self._source.take = self._pass if link.clear else partial(self._feed, link)
+            self._source.take = self._through() if link.clear else partial(self._feed, link)
 
     def end(self) -> None:
         """The source sends no more."""
         self._ended = True
         link = self._link
-        if link is None:
-            self._end_sink()
-        else:
-            self._do(link, link.end)
+        if link is not None:
+            self._do(link, self._end_link, link)
+            return
+        if self._seen is not None:
+            self._seen.ended_by()
+        self._end_sink()
 
     def look(self) -> None:
         """
@@ -191,6 +207,10 @@ class Pump:
 
     # What comes in.
 
+    def _through(self) -> Callable[[bytes], None]:
+        """What takes bytes on a path without faults."""
+        return self._pass if self._seen is None else partial(self._pass_seen, self._seen)
+
     def _pass(self, data: bytes) -> None:
         """Bytes on a path without faults."""
         size = len(data)
@@ -198,10 +218,27 @@ class Pump:
         self._sent[self._direction] += size
         self._write(data)
 
+    def _pass_seen(self, seen: Way, data: bytes) -> None:
+        """The same, and a capture has it."""
+        seen.passed(data)
+        self._pass(data)
+
     def _feed(self, link: StreamLink, data: bytes) -> None:
         """Bytes on a path with faults."""
         self._received[self._direction] += len(data)
-        self._do(link, link.feed, data)
+        self._do(link, self._feed_link, link, data)
+
+    def _feed_link(self, link: StreamLink, data: bytes, now: float) -> None:
+        """Bytes go into the link; a capture has what faults did to them at once."""
+        link.feed(data, now)
+        if self._seen is not None:
+            self._seen.came(data, link.chunk)
+
+    def _end_link(self, link: StreamLink, now: float) -> None:
+        """The end goes into it, likewise."""
+        link.end(now)
+        if self._seen is not None:
+            self._seen.ended_by(link.end_touches)
 
     def _do(
         self,
@@ -229,12 +266,14 @@ class Pump:
         items = link.outgoing()
         # An end is behind all bytes. They may be very many pieces, of very few bytes.
         data = b"".join([item for item in items if isinstance(item, bytes)])
+        if self._seen is not None:
+            self._seen.left(data, link.departed)
         if data:
             self._sent[self._direction] += len(data)
             self._write(data)
         for item in items:
             if isinstance(item, Mark) and not self._stopped:
-                self._end_by(item)
+                self._end_by(item, link)
         if self._stopped:
             return
         self.look()
@@ -245,21 +284,22 @@ class Pump:
             self._full = full
             self._read()
 
-    def _end_by(self, mark: Mark) -> None:
+    def _end_by(self, mark: Mark, link: StreamLink) -> None:
         """An end has come out; after a close or a reset nothing goes on."""
+        why = self._seen.ending if self._seen is not None else ""
         if mark is END:
-            self._end_sink()
+            self._end_sink(all_told(link.end_touches))
         elif mark is CLOSE:
-            self._ends.close(DRAIN)
+            self._ends.close(DRAIN, why)
         else:
-            self._ends.reset()
+            self._ends.reset(why)
 
-    def _end_sink(self) -> None:
+    def _end_sink(self, why: str = "") -> None:
         """No more goes out; if nobody is left to hear from the sink, it is let go."""
         if self._source.there:
-            self._sink.shut()
+            self._sink.shut(why)
         else:
-            self._sink.finish(DRAIN)
+            self._sink.finish(DRAIN, why)
 
     def _read(self) -> None:
         """Read from the source if there is room for it."""

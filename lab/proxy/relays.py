@@ -12,6 +12,7 @@ from lab.faults.journal import Journal
 from lab.faults.link import Decisions
 from lab.proxy.datagrams import DatagramRelay
 from lab.proxy.ports import connector
+from lab.proxy.recording import Recording, RelayRecording
 from lab.proxy.registry import Relay
 from lab.proxy.streams import StreamRelay
 
@@ -26,11 +27,13 @@ class Relays:
         decisions: Where verdicts come from: `lab.faults.journal.Dice`, or
             `lab.faults.journal.Replay` for what was decided at another proxy.
         journal: Takes what is decided; without, none is kept.
+        recording: Takes what goes through; without, nothing is recorded.
     """
 
     reactor: Any
     decisions: Decisions
     journal: Journal | None = None
+    recording: Recording | None = None
 
     def __call__(self, name: str, upstream: str, protocol: str) -> Relay:
         """
@@ -45,5 +48,13 @@ class Relays:
             LocalError: A wrong endpoint string, or one for the other protocol.
         """
         connect = connector(self.reactor, upstream, protocol)
+        capture = RelayRecording(self.recording, name, upstream) if self.recording else None
         make = DatagramRelay if protocol == "udp" else StreamRelay
-        return make(self.reactor, name, connect, decisions=self.decisions, journal=self.journal)
+        return make(
+            self.reactor,
+            name,
+            connect,
+            decisions=self.decisions,
+            journal=self.journal,
+            capture=capture,
+        )

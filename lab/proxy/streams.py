@@ -22,6 +22,7 @@ from lab.faults.pipe import check
 from lab.proxy.connection import Connection
 from lab.proxy.legs import LINGER, Leg
 from lab.proxy.pump import ROOM, Common
+from lab.proxy.recording import RelayRecording
 
 #: After a line in the log about an upstream that could not be connected there is none for so long,
 #: in seconds.
@@ -43,6 +44,7 @@ class StreamRelay:
         journal: Takes every decision that was drawn and is not "deliver"; without, none is kept.
         room: Memory that what faults hold back in one direction of one connection may take, in
             bytes, before nothing more is read there.
+        capture: Takes what goes through.
 
     Attributes:
         factory: Listen with it: ``endpoint.listen(relay.factory)``.
@@ -55,13 +57,14 @@ class StreamRelay:
         hits: How often each fault has done something, by name, if it has; see `lab.proxy.tally`.
         number: That of the next connection; a relay that goes on for another has its.
         special: What only datagrams have: nothing.
+        capture: Takes what goes through, or None.
     """
 
     special: Mapping[str, int] = MappingProxyType({})
 
     _log = Logger()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a relay can be given
         self,
         reactor: IReactorTime,
         name: str,
@@ -70,13 +73,15 @@ class StreamRelay:
         decisions: Decisions,
         journal: Journal | None = None,
         room: int = ROOM,
+        capture: RelayRecording | None = None,
     ) -> None:
         self.name, self.connect = name, connect
         self.factory: Factory = _Accepting(self)
         self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
         self.accepted = self.refused = self.number = 0
         self._clock = reactor
-        self._common = Common(reactor, decisions, journal, room)
+        self.capture = capture
+        self._common = Common(reactor, decisions, journal, room, capture=capture)
         self.received, self.sent = self._common.received, self._common.sent
         self.hits: dict[str, int] = self._common.tally
         # Those that relay, and those that have a transport: in the order of their beginning.
@@ -122,7 +127,7 @@ class StreamRelay:
         What was written to a peer still goes out, if it is taken within `lab.proxy.legs.LINGER`.
         """
         for connection in list(self._there):
-            connection.close(LINGER)
+            connection.close(LINGER, "the proxy is closed")
 
     def reset(self) -> None:
         """End all connections with RST, those too whose upstream is being connected."""

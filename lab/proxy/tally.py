@@ -20,7 +20,9 @@ _ENDING = (Cut, LimitData)
 
 
 class Tally(dict[str, int]):
-    """How often faults have done something, by name; a `lab.faults.pipe.Watch`."""
+    """How often faults have done something, by name; a `lab.faults.trail.Watch`."""
+
+    traces = False
 
     def judged(self, fault: Fault, done: Verdict | str, start: int = 0, size: int = 0) -> None:
         """A unit: count what is no delivery as usual."""

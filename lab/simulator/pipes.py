@@ -6,12 +6,14 @@ latency of the way. How a connection begins and ends never comes before what was
 nor after what was sent behind it; acknowledgements keep no order.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from lab.capture.packets import ACK, FIN
 from lab.faults.journal import Place
 from lab.faults.pipe import StreamLink
 from lab.faults.streams import CLOSE, END, RESET, Item
+from lab.faults.words import Touch, all_told
 from lab.simulator.kernel import Event
 from lab.simulator.paths import Path
 from lab.simulator.tapping import StreamTap
@@ -141,7 +143,8 @@ class Pipe:
             link.feed(data, path.kernel.now)
             self._pump(link)
         if self._tap:
-            self._tap.sent(packet, len(data))
+            touched = link.chunk.touched if link is not None else []
+            self._tap.leaves(packet, all_told([touch for _, _, touch in touched]))
 
     def _end(self, packet: bytes) -> None:
         """Their end leaves."""
@@ -163,10 +166,13 @@ class Pipe:
     def _pump(self, link: StreamLink) -> None:
         """Take what comes out, and come again when more is due."""
         kernel = self._path.kernel
-        for item in link.outgoing():
+        items, pieces = link.outgoing(), iter(link.departed)
+        for item in items:
+            touches: Sequence[Touch] = ()
             if isinstance(item, bytes):
                 self._inside -= len(item)
-            self._arrive(item, kernel.now + self._path.more)
+                touches = next(pieces).touches if self._tap else ()
+            self._arrive(item, kernel.now + self._path.more, touches)
         gone = self._inside - link.buffered
         if gone:  # a fault has taken them: for the sender they have arrived
             self._inside -= gone
@@ -184,13 +190,13 @@ class Pipe:
         link.tick(self._path.kernel.now)
         self._pump(link)
 
-    def _arrive(self, item: Item, when: float) -> None:
+    def _arrive(self, item: Item, when: float, touches: Sequence[Touch] = ()) -> None:
         """One item comes out; what closes or resets does so in both directions."""
         peer, owner = self._peer, self._owner
         if item is END:
             when = max(when, self._end_at)
         if self._tap:
-            self._at(when, self._seen, self._tap, item, peer)
+            self._at(when, self._seen, self._tap, item, peer, touches)
         if isinstance(item, bytes):
             self._at(when, peer.arrive, item)
         elif item is END:
@@ -202,10 +208,10 @@ class Pipe:
             self._at(when, peer.end)
             self._at(when, owner.end)
 
-    def _seen(self, tap: StreamTap, item: Item, peer: Any) -> None:
+    def _seen(self, tap: StreamTap, item: Item, peer: Any, touches: Sequence[Touch]) -> None:
         """A capture sees it arrive."""
         told = tap.ending if item is CLOSE or item is RESET else ""
-        tap.arrive(item, told)
+        tap.arrive(item, told or all_told(touches))
         if told:
             peer.out.seen_back(item, told)
         elif item is END:  # TCP acknowledges that by itself

@@ -5,8 +5,6 @@ Between two hosts there are two interfaces, one at each side, so that delay and 
 difference between them. Knows no reactor; headers are made up by `lab.capture`.
 """
 
-from collections import deque
-
 from lab.capture.flows import Flow
 from lab.capture.packets import FIN, RST, SYN, Address
 from lab.capture.recorder import Capture
@@ -61,15 +59,14 @@ class StreamTap:
         to: The end that receives.
     """
 
+    traces = True
+
     def __init__(self, tap: Tap, source: Address, to: Address) -> None:
         self._tap = tap
         #: As its end sends, and as it arrives.
         self._near, self._far = Flow(source, to), Flow(source, to)
-        self._left = 0  # bytes that have left
         self._waiting = bytearray()  # bytes that have left and not arrived
         self._arrived = 0
-        #: What faults have done to bytes that have not arrived: from where to where, and what.
-        self._touches: deque[tuple[int, int, str]] = deque()
         #: Up to where each loss has judged; what is before that is sent again.
         self._judged: dict[str, int] = {}
         self.ending = ""  # which fault has ended it
@@ -104,47 +101,29 @@ class StreamTap:
     def send(self, data: bytes) -> bytes:
         """The packet with which the end sends bytes."""
         self._waiting += data
-        self._left += len(data)
         return self._near.packet(0, data)
 
-    def sent(self, packet: bytes, size: int) -> None:
-        """It is on its way, and the faults that it meets at once have judged it."""
-        self._tap.leaves(packet, self._told(self._left - size, self._left))
-
     def arrive(self, item: Item, told: str = "") -> None:
-        """Bytes are there, or an end or a reset that a fault has made."""
+        """Bytes are there, or an end or a reset that a fault has made; and what was done to it."""
         if isinstance(item, Mark):
             self._tap.arrives(self._far.packet(RST if item is RESET else FIN), told)
             return
-        begin = self._arrived
         self._arrived += len(item)
         del self._waiting[: len(item)]
-        comment = self._told(begin, self._arrived)
-        while self._touches and self._touches[0][1] <= self._arrived:
-            self._touches.popleft()
         for packet in self._far.packets(item):
-            self._tap.arrives(packet, comment)
+            self._tap.arrives(packet, told)
 
-    def _told(self, begin: int, end: int) -> str:
-        """What faults have done to these bytes so far."""
-        return "; ".join(
-            words for first, last, words in self._touches if first < end and last > begin
-        )
-
-    # What faults say: `lab.faults.pipe.Watch`.
+    # What faults say: `lab.faults.trail.Watch`.
 
     def judged(self, fault: Fault, done: Verdict | str, start: int, size: int) -> None:
-        """Keep what was done; what a loss judges again is sent again."""
-        end, words = start + size, told(fault, done)
+        """What a loss judges again is sent again."""
         if isinstance(fault.settings, Loss):
             if start < self._judged.get(fault.name, 0):
                 at = start - self._arrived
                 data = bytes(self._waiting[at : at + size])
                 flow = Flow(self._near.source, self._near.to, 1 + start, self._near.ack)
-                self._tap.leaves(flow.packet(0, data), words)
-            self._judged[fault.name] = max(end, self._judged.get(fault.name, 0))
-        if words and size:
-            self._touches.append((start, end, words))
+                self._tap.leaves(flow.packet(0, data), told(fault, done))
+            self._judged[fault.name] = max(start + size, self._judged.get(fault.name, 0))
 
     def ended(self, fault: Fault) -> None:
         """Keep who it was."""

@@ -73,10 +73,13 @@ class PacketTests(SynchronousTestCase):
         self.assertEqual(packet[:12].hex(), "3333000000fb" + "020000000002")
 
     def test_too_long(self) -> None:
-        """No datagram has more than 65,507 bytes over IPv4."""
+        """No datagram has more than 65,507 bytes over IPv4, or 65,527 over IPv6."""
         udp(*V4, bytes(65507))
         error = self.assertRaises(LocalError, udp, *V4, bytes(65508))
         self.assertEqual(str(error), "datagram has 65,508 bytes; give at most 65,507")
+        udp(*V6, bytes(65527))
+        error = self.assertRaises(LocalError, udp, *V6, bytes(65528))
+        self.assertEqual(str(error), "datagram has 65,528 bytes; give at most 65,527")
 
     @given(
         ENDS,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.capture.pcapng import INBOUND, OUTBOUND, interface, names, packet, section
+from lab.capture.pcapng import INBOUND, OUTBOUND, count, interface, names, packet, section
 from tests.capture.blocks import blocks, packets
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -75,3 +75,9 @@ class BlockTests(SynchronousTestCase):
         """A surrogate can't be written; it is replaced."""
         (found,) = packets(packet(0, 0, b"", comment="\ud800!"))
         self.assertEqual(found.comment, "?!")
+
+    @given(st.lists(st.binary(max_size=50), max_size=5))
+    def test_count(self, several: list[bytes]) -> None:
+        """Whole blocks are counted."""
+        data = b"".join(packet(0, 0, one, comment="it") for one in several)
+        self.assertEqual(count(data), len(several))

@@ -26,6 +26,11 @@ class CaptureTests(SynchronousTestCase):
         found = [self.capture.side(name) for name in ("a", "b", "a")]
         self.assertEqual((found, self.kinds()), ([0, 1, 0], [0x0A0D0D0A, 1, 1]))
 
+    def test_sides_of_one_name(self) -> None:
+        """What has a text of its own is another interface."""
+        found = [self.capture.side("a", text) for text in ("to here", "to there", "to here")]
+        self.assertEqual((found, self.kinds()), ([0, 1, 0], [0x0A0D0D0A, 1, 1]))
+
     def test_names(self) -> None:
         """A name is written once."""
         self.capture.name("10.0.0.2", "client")
@@ -45,6 +50,28 @@ class CaptureTests(SynchronousTestCase):
                 Packet(0, begin + 2 * 10**9, b"y", 1, "dropped"),
             ],
         )
+
+    def test_several_packets(self) -> None:
+        """What was seen at one time is written in one piece."""
+        pieces: list[bytes] = []
+        capture = Capture(pieces.append, "")
+        side = capture.side("a")
+        capture.packets(side, 1.0, [(b"x", False, ""), (b"y", True, "late")])
+        found = [(one.data, one.flags, one.comment) for one in packets(pieces[-1])]
+        self.assertEqual(found, [(b"x", 2, ""), (b"y", 1, "late")])
+        self.assertEqual(len(pieces), 3)
+
+    def test_descriptions(self) -> None:
+        """What is no packet may have a place of its own; packets are wanted until somebody says."""
+        described = bytearray()
+        capture = Capture(self.file.extend, "", describe=described.extend)
+        self.file.clear()
+        side = capture.side("a")
+        capture.name("10.0.0.2", "client")
+        capture.packet(side, 0.0, b"x", inbound=True)
+        self.assertEqual(self.kinds(), [6])
+        kinds = [block.kind for block in blocks(bytes(described))]
+        self.assertEqual((kinds, capture.wanted), ([0x0A0D0D0A, 1, 4], True))
 
     def test_other_epoch(self) -> None:
         """A clock that has a date needs none."""

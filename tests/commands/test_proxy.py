@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from lab.faults.verdicts import DELIVER
 from lab.proxy import ports
 from lab.proxy.errors import ApiError
 from lab.proxy.steps import Step
+from tests.capture.blocks import packets
 from tests.commands.test_server import FakeReactor
 from tests.helpers import captured_logs, folder
 
@@ -305,6 +308,51 @@ class ServiceTests(ProxyTestCase):
         self.assertEqual(entry.place, Place("proxy", 0, "upstream", "loss_upstream"))
         self.stop(service)
         self.assertTrue(transport.disconnecting)
+
+    def test_capture(self) -> None:
+        """What goes through is in the capture at once, at the time of day."""
+        path = folder(self) / "run.pcapng"
+        fault = ("--fault", "timeout:stream=upstream")
+        before = time.time()
+        service = self.start(*HERE, *fault, "--capture", str(path), "--seed", "8")
+        client, _ = self.connect(self.reactor.tcpServers[0][1])
+        _, _, factory, *_ = self.reactor.tcpClients[0]
+        self.connect(factory)
+        client.dataReceived(b"hello")
+        data = path.read_bytes()
+        self.assertIn(b"lab-proxy with seed 8", data)
+        for name in (b"proxy-client", b"proxy-upstream"):
+            self.assertIn(name, data)
+        hello = next(one for one in packets(data) if one.data.endswith(b"hello"))
+        self.assertEqual(hello.comment, "dropped by timeout_upstream")
+        self.assertTrue(before - 1 < hello.when / 1e9 < time.time() + 1)
+        self.stop(service)
+        self.assertGreater(len(path.read_bytes()), len(data))
+
+    def test_capture_of_datagrams(self) -> None:
+        """So is what goes through a proxy of UDP."""
+        path = folder(self) / "run.pcapng"
+        words = ("--listen", "udp:49157:interface=127.0.0.1", "--upstream", "udp:127.0.0.1:50000")
+        service = self.start(*words, "--capture", str(path))
+        (port,) = self.reactor.udp
+        port.protocol.datagramReceived(b"hello", ("127.0.0.1", 1024))
+        (packet, *_) = packets(path.read_bytes())
+        self.assertTrue(packet.data.endswith(b"hello"))
+        self.stop(service)
+
+    def test_capture_for_readers(self) -> None:
+        """A FIFO is looked at when the service runs, and no more when it has ended."""
+        path = folder(self) / "fifo"
+        os.mkfifo(path)
+        service = self.start(*HERE, "--capture", str(path))
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+        self.stop(service)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_no_capture(self) -> None:
+        """A file that can't be written is one line."""
+        error = self.assertRaises(LocalError, self.start, *HERE, "--capture", "/nowhere/x")
+        self.assertEqual(str(error), "capture is '/nowhere/x'; No such file or directory")
 
     def test_api(self) -> None:
         """Without proxies there is an API; it is told by its own address and by names allowed."""

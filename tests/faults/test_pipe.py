@@ -38,7 +38,7 @@ from lab.faults.streams import (
     SlowClose,
     Timeout,
 )
-from lab.faults.verdicts import Verdict
+from lab.faults.verdicts import DROP, Verdict
 from lab.faults.words import told
 from tests.faults.turns import in_time
 
@@ -665,6 +665,8 @@ class WithoutJournalTests(SynchronousTestCase):
 class Watcher:
     """Notes what it is told."""
 
+    traces = False
+
     def __init__(self) -> None:
         self.seen: list[tuple[object, ...]] = []
 
@@ -675,6 +677,12 @@ class Watcher:
     def ended(self, fault: Fault) -> None:
         """A fault has ended it."""
         self.seen.append((fault.name, "ended"))
+
+
+class Tracer(Watcher):
+    """One that wants to know of each byte."""
+
+    traces = True
 
 
 class WatchTests(SynchronousTestCase):
@@ -708,7 +716,7 @@ class WatchTests(SynchronousTestCase):
             ("fast", "held back by fast, rate=1000000", 0, 4),
             ("fast", "held back by fast, rate=1000000", 4, 6),
             ("limit", "ended"),
-            ("limit", "dropped by limit, bytes=7", 4, 6),
+            ("limit", "dropped by limit, bytes=7", 7, 3),
         ]
         self.assertEqual(found, expected)
         found = self.watch(Fault(Partition(), "cut", duration=0.5)).seen
@@ -737,3 +745,111 @@ class WatchTests(SynchronousTestCase):
         """A stage that ends the connection when time has come says so."""
         found = self.watch(Fault(ResetPeer(0.5), "reset")).seen
         self.assertEqual(found[-1], ("reset", "ended"))
+
+
+#: Faults that change no byte, so that each byte tells which it is.
+TRACEABLE: list[Settings] = [
+    Latency(0.05), Latency(0.0, 0.1), Bandwidth(50.0), Bandwidth(0.0), Slicer(3, 1, 0.01), Slicer(),
+    Loss(0.3), PacketLoss(0.4), LimitData(60), Cut(0.02), Partition(), Timeout(0.5), Blackhole(),
+    ResetPeer(0.3), SlowClose(0.2), Corrupt(0.0),
+]  # fmt: skip
+TRACED = st.lists(st.sampled_from(TRACEABLE), max_size=4).map(
+    lambda kinds: [Fault(kind, f"{number}") for number, kind in enumerate(kinds)]
+)
+SOMETIMES = st.sampled_from([{}, {}, {"after": 0.1, "duration": 0.3}])
+
+
+class TraceTests(SynchronousTestCase):
+    """Which bytes faults have touched, through all stages of a link."""
+
+    def test_dropped(self) -> None:
+        """What is dropped of a stream is not taken for what comes behind it."""
+        link = StreamLink([Fault(LimitData(3), "limit")], Dice(7), Place("a-b"), watch=Tracer())
+        link.feed(b"abcde", 0.0)
+        spans = [(begin, end, done) for begin, end, (_, done) in link.chunk.touched]
+        self.assertEqual(spans, [(3, 5, "dropped")])
+        lossy = [Fault(PacketLoss(0.5), "loss"), Fault(Latency(1.0), "late")]
+        link = StreamLink(lossy, Dice(7), Place("a-b"), watch=Tracer())
+        lost = set()
+        for number in range(10):
+            link.feed(bytes([number]) * 3, 0.0)
+            if "loss" in {fault.name for _, _, (fault, _) in link.chunk.touched}:
+                lost.add(number)
+        link.tick(1.0)
+        self.assertEqual({item[0] for item in link.outgoing()} | lost, set(range(10)))
+        names = [[fault.name for fault, _ in piece.touches] for piece in link.departed]
+        self.assertEqual(names, [["late"]] * (10 - len(lost)))
+
+    def test_behind_the_end(self) -> None:
+        """What comes when a fault has closed the connection is dropped by that."""
+        faults = [Fault(LimitData(3), "limit"), Fault(SlowClose(1.0), "slow")]
+        link = StreamLink(faults, Dice(7), Place("a-b"), watch=Tracer())
+        link.feed(b"abc", 0.0)
+        link.feed(b"more", 0.0)
+        self.assertEqual(link.chunk.touched, [(0, 4, (faults[0], "dropped"))])
+
+    def test_end(self) -> None:
+        """What was done to the end is known, and nothing unless somebody asks for all that."""
+        for kind, done in (
+            (SlowClose(1.0), "held back"),
+            (Timeout(), "dropped"),
+            (Blackhole(), DROP),
+        ):
+            fault = Fault(kind, "it")
+            link = StreamLink([fault], Dice(7), Place("a-b"), watch=Tracer())
+            link.end(0.0)
+            self.assertEqual(link.end_touches, [(fault, done)])
+            for watch in (None, Watcher()):
+                link = StreamLink([fault], Dice(7), Place("a-b"), watch=watch)
+                link.feed(b"abc", 0.0)
+                link.end(0.0)
+                self.assertEqual((link.chunk.touched, link.end_touches), ([], []))
+
+    @settings(max_examples=200)
+    @given(
+        TRACED,
+        st.lists(
+            st.tuples(
+                st.integers(1, 25), st.floats(0, 0.2), st.none() | st.none() | TRACED, SOMETIMES
+            ),
+            min_size=3,
+            max_size=10,
+        ),
+        st.integers(0, 99),
+    )
+    def test_every_byte(
+        self, first: list[Fault], steps: list[tuple[int, float, Any, Any]], seed: int
+    ) -> None:
+        """Whatever the faults are and become: each byte that leaves is the one its piece says."""
+        link = StreamLink(first, Dice(seed), Place("a-b"), watch=Tracer())
+        now, fed = 0.0, 0
+        starts: list[tuple[Any, int]] = []
+        for size, wait, faults, times in steps:
+            if faults is not None:
+                link.update([Fault(one.settings, one.name, **times) for one in faults], now)
+            link.feed(bytes(range(fed, fed + size)), now)
+            starts.append((link.chunk, fed))
+            fed += size
+            self.check(link, starts)
+            now += wait
+            while (due := link.deadline()) is not None and due <= now:
+                link.tick(due)
+                self.check(link, starts)
+        link.flush(now)
+        self.check(link, starts)
+
+    def check(self, link: StreamLink, starts: list[tuple[Any, int]]) -> None:
+        """What leaves is what is said to leave, and nobody has dropped it."""
+        items = [item for item in link.outgoing() if isinstance(item, bytes)]
+        self.assertEqual([len(item) for item in items], [piece.size for piece in link.departed])
+        for item, piece in zip(items, link.departed, strict=True):
+            start = next(start for chunk, start in starts if chunk is piece.chunk)
+            first = start + piece.at
+            self.assertEqual(item, bytes(range(first, first + piece.size)))
+            for fault, done in piece.touches:
+                dropped = done == "dropped" if isinstance(done, str) else done.kind == "drop"
+                self.assertFalse(dropped and not isinstance(fault.settings, Loss), piece.touches)
+            in_chunk = [
+                touch for begin, end, touch in piece.chunk.touched if begin <= piece.at < end
+            ]
+            self.assertEqual([touch for touch in in_chunk if touch in piece.touches], in_chunk)

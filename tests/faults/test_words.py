@@ -5,9 +5,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.faults.datagrams import Corrupt, Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.faults.journal import Entry, Place, Toxicity
-from lab.faults.streams import Cut, LimitData
+from lab.faults.streams import Cut, LimitData, PacketLoss
 from lab.faults.verdicts import DELIVER, DROP, Verdict
-from lab.faults.words import all_told, decided, done_by, told
+from lab.faults.words import all_told, decided, done_by, segment_comments, told
 
 
 class WordsTests(SynchronousTestCase):
@@ -56,3 +56,31 @@ class WordsTests(SynchronousTestCase):
         self.assertEqual(decided(entry), "drop by loss on a>b, unit 3")
         hit = Toxicity(entry.place, 1.5, hit=True, draw=0.2)
         self.assertEqual(decided(hit), "hit by loss on a>b, connection 2")
+
+    def test_segments(self) -> None:
+        """Each segment has what was done to a byte of its, once, in the order in which it was."""
+        late = Fault(Latency(0.02), "late"), Verdict((0.02,))
+        gone = Fault(LimitData(10), "limit"), "dropped"
+        touched = [(0, 4, late), (3, 5, gone), (8, 9, gone), (0, 4, late)]
+        far, dropped = "delayed 20 ms by late, latency=20", "dropped by limit, bytes=10"
+        self.assertEqual(
+            segment_comments(touched, 9, 2), [far, f"{far}; {dropped}", dropped, "", dropped]
+        )
+        self.assertEqual(segment_comments([], 4, 2), ["", ""])
+
+    def test_lost_of_a_stream(self) -> None:
+        """TCP sends again what is lost; what another fault drops is gone."""
+        for settings, said in (
+            (Loss(0.3), "lost and sent again by x, p=0.3"),
+            (PacketLoss(0.3), "dropped by x, loss_rate=0.3"),
+        ):
+            touched = [(0, 2, (Fault(settings, "x"), DROP))]
+            self.assertEqual(segment_comments(touched, 2, 2), [said])
+
+    def test_many(self) -> None:
+        """A segment of very many pieces tells of some, and how many more there are."""
+        fault = Fault(Corrupt(0.5), "x")
+        touched = [(0, 1, (fault, Verdict(flips=(1,), draw=n / 1000))) for n in range(20)]
+        (comment,) = segment_comments(touched, 1, 1)
+        self.assertEqual(comment.count("corrupted"), 8)
+        self.assertTrue(comment.endswith("draw 0.007 and 12 times more"))

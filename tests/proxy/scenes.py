@@ -18,6 +18,7 @@ from lab.proxy.pump import ROOM
 from lab.proxy.streams import StreamRelay
 from lab.simulator.network import Network
 from lab.simulator.testing import simulation
+from tests.proxy.captured import Captured
 
 Action = Callable[["Peer"], object]
 
@@ -163,9 +164,10 @@ class Simulated:
         downstream: Faults from the server to the client.
         connect: Gives another upstream.
         room: Inside each link, in bytes.
+        captured: Whether there is a capture.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each test gives few of them
         self,
         net: Network,
         serve: Callable[[], Whole] = Peer,
@@ -173,10 +175,13 @@ class Simulated:
         downstream: Sequence[Fault] = (),
         connect: Callable[[], IStreamClientEndpoint] | None = None,
         room: int = ROOM,
+        *,
+        captured: bool = False,
     ) -> None:
         self.net = net
         proxy, server = net.host("proxy").reactor, net.host("server").reactor
         self.journal = Journal()
+        self.captured = Captured(proxy.seconds)
         self.relay = StreamRelay(
             proxy,
             "relay",
@@ -184,6 +189,7 @@ class Simulated:
             decisions=Dice(net.seed),
             journal=self.journal,
             room=room,
+            capture=self.captured.relay if captured else None,
         )
         self.relay.set_faults(upstream, downstream)
         self.servers = Serving(serve)

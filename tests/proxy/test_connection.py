@@ -26,6 +26,7 @@ from lab.faults.streams import (
 from lab.proxy.legs import LINGER
 from lab.simulator.testing import simulation
 from lab.wire.proxy_protocol import encode
+from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import Peer, SceneCase, Simulated, Whole, echo, faults, lose, shut
 
 SLOW = faults(Latency(0.3))
@@ -452,3 +453,67 @@ class AnythingTests(SceneCase):
             if not corrupt:
                 whole = bytes(range(250)) * 2000 * len(steps)
                 self.assertTrue(all(whole.startswith(peer.got) for peer in peers))
+
+
+class SeenTests(SceneCase):
+    """How the ends of connections look in a capture, and who is said to have made them."""
+
+    def ends(self, scene: Simulated) -> tuple[list[Any], list[Any]]:
+        """Of both legs, when all is over."""
+        scene.over()
+        for side in (CLIENT, UPSTREAM):
+            scene.captured.check(side)
+        return scene.captured.ends(CLIENT), scene.captured.ends(UPSTREAM)
+
+    def test_by_a_fault(self) -> None:
+        """What a fault has ended, it has ended on both legs."""
+        for kind, word in ((LimitData(3), "FIN"), (ResetPeer(0.1), "RST"), (Cut(1.0), "RST")):
+            scene = self.scene(lambda: Peer(end=shut), faults(kind), captured=True)
+            client, server = scene.pair(Peer(end=shut))
+            client.transport.write(b"hello")
+            self.net.run_until(client.lost)
+            self.net.run_until(server.lost)
+            for found in self.ends(scene):
+                how, why = found[0]
+                self.assertEqual(how, f"{word} out")
+                self.assertRegex(why, f"^ended by {type(kind).__name__}, ")
+
+    def test_of_the_end(self) -> None:
+        """What a fault has done to an end is on both legs."""
+        scene = self.scene(lambda: Peer(end=shut), faults(SlowClose(0.5)), captured=True)
+        client, _ = scene.pair()
+        shut(client)
+        self.net.run_until(client.lost)
+        slow = "held back by SlowClose, delay=500"
+        client_ends, upstream_ends = self.ends(scene)
+        self.assertEqual(client_ends, [("FIN in", slow), ("FIN out", "")])
+        self.assertEqual(upstream_ends, [("FIN out", slow), ("FIN in", "")])
+
+    def test_broken(self) -> None:
+        """A reset of a peer's is passed on; nobody else is to blame."""
+        scene = self.scene(captured=True)
+        client, server = scene.pair()
+        client.transport.abortConnection()
+        self.net.run_until(server.lost)
+        self.assertEqual(self.ends(scene), ([("RST in", "")], [("RST out", "")]))
+
+    def test_refused(self) -> None:
+        """A client without an upstream is there, and is told why it is let go."""
+        scene = self.scene(captured=True)
+        self.net.host("server").crash()
+        self.net.host("server").restart()
+        self.net.run_until(scene.client(Peer(end=shut)).lost)
+        scene.over()
+        self.assertEqual([name for name, _ in scene.captured.sides()], [CLIENT])
+        scene.captured.check(CLIENT)
+        (how, why), _ = scene.captured.ends(CLIENT)
+        self.assertEqual(how, "FIN out")
+        self.assertRegex(why, "^no upstream: .*refused")
+
+    def test_dropped(self) -> None:
+        """A proxy that is closed says so."""
+        scene = self.scene(lambda: Peer(end=shut), captured=True)
+        scene.pair(Peer(end=shut))
+        scene.relay.drop()
+        for found in self.ends(scene):
+            self.assertEqual(found[0], ("FIN out", "the proxy is closed"))

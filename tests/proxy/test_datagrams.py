@@ -24,10 +24,13 @@ from lab.faults.datagrams import (
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
 from lab.proxy.datagrams import QUIET, DatagramRelay, Limits
+from lab.proxy.recording import DatagramLeg
 from lab.simulator import simulate
 from lab.simulator.network import Network
 from lab.simulator.testing import simulation
+from tests.capture.blocks import packets
 from tests.helpers import captured_logs
+from tests.proxy.captured import CLIENT, UPSTREAM, Captured
 
 
 class Echo(DatagramProtocol):
@@ -93,20 +96,25 @@ class Run:
     Args:
         net: The network.
         upstream: Where the proxy sends to.
+        captured: Whether there is a capture.
         limits: Of the relay.
     """
 
-    def __init__(self, net: Network, upstream: str = "server", **limits: Any) -> None:
+    def __init__(
+        self, net: Network, upstream: str = "server", *, captured: bool = False, **limits: Any
+    ) -> None:
         self.net, self.echo, self.journal = net, Echo(), Journal()
         net.host("server").reactor.listenUDP(80, self.echo)
         reactor = net.host("proxy").reactor
+        self.captured = Captured(reactor.seconds)
         self.relay = DatagramRelay(
             reactor,
-            "echo",
+            "relay",
             lambda: DatagramClientEndpoint(reactor, upstream, 80),
             decisions=Dice(net.seed),
             journal=self.journal,
             limits=Limits(**limits),
+            capture=self.captured.relay if captured else None,
         )
         self.port = DatagramServerEndpoint(reactor, 81).listen(self.relay.protocol)
 
@@ -537,6 +545,93 @@ class SharedTests(SynchronousTestCase):
             client.send(bytes(100))
             net.run(0.11)
             self.assertEqual(run.echo.seen[-1], bytes(100))
+
+
+class SeenTests(SynchronousTestCase):
+    """With a capture."""
+
+    def seen(self, run: Run, side: str, *, inbound: bool) -> list[tuple[bytes, str]]:
+        """What was sent one way at one interface, and the comments; ICMP too, without its bytes."""
+        return [
+            (one.data if one.protocol == 17 else b"ICMP", one.comment)
+            for one in run.captured.seen(side, inbound=inbound)
+        ]
+
+    def test_all(self) -> None:
+        """What came in and what went out, on both legs, and what faults have done to it."""
+        with simulate(7) as net:
+            run = Run(net, captured=True)
+            client = run.client()
+            client.send(b"a")
+            net.run(1)
+            run.faults(Loss(every=2), Latency(0.5))
+            client.send(b"b", b"c", b"d")
+            net.run(1)
+            late, lost = "delayed 500 ms by latency, latency=500", "dropped by loss, every=2"
+            found = self.seen(run, CLIENT, inbound=True)
+            self.assertEqual(found, [(b"a", ""), (b"b", late), (b"c", lost), (b"d", late)])
+            went = [(b"a", ""), (b"b", late), (b"d", late)]
+            self.assertEqual(self.seen(run, UPSTREAM, inbound=False), went)
+            answers = [(b"a", ""), (b"b", ""), (b"d", "")]
+            self.assertEqual(self.seen(run, UPSTREAM, inbound=True), answers)
+            self.assertEqual(self.seen(run, CLIENT, inbound=False), answers)
+            first, *_, last = [one.at for one in run.captured.seen(UPSTREAM, inbound=False)]
+            self.assertApproximates(last - first, 1.5, 1e-6)
+
+    def test_refused(self) -> None:
+        """ICMP is seen where it has come from."""
+        with simulate(7) as net:
+            run = Run(net, captured=True)
+            run.echo.transport.stopListening()
+            run.client().send(b"x")
+            net.run(1)
+            self.assertEqual(self.seen(run, UPSTREAM, inbound=True), [(b"ICMP", "")])
+
+    def test_dropped(self) -> None:
+        """What the relay drops by itself is seen where it has come in."""
+        with simulate(7) as net:
+            run = Run(net, captured=True, clients=1, under_way=1)
+            run.faults(Latency(0.5))
+            run.client("a").send(b"1", b"2")
+            net.run(0.1)
+            run.client("b").send(b"3")
+            net.run(0.1)
+            comments = [comment for _, comment in self.seen(run, CLIENT, inbound=True)]
+            self.assertEqual(
+                comments[1:],
+                ["dropped: too much is under way", "dropped: there are too many clients"],
+            )
+
+    def test_not_sent(self) -> None:
+        """What the system does not take has not gone out."""
+        with simulate(7) as net:
+            run = Run(net, captured=True)
+            client = run.client()
+            client.send(b"x")
+            net.run(1)
+
+            def full(*given: Any) -> None:
+                """There is no room."""
+                raise OSError(90, "Message too long")
+
+            (session,) = run.relay._sessions.values()
+            run.relay.protocol.transport.write = full
+            client.send(b"y")
+            net.run(1)
+            session.transport.write = full
+            client.send(b"z")
+            net.run(1)
+            self.assertEqual(self.seen(run, CLIENT, inbound=False), [(b"x", "")])
+            self.assertEqual(self.seen(run, UPSTREAM, inbound=False), [(b"x", ""), (b"y", "")])
+
+    def test_largest(self) -> None:
+        """The largest datagram there can be over IPv6 harms nobody."""
+        captured = Captured(lambda: 0.0)
+        leg = DatagramLeg(captured.relay, ("::1", 1), ("::1", 2), inbound=True)
+        for size in (0, 65507, 65527):
+            leg.came(bytes(size))
+            leg.left(bytes(size))
+        self.assertEqual(len(packets(bytes(captured.file))), 6)
 
 
 class RealTests(TestCase):

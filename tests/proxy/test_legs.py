@@ -3,14 +3,17 @@
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ITCPTransport
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
+from lab.capture.packets import ACK, SYN
 from lab.proxy.legs import LINGER, Leg
+from lab.proxy.recording import StreamLeg
+from tests.proxy.captured import CLIENT, Captured
 
 
 class Transport:
@@ -23,6 +26,8 @@ class Transport:
     def getPeer(self) -> Any:
         """Somebody."""
         return IPv4Address("TCP", "127.0.0.1", 1)
+
+    getHost = getPeer
 
     def __getattr__(self, name: str) -> Any:
         """Note that this is called."""
@@ -179,3 +184,55 @@ class LegTests(SynchronousTestCase):
         self.lose()
         self.leg.shut()
         self.assertEqual(self.told(), [])
+
+
+class SeenTests(SynchronousTestCase):
+    """What a capture has of a leg."""
+
+    def leg(self, *interfaces: Any) -> Leg:
+        """One on a transport with these interfaces, and a capture."""
+        clock = Clock()
+        self.captured = Captured(clock.seconds)
+        leg = Leg(clock, Owner(), StreamLeg(self.captured.relay, inbound=True))
+        leg.makeConnection(Transport(*interfaces))  # type: ignore[arg-type]
+        self.assertEqual([one.flags for one in self.captured.seen(CLIENT)], [SYN, SYN | ACK, ACK])
+        return leg
+
+    def lose(self, leg: Leg, reason: Exception) -> list[tuple[str, str]]:
+        """How it has ended, when the transport is gone for this reason."""
+        leg.connectionLost(Failure(reason))
+        return self.captured.ends(CLIENT)
+
+    def test_ends(self) -> None:
+        """Each half, by whom it is ended and why."""
+        leg = self.leg(IHalfCloseableDescriptor)
+        leg.shut("because")
+        leg.readConnectionLost()
+        found = self.lose(leg, ConnectionDone())
+        self.assertEqual(found, [("FIN out", "because"), ("FIN in", "")])
+
+    def test_whole(self) -> None:
+        """What has no halves ends as a whole."""
+        found = self.lose(self.leg(), ConnectionDone())
+        self.assertEqual(found, [("FIN in", ""), ("FIN out", "")])
+
+    def test_given_up(self) -> None:
+        """A peer that has not ended has not ended, whoever closes."""
+        leg = self.leg(IHalfCloseableDescriptor)
+        leg.finish(1.0, "because")
+        leg.dataReceived(b"too late")
+        self.assertEqual(self.lose(leg, ConnectionDone()), [("FIN out", "because")])
+        (wasted,) = [one for one in self.captured.seen(CLIENT) if one.data]
+        self.assertEqual(wasted.comment, "thrown away: the connection is closed")
+
+    def test_reset(self) -> None:
+        """RST comes from the peer, or from us, and only one of the two."""
+        self.assertEqual(self.lose(self.leg(), ConnectionLost()), [("RST in", "")])
+        leg = self.leg(IHalfCloseableDescriptor)
+        leg.abort("because")
+        self.assertEqual(self.lose(leg, ConnectionAborted()), [("RST out", "because")])
+
+    def test_other_reasons(self) -> None:
+        """What is no reset says what it is."""
+        found = self.lose(self.leg(), ValueError("no TLS"))
+        self.assertEqual(found, [("RST in", "no TLS")])

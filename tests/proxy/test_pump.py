@@ -21,6 +21,7 @@ from lab.faults.streams import (
 )
 from lab.proxy.pump import ROOM
 from lab.simulator.testing import simulation
+from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import Peer, SceneCase, Simulated, faults, lose, shut
 
 DATA = bytes(range(251)) * 40  # 10,040 bytes; no piece of it looks like another
@@ -327,3 +328,38 @@ class MemoryTests(SceneCase):
         client.transport.write(b"x" * 1_000_000)
         self.net.run_until(server.arrived(1_000_000), limit=60)
         self.assertTrue(math.isclose(self.net.now - begin, 10.0, rel_tol=0.01))
+
+
+class SeenTests(SceneCase):
+    """With a capture, on paths with and without faults."""
+
+    def test_all(self) -> None:
+        """Bytes and ends are seen while faults come and go, and also when there never was one."""
+        for chosen in ([], faults(Latency(0.1)), faults(Noop())):
+            with self.subTest(chosen):
+                scene = self.scene(lambda: Peer(end=shut), captured=True)
+                client, server = scene.pair()
+                client.transport.write(b"one ")
+                self.net.run(0.1)
+                scene.relay.set_faults(chosen, [])
+                client.transport.write(b"two ")
+                self.net.run(0.1)
+                scene.relay.set_faults([], [])
+                client.transport.write(b"three")
+                shut(client)
+                self.net.run_until(client.lost)
+                self.assertEqual(server.got, b"one two three")
+                for side, inbound in ((CLIENT, True), (UPSTREAM, False)):
+                    found = scene.captured.bytes(side, inbound=inbound)
+                    self.assertEqual(found, b"one two three")
+                    scene.captured.check(side)
+                scene.over()
+
+    def test_fast_path(self) -> None:
+        """Without a capture and without faults a chunk costs one call, as ever."""
+        scene = self.scene()
+        scene.pair()
+        (connection,) = scene.relay._alive
+        for pump in connection._pumps.values():
+            self.assertEqual(pump._source.take, pump._pass)
+        scene.relay.drop()

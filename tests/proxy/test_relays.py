@@ -26,6 +26,7 @@ from lab.sequence.client import Ended
 from lab.sequence.settings import ClientSettings as SequenceSettings
 from lab.sequence.tcp import SequenceClient, SequenceFactory
 from lab.simulator.network import Network, simulate
+from tests.proxy.captured import Captured
 
 
 def toxic(kind: str, stream: str, toxicity: float = 1.0, **attributes: Any) -> dict[str, Any]:
@@ -166,3 +167,14 @@ class RelaysTests(SynchronousTestCase):
             self.assertIsInstance(make("a", "b:1", "tcp"), StreamRelay)
             self.assertIsInstance(make("a", "b:1", "udp"), DatagramRelay)
             self.assertRaises(LocalError, make, "a", "udp:b:1", "tcp")
+
+    def test_recording(self) -> None:
+        """What goes through those that are made is recorded, if that is wanted."""
+        with simulate(7) as net:
+            captured = Captured(lambda: 0.0)
+            make = Relays(net.host("a").reactor, Dice(7), recording=captured.recording)
+            for name, protocol in (("stream", "tcp"), ("datagram", "udp")):
+                relay: Any = make(name, "b:1", protocol)
+                relay.capture.side(("127.0.0.1", 1), inbound=True)
+            sides = [name for name, _ in captured.sides()]
+            self.assertEqual(sides, ["stream-client", "datagram-client"])

@@ -25,6 +25,7 @@ from lab.faults.journal import Dice
 from lab.faults.streams import Cut, LimitData, PacketLoss, ResetPeer, Slicer, Timeout
 from lab.proxy.streams import QUIET, StreamRelay
 from tests.helpers import captured_logs, certify, folder
+from tests.proxy.captured import CLIENT, UPSTREAM, Captured
 from tests.proxy.scenes import Peer, SceneCase, Serving, Whole, echo, faults, lose, shut
 from tests.proxy.test_connection import Never, answering
 
@@ -263,6 +264,7 @@ class SocketCase(TestCase):
     """A relay before a server, on loopback."""
 
     timeout = 30
+    capturing = False
     relay: StreamRelay
     servers: Serving
 
@@ -288,8 +290,13 @@ class SocketCase(TestCase):
             return TCP4ClientEndpoint(reactor, "127.0.0.1", port)
 
         number = getattr(upstream, "port", 0)
+        self.captured = Captured(reactor.seconds)
         self.relay = StreamRelay(
-            reactor, "relay", lambda: (connect or usual)(number), decisions=Dice(7)
+            reactor,
+            "relay",
+            lambda: (connect or usual)(number),
+            decisions=Dice(7),
+            capture=self.captured.relay if self.capturing else None,
         )
         address = await self.listen(listen, self.relay.factory)
         self.addCleanup(self.relay.drained)
@@ -644,3 +651,43 @@ class TLSTests(SocketCase):
         self.assertIn("certificate verify failed", told["reason"])
         await gatherResults([server.lost for server in self.servers.all])
         self.assertEqual([bytes(server.got) for server in self.servers.all], [b""])
+
+
+class SeenTests(TLSTests):
+    """The same with a capture, which changes nothing; TLS looks as if it were plain."""
+
+    capturing = True
+
+    async def test_decrypted(self) -> None:
+        """What goes through TLS is there, and both ends of both legs."""
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        address = await self.secure(authority, authority)
+        client = await self.client(address)
+        client.transport.write(b"hello")
+        await client.arrived(5)
+        shut(client)
+        await client.lost
+        await self.relay.drained()
+        for side in (CLIENT, UPSTREAM):
+            self.captured.check(side)
+            for inbound in (True, False):
+                self.assertEqual(self.captured.bytes(side, inbound=inbound), b"hello")
+            self.assertEqual({how for how, _ in self.captured.ends(side)}, {"FIN in", "FIN out"})
+
+    async def test_no_tls(self) -> None:
+        """An upstream with which TLS came to nothing says so."""
+        mine, other = (trustme.CA(key_type=trustme.KeyType.ECDSA) for _ in range(2))
+        address = await self.secure(mine, other)
+        with captured_logs():
+            client = await self.client(address)
+            await client.end_seen
+        lose(client)
+        await client.lost
+        await self.relay.drained()
+        (how, why), *_ = self.captured.ends(CLIENT)
+        self.assertEqual(how, "FIN out")
+        self.assertRegex(why, "^no upstream: .*certificate verify failed")
+        ((how, why),) = self.captured.ends(UPSTREAM)
+        self.assertEqual(how, "RST in")
+        self.assertIn("certificate verify failed", why)
+        await gatherResults([server.lost for server in self.servers.all])

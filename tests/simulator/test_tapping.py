@@ -9,7 +9,7 @@ from lab.capture.packets import ACK, FIN, PSH, RST, SYN
 from lab.faults.datagrams import Corrupt, Duplicate, Latency, Loss, Settings
 from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Replay
-from lab.faults.streams import LimitData, Partition, ResetPeer, Timeout
+from lab.faults.streams import LimitData, PacketLoss, Partition, ResetPeer, Timeout
 from lab.simulator import simulate
 from lab.simulator.network import Network
 from tests.capture.blocks import Packet, blocks, packets
@@ -217,6 +217,27 @@ class TapTests(SynchronousTestCase):
         left = [one for one in self.said(found, "10.0.0.2", inbound=False) if one.data]
         self.assertEqual({one.comment for one in left}, {"dropped by f0, timeout=5000"})
         self.assertEqual(self.stream(self.said(found, "10.0.0.2", inbound=True)), b"")
+
+    def test_packet_loss(self) -> None:
+        """What comes behind a chunk that was dropped is not taken for that."""
+
+        def scenario(net: Network) -> None:
+            """One segment after the other, whether there is an answer or not."""
+            net.host("server").reactor.listenTCP(80, Factory.forProtocol(Protocol))
+            factory = ClientFactory()
+            factory.noisy, factory.protocol = False, Protocol  # type: ignore[assignment]
+            connector: Any = net.host("client").reactor.connectTCP("server", 80, factory)
+            net.run(1)
+            for number in range(20):
+                net.at(net.now + number, connector.transport.write, b"%02d" % number)
+
+        found = self.run_(scenario, PacketLoss(0.5))
+        left = [one for one in self.said(found, "10.0.0.2", inbound=False) if one.data]
+        lost = {one.data for one in left if one.comment}
+        self.assertTrue(0 < len(lost) < len(left))
+        came = [one for one in self.said(found, "10.0.0.2", inbound=True) if one.data]
+        self.assertEqual({one.data for one in came}, {one.data for one in left} - lost)
+        self.assertEqual({one.comment for one in came}, {""})
 
     def test_held(self) -> None:
         """What a fault holds back says so on both sides."""
