@@ -38,8 +38,8 @@ from lab.proxy.recording import RelayRecording, Way
 from lab.proxy.tally import Tally
 
 #: The usual room inside a link, in bytes. A latency bounds the rate of a connection to this much
-#: in its time, as the window of TCP does.
-ROOM = 1024 * 1024
+#: in its time, as the window of TCP does: so it is the largest that Linux gives TCP, tcp(7).
+ROOM = 6 * 1024 * 1024
 #: When a connection is closed, a peer may take so long to read what is due to it, in seconds.
 DRAIN = 60.0
 

@@ -14,13 +14,15 @@ from zope.interface import implementer
 from lab.faults.datagrams import Settings
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
-from lab.proxy.pump import ROOM
 from lab.proxy.streams import StreamRelay
 from lab.simulator.network import Network
 from lab.simulator.testing import simulation
 from tests.proxy.captured import Captured
 
 Action = Callable[["Peer"], object]
+
+#: The room inside each link, in bytes: soon full.
+LITTLE = 2**20
 
 
 def nothing(_: object) -> None:
@@ -174,7 +176,7 @@ class Simulated:
         upstream: Sequence[Fault] = (),
         downstream: Sequence[Fault] = (),
         connect: Callable[[], IStreamClientEndpoint] | None = None,
-        room: int = ROOM,
+        room: int = LITTLE,
         *,
         captured: bool = False,
     ) -> None:

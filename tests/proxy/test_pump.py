@@ -22,7 +22,7 @@ from lab.faults.streams import (
 from lab.proxy.pump import ROOM
 from lab.simulator.testing import simulation
 from tests.proxy.captured import CLIENT, UPSTREAM
-from tests.proxy.scenes import Peer, SceneCase, Simulated, faults, lose, shut
+from tests.proxy.scenes import LITTLE, Peer, SceneCase, Simulated, faults, lose, shut
 
 DATA = bytes(range(251)) * 40  # 10,040 bytes; no piece of it looks like another
 
@@ -283,42 +283,49 @@ class MemoryTests(SceneCase):
             end = connection.upstream.transport
             return link + len(end._buffer)
 
-        self.net.always("bounded", lambda: inside() <= 2 * ROOM)
-        client.transport.write(b"x" * 8 * ROOM)
+        self.net.always("bounded", lambda: inside() <= 2 * LITTLE)
+        client.transport.write(b"x" * 8 * LITTLE)
         self.net.run(seconds)
         return scene, server
 
     def test_plain(self) -> None:
         """Little more than the transport's own buffer, and all arrives when it is read."""
         scene, server = self.stall([])
-        self.assertLess(scene.relay.received["upstream"], ROOM)
+        self.assertLess(scene.relay.received["upstream"], LITTLE)
         server.transport.resumeProducing()
-        self.net.run_until(server.arrived(8 * ROOM), limit=60)
+        self.net.run_until(server.arrived(8 * LITTLE), limit=60)
 
     def test_faults(self) -> None:
         """What is inside the link counts as well."""
         for chosen in (Latency(0.5), Bandwidth(100_000.0), Partition(), Bandwidth(0.0)):
             scene, server = self.stall(faults(chosen))
-            self.assertLess(scene.relay.received["upstream"], 2 * ROOM + ROOM // 2, chosen)
-            self.assertGreater(scene.relay.received["upstream"], ROOM // 2, chosen)
+            self.assertLess(scene.relay.received["upstream"], 2 * LITTLE + LITTLE // 2, chosen)
+            self.assertGreater(scene.relay.received["upstream"], LITTLE // 2, chosen)
             server.transport.resumeProducing()
             scene.relay.set_faults([], [])
-            self.net.run_until(server.arrived(8 * ROOM), limit=60)
-            self.assertEqual(server.got, b"x" * 8 * ROOM)
+            self.net.run_until(server.arrived(8 * LITTLE), limit=60)
+            self.assertEqual(server.got, b"x" * 8 * LITTLE)
+
+    def test_usual(self) -> None:
+        """Without a word about room there is as much as in the largest window of TCP."""
+        scene = self.scene(Peer, faults(Latency(1.0)), room=ROOM)
+        client, server = scene.pair()
+        client.transport.write(bytes(5 * 2**20))
+        self.net.run_until(server.arrived(5 * 2**20), limit=1.5)
 
     def test_small_pieces(self) -> None:
         """Pieces of a byte take a hundred times the memory of it: there is room for fewer."""
         scene, server = self.stall(faults(Slicer(1, 0, 1.0)), seconds=1.0)
-        self.assertLess(scene.relay.received["upstream"], ROOM // 50)
+        self.assertLess(scene.relay.received["upstream"], LITTLE // 50)
         scene.relay.set_faults([], [])
         server.transport.resumeProducing()
-        self.net.run_until(server.arrived(8 * ROOM), limit=60)
+        self.net.run_until(server.arrived(8 * LITTLE), limit=60)
 
     def test_dropped(self) -> None:
         """What is dropped takes no room: the client may send all it has."""
         for chosen in (Blackhole(), Timeout(), PacketLoss(1.0)):
             scene, _ = self.stall(faults(chosen))
-            self.assertEqual(scene.relay.received["upstream"], 8 * ROOM, chosen)
+            self.assertEqual(scene.relay.received["upstream"], 8 * LITTLE, chosen)
 
     def test_rate(self) -> None:
         """A rate that the link's room is large against is kept to the end."""
