@@ -457,7 +457,9 @@ def decisions(place: str, seed: int, file: Path) -> list[dict[str, Any]]:
                 for _ in range(8):
                     assert len(exchange(connection, b"hello")) == 5
         proxy.process.end()
-    return [{**json.loads(line), "at": 0} for line in file.read_text().splitlines()]
+    header, *lines = file.read_text().splitlines()
+    assert json.loads(header) == {"journal": 1, "seed": seed}
+    return [{**json.loads(line), "at": 0} for line in lines]
 
 
 def test_seed(echoing: str, tmp_path: Path) -> None:
