@@ -205,6 +205,10 @@ class SequenceClientCore:
         if self.state != "starting":
             self._lose("a session that was not asked for")
             return
+        if self._settings.n not in {None, line.n}:
+            # What we have asked for was changed on its way.
+            self._lose(f"a sequence of {line.n:,} numbers, and {self._settings.n:,} were asked for")
+            return
         self.session, self.state = line, "running"
         self._events.append(line)
 

@@ -177,6 +177,15 @@ class ResumeTests(ClientCase):
         self.assertEqual((self.core.repeated, self.core.next), (2, 2))
         play.end()
 
+    def test_another_length(self) -> None:
+        """A sequence of another length than was asked for is not taken; it is asked for again."""
+        for n, text in ((4, "a sequence of 3 numbers, and 4 were asked for"), (3, "")):
+            play = self.play(n=n).receives(encode(SESSION)).tells(Lost(text) if text else SESSION)
+            if text:
+                self.lost(play, reason=text).does(self.core.opened)
+                play.sends(encode(Start(n, None)))
+            play.end()
+
     def test_out_of_place(self) -> None:
         """What can't be is not shown: the connection is broken off, and another one asked."""
         cases = [
