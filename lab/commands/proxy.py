@@ -1,5 +1,6 @@
 """``twistd lab-proxy``: a proxy that breaks the network on purpose."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +59,7 @@ class Options(LabOptions):
     )
     optParameters = [  # noqa: RUF012 - Twisted's own form
         ["api", None, None, "Where the API listens (tcp:8474:interface=127.0.0.1)."],
-        ["token", None, None, "Who asks the API has to have it."],
+        ["token", None, None, "Who asks the API has to have it; also $LAB_PROXY_TOKEN."],
         ["config", "c", None, "Make the proxies in this file, an array in JSON as Toxiproxy's."],
         ["profile", None, None, "Have this link before each --listen: 3g, dsl, satellite, …"],
         ["seed", None, None, "Draws what faults do: equal seeds decide the same again."],
@@ -338,7 +339,10 @@ def makeService(options: Options) -> IService:
     ProxyService(registry, options.wanted, journal, capture, stepping).setServiceParent(services)
     if options.api is not None:
         text, endpoint = options.api
-        guard = Guard(options["token"] or "", frozenset(options["allow-host"]))
+        token = options["token"]
+        if token is None:
+            token = os.environ.get("LAB_PROXY_TOKEN", "")
+        guard = Guard(token, frozenset(options["allow-host"]))
         site: Any = control_site(reactor, Control(registry, guard))
         ListeningService(
             "api", text, endpoint, site, lambda: f"{len(registry.proxies):,} proxies"

@@ -374,7 +374,11 @@ class ServiceTests(ProxyTestCase):
     def test_token(self) -> None:
         """With a token nobody is answered without it."""
         self.start("--token", "sesame", "--api", TCP)
-        self.assertIn(b" 401 ", self.ask(self.reactor.tcpServers[0][1], b"localhost"))
+        self.patch(os, "environ", {**os.environ, "LAB_PROXY_TOKEN": "sesame"})
+        self.start("--api", TCP)
+        self.start("--token", "", "--api", TCP)
+        for server, status in zip(self.reactor.tcpServers, (b"401", b"401", b"200"), strict=True):
+            self.assertIn(b" %s " % status, self.ask(server[1], b"localhost"))
 
     def test_strict(self) -> None:
         """With --strict numbers that make no sense are refused at the start."""
