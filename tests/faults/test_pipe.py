@@ -751,7 +751,7 @@ class WatchTests(SynchronousTestCase):
 TRACEABLE: list[Settings] = [
     Latency(0.05), Latency(0.0, 0.1), Bandwidth(50.0), Bandwidth(0.0), Slicer(3, 1, 0.01), Slicer(),
     Loss(0.3), PacketLoss(0.4), LimitData(60), Cut(0.02), Partition(), Timeout(0.5), Blackhole(),
-    ResetPeer(0.3), SlowClose(0.2), Corrupt(0.0),
+    ResetPeer(0.3), SlowClose(0.2), Corrupt(0.0), Bandwidth(50.0, scope="proxy"),
 ]  # fmt: skip
 TRACED = st.lists(st.sampled_from(TRACEABLE), max_size=4).map(
     lambda kinds: [Fault(kind, f"{number}") for number, kind in enumerate(kinds)]
@@ -821,7 +821,8 @@ class TraceTests(SynchronousTestCase):
         self, first: list[Fault], steps: list[tuple[int, float, Any, Any]], seed: int
     ) -> None:
         """Whatever the faults are and become: each byte that leaves is the one its piece says."""
-        link = StreamLink(first, Dice(seed), Place("a-b"), watch=Tracer())
+        share = Buckets().lane
+        link = StreamLink(first, Dice(seed), Place("a-b"), watch=Tracer(), share=share)
         now, fed = 0.0, 0
         starts: list[tuple[Any, int]] = []
         for size, wait, faults, times in steps:

@@ -445,11 +445,11 @@ def test_slow_reader(fifo: Path, echoing: str) -> None:
 def test_journal(tmp_path: Path, echoing: str) -> None:
     """With --journal as well, both tell the same."""
     file, journal = tmp_path / "run.pcapng", tmp_path / "journal"
-    fault = ("--fault", "packet_loss:loss_rate=0.5,stream=upstream", "--seed", "12")
+    fault = ("--fault", "packet_loss:loss_rate=1,stream=upstream", "--seed", "12")
     options = ("--listen", HERE, "--upstream", echoing, "--capture", str(file))
     with proxying(*options, *fault, "--journal", str(journal)) as proxy:
         talk(proxy.address("tcp"))
         ended(proxy)
     _, *decisions = map(json.loads, journal.read_text().splitlines())
     draws = {f"{one['draw']:.3f}" for one in decisions}
-    assert {comment[-5:] for comment in Judged(file).comments(CLIENT)} == draws
+    assert {comment[-5:] for comment in Judged(file).comments(CLIENT)} == draws != set()
