@@ -8,7 +8,7 @@ Time is in seconds, from any origin, and never goes back.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -25,6 +25,32 @@ class Finished:
     reason: str
 
 
+class Body(Protocol):
+    """
+    Many bytes of one answer, which are pulled while the transport has room for them.
+
+    It is no message: nothing is put behind its bytes. A core gives it last in `outgoing`, is
+    ``busy`` from then on, and has nothing else to send until the end of the body was read. What
+    follows then, such as a checksum, is outgoing; so are bytes that were not there yet, as a body
+    again, perhaps the same.
+
+    Whoever pulls may know of bodies that can more than be read. Of one that is a part of a file it
+    may hand the file to the system instead, where nothing stands between it and the socket.
+    """
+
+    def read(self, size: int, now: float) -> bytes:
+        """
+        The bytes that come next.
+
+        Args:
+            size: About how many. It is one record, if bytes come in records and one is longer.
+            now: The time, in seconds.
+
+        Returns:
+            At least one byte, or none at the end.
+        """
+
+
 class Core(Protocol):
     """One side of one conversation with one peer."""
 
@@ -37,8 +63,8 @@ class Core(Protocol):
     def close(self, now: float) -> None:
         """The peer is gone; nothing that is sent from now on arrives."""
 
-    def outgoing(self) -> list[bytes]:
-        """The messages to send, oldest first; each is given once."""
+    def outgoing(self) -> list[Any]:
+        """The messages to send, oldest first; each is given once. The last may be a `Body`."""
 
     def events(self) -> list[object]:
         """What the application should know, oldest first; each is given once."""
@@ -56,7 +82,20 @@ class BatchCore(Core, Protocol):
         The peer sent these lines.
 
         Returns:
-            How many were taken, at least one: a batch that is much work is left in part, so
-            that other connections get their turn. An entry of `outgoing` may then hold several
-            replies with a line ending between them.
+            How many were taken, at least one (but see `BusyCore`): a batch that is much work is
+            left in part, so that other connections get their turn. An entry of `outgoing` may
+            then hold several replies with a line ending between them.
         """
+
+
+class BusyCore(BatchCore, Protocol):
+    """
+    A core that does not take every message at once: an answer of it takes time, or is a `Body`.
+
+    While it is busy, `messages` may take none. The same lines are shown to it again together with
+    more that came, so that it may look at them, and when it is busy no longer. When that is it
+    tells by having something outgoing.
+    """
+
+    def busy(self) -> bool:
+        """Whether an answer is on its way that the next has to wait for."""

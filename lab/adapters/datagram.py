@@ -23,6 +23,20 @@ PEERS = 10_000
 Address = tuple[str, int]
 
 
+def answers_too(port: int, own: int) -> bool:
+    """
+    Whether a datagram of this port is a server's: what answers it would be answered, for ever.
+
+    With an invented sender address somebody can set two servers that answer everything on each
+    other (CVE-1999-0103). Nobody asks from a port below 1024, or from the number of our own port.
+
+    Args:
+        port: Where the datagram came from.
+        own: Where it came to.
+    """
+    return port < 1024 or port == own
+
+
 class _Sender(DatagramProtocol):
     """A datagram protocol that survives what a socket may say when it sends."""
 

@@ -17,6 +17,11 @@ def _nowhere(_: Any) -> None:
     """Where things go that nobody takes."""
 
 
+def _never() -> bool:
+    """What most cores are."""
+    return False
+
+
 @define(eq=False)
 class Driver:
     """
@@ -31,22 +36,26 @@ class Driver:
             dropped, as a network would.
         tell: Called with each event but `Finished`.
         finish: Called with the reason when the core wants the connection to end.
+        busy: Says whether the core is; see `lab.core.BusyCore`.
     """
 
     core: Core
     clock: IReactorTime
-    write: Callable[[list[bytes]], None] = _nowhere
+    write: Callable[[list[Any]], None] = _nowhere
     tell: Callable[[Any], None] = _nowhere
     finish: Callable[[str], None] = _nowhere
     _timer: IDelayedCall | None = None
     _due: float = 0.0
+    _ticked: float = 0.0
     _settling: bool = False
     _again: bool = False
     _stopped: bool = False
+    busy: Callable[[], bool] = field(init=False)
     _batch: Callable[[list[bytes], float], int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Find out once how the core takes a batch."""
+        """Find out once what the core can do."""
+        self.busy = getattr(self.core, "busy", _never)
         self._batch = self.core.messages if isinstance(self.core, BatchCore) else self._each
 
     def message(self, data: bytes) -> None:
@@ -59,6 +68,10 @@ class Driver:
         taken = self._batch(batch, self.clock.seconds())
         self.settle()
         return taken
+
+    def now(self) -> float:
+        """The time as the core knows it, in seconds: a tick is never before its deadline."""
+        return max(self.clock.seconds(), self._ticked)
 
     def close(self) -> None:
         """The peer is gone."""
@@ -121,7 +134,7 @@ class Driver:
         """The timer has come."""
         self._timer = None
         # Floating point may bring a clock a hair before the time it was asked for.
-        now = max(self.clock.seconds(), self._due)
+        now = self._ticked = max(self.clock.seconds(), self._due)
         deadline = self.core.deadline()
         if deadline is not None and deadline <= now:
             self.core.tick(now)

@@ -20,6 +20,12 @@ What is written goes to the system at once, for as long as it takes all: a trans
 queues it for the next turn of the reactor, which costs as much as the rest of an answer. Behind the
 first bytes that the system does not take, everything goes the transport's way.
 
+An answer of many bytes is a `lab.core.Body`: it is read in pieces, one when the transport has
+taken the one before, so that a connection holds a few hundred KiB of it, however slowly its peer
+reads. The lines behind it wait. Meanwhile the peer is read from all the same, up to a bound: a core
+may find something among what came that ends its answer. So it is with a core that is busy for
+another reason.
+
 **What was refused.** Closing at once: with unread bytes left, the kernel answers them with RST,
 and RST makes the peer's kernel throw away the error message that it had received.
 """
@@ -41,12 +47,19 @@ from zope.interface import implementer
 
 from lab.adapters.driver import Driver
 from lab.adapters.transports import can_half_close, is_tcp
+from lab.core import Body
 from lab.wire.lines import LineReader
 
 #: A connection that we have ended is let go after so long, whatever the peer does, in seconds.
 LINGER = 2.0
 #: A peer that has ended may take so long to read its last answers, in seconds.
 DRAIN = 60.0
+#: A body is read in pieces of so many bytes; the system takes no more at once from Twisted.
+PIECE = 131_072
+#: So many bytes of a body are sent before other connections get their turn.
+TURN = 4 * PIECE
+#: So many bytes of the peer's are read while the core is busy.
+AHEAD = 65_536
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -63,18 +76,26 @@ class LineCoreProtocol(Protocol):
     #: Any stream transport: of TCP, TLS, a Unix socket. Twisted sets it before connectionMade.
     transport: Any
     _log = Logger()
+    #: What stands behind each message.
+    _ending = b"\n"
 
     def __init__(
         self, driver: Driver, limit: int, lost: Callable[[Failure], None] = lambda reason: None
     ) -> None:
         self._driver = driver
-        self._reader = LineReader(limit)
+        self._reader: LineReader | _Chunks = LineReader(limit)
         self._lost = lost
         self._lines: list[bytes] = []
         self._peer_ended = self._paused = self._stopped = self._finished = False
         self._handshaking = False
+        #: What is being sent, if that is no line.
+        self._body: Body | None = None
+        #: Whether lines wait for a core that is busy, and how many bytes came since.
+        self._held = False
+        self._ahead = 0
         #: Gives bytes to the system, and says how many it takes; None where all has to be queued.
         self._at_once: Callable[[bytes], Any] | None = None
+        self._system: Callable[[bytes], Any] | None = None
         self._turn: IDelayedCall | None = None
         self._lingering: IDelayedCall | None = None
 
@@ -87,7 +108,8 @@ class LineCoreProtocol(Protocol):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
             self.transport.setTcpNoDelay(True)
             if not self._handshaking:
-                self._at_once = getattr(self.transport, "writeSomeData", None)
+                self._system = getattr(self.transport, "writeSomeData", None)
+                self._at_once = self._system
         self.transport.registerProducer(self, streaming=True)
         self._driver.settle()
 
@@ -99,6 +121,7 @@ class LineCoreProtocol(Protocol):
         """Some bytes of the peer's."""
         if not self._finished:
             self._lines += self._reader.feed(data)
+            self._ahead += len(data)
             if self._turn is None:
                 self._work()
 
@@ -107,7 +130,7 @@ class LineCoreProtocol(Protocol):
         self._peer_ended = True
         if self._finished:
             self.transport.loseConnection()
-        elif not self._lines:
+        elif not self._lines and not self._driver.busy():
             self._end(DRAIN)
 
     def writeConnectionLost(self) -> None:
@@ -119,7 +142,7 @@ class LineCoreProtocol(Protocol):
             if timer is not None and timer.active():
                 timer.cancel()
         self._finished = True
-        self._lines.clear()
+        self._drop()
         self._driver.unplug()
         self._lost(reason)
 
@@ -127,12 +150,13 @@ class LineCoreProtocol(Protocol):
         """The peer does not take what we write: read no more."""
         self._paused = True
         # In a handshake nothing can be written because something has to be read.
-        if not self._handshaking:
+        if not self._handshaking and not self._driver.busy():
             self._read(wanted=False)
 
     def resumeProducing(self) -> None:
-        """It does again."""
+        """It does again: all that was queued is gone."""
         self._paused = False
+        self._at_once = self._system
         if self._turn is None:
             self._work()
 
@@ -143,17 +167,49 @@ class LineCoreProtocol(Protocol):
     def _work(self) -> None:
         """Answer what has been read, as much as is this connection's turn."""
         self._turn = None
-        if self._lines and not self._paused:
+        if self._body is not None:
+            self._pull()
+        if self._lines and (not self._paused or self._driver.busy()):
             del self._lines[: self._driver.messages(self._lines)]
-        if self._finished or self._paused:
+        if self._finished:
             return
-        if self._lines:
+        if self._driver.busy():
+            self._held = True
+            if not self._lines:
+                self._ahead = 0
+            self._read(wanted=self._ahead < AHEAD and not self._peer_ended)
+            return
+        self._held, self._ahead = False, 0
+        if self._paused:
+            # It may be that nothing was stopped by the pause, because the core was busy.
+            self._read(wanted=self._handshaking)
+        elif self._lines:
             self._read(wanted=False)
-            self._turn = self._driver.clock.callLater(0, self._work)
+            self._later()
         elif self._peer_ended:
             self._end(DRAIN)
         else:
             self._read(wanted=True)
+
+    def _later(self) -> None:
+        """Go on in the next turn of the reactor."""
+        if self._turn is None:
+            self._turn = self._driver.clock.callLater(0, self._work)
+
+    def _pull(self) -> None:
+        """Send of the body what there is room for, as much as is this connection's turn."""
+        left = TURN
+        while self._body is not None and not self._paused:
+            data = self._body.read(PIECE, self._driver.now())
+            if data:
+                self._give(data)
+                left -= len(data)
+                if left <= 0:
+                    self._later()
+                    return
+            else:
+                self._body = None
+                self._driver.settle()
 
     def _read(self, *, wanted: bool) -> None:
         """Read from the peer, or stop that."""
@@ -164,9 +220,21 @@ class LineCoreProtocol(Protocol):
             else:
                 self.transport.pauseProducing()
 
-    def _write(self, messages: list[bytes]) -> None:
-        """Send these lines in one piece."""
-        data = b"\n".join(messages) + b"\n"
+    def _write(self, messages: list[Any]) -> None:
+        """Send these lines in one piece, and what is no line as there is room for it."""
+        if type(messages[-1]) is bytes:
+            self._give(self._ending.join(messages) + self._ending)
+            if self._held and not self._driver.busy():
+                self._later()
+        else:
+            *lines, self._body = messages
+            self._held = True
+            if lines:
+                self._give(self._ending.join(lines) + self._ending)
+            self._pull()
+
+    def _give(self, data: bytes) -> None:
+        """Send bytes, at once where that can be."""
         if self._at_once is not None and not self.transport.disconnecting:
             sent = self._at_once(data)
             if sent == len(data):
@@ -195,7 +263,7 @@ class LineCoreProtocol(Protocol):
     def _end(self, patience: float, *, reading: bool = False) -> None:
         """Write what is left, and close; with `reading`, when the peer has closed as well."""
         self._finished = True
-        self._lines.clear()
+        self._drop()
         # A transport that has a producer and is full would wait for more before it closes.
         self.transport.unregisterProducer()
         self._lingering = self._driver.clock.callLater(patience, self.transport.abortConnection)
@@ -204,3 +272,34 @@ class LineCoreProtocol(Protocol):
             self._read(wanted=True)
         else:
             self.transport.loseConnection()
+
+    def _drop(self) -> None:
+        """Nothing more is worked on or sent."""
+        self._lines.clear()
+        self._body = None
+
+
+class _Chunks:
+    """What reads a stream that has no lines."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Each chunk is a message."""
+        return [data]
+
+
+class ChunkCoreProtocol(LineCoreProtocol):
+    """
+    Runs a core whose messages are whatever bytes come, however they were cut.
+
+    Args:
+        driver: Runs the core; its time is that of the protocol as well.
+        lost: Called with the reason when the connection is gone.
+    """
+
+    _ending = b""
+
+    def __init__(
+        self, driver: Driver, lost: Callable[[Failure], None] = lambda reason: None
+    ) -> None:
+        super().__init__(driver, 0, lost)
+        self._reader = _Chunks()

@@ -9,6 +9,7 @@ address is proved. Here the proof is a token that only who receives at the addre
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from base64 import urlsafe_b64encode
 
 from attrs import define, field
@@ -46,10 +47,22 @@ class Tokens:
         slot = int(now // (LIFETIME / 2))
         return any(hmac.compare_digest(token, self._sign(peer, s)) for s in (slot, slot - 1))
 
+    def read(self, data: bytes, peer: str, now: float) -> tuple[bytes, bool]:
+        """The request without its token, if it has one, and whether that proves the address."""
+        asked = _ASKED.match(data)
+        if asked is None:
+            return data, False
+        return data[asked.end() :], self.check(asked[1], peer, now)
+
     def _sign(self, peer: str, slot: int) -> bytes:
         """The token of an address in a slot of time."""
         digest = hmac.digest(self._key, f"{slot} {peer}".encode(), hashlib.sha256)[:16]
         return urlsafe_b64encode(digest).rstrip(b"=")
+
+
+def allowed(answers: Iterable[bytes], size: int) -> bool:
+    """Whether an address that is not proved may have these answers to so many bytes."""
+    return sum(len(answer) + HEADERS for answer in answers) <= ALLOWED * (size + HEADERS)
 
 
 @define
@@ -76,13 +89,10 @@ class ProvedCore:
 
     def message(self, data: bytes, now: float) -> None:
         """Hand the request on without its token, and look at what is answered."""
-        asked = _ASKED.match(data)
-        request = data[asked.end() :] if asked else data
-        proved = asked is not None and self._tokens.check(asked[1], self._peer, now)
+        request, proved = self._tokens.read(data, self._peer, now)
         self._core.message(request, now)
         answers = self._core.outgoing()
-        size = sum(len(answer) + HEADERS for answer in answers)
-        if not proved and size > ALLOWED * (len(data) + HEADERS):
+        if not proved and not allowed(answers, len(data)):
             self.challenged += 1
             token = self._tokens.make(self._peer, now)
             answers = [b"%s401 %s" % (encode_id(read_id(request)), token)]

@@ -1,0 +1,68 @@
+"""What can be set on the echo service, and what is allowed."""
+
+import math
+
+from attrs import frozen
+
+from lab.echo.wire import LEAST_SIZE, LIMIT, LONGEST
+from lab.errors import LocalError
+
+
+@frozen
+class ServerSettings:
+    """
+    Settings of a server.
+
+    Args:
+        idle: A peer that neither asks nor takes anything for so long is let go, in seconds; more
+            than 0; infinity for never.
+        interval: The shortest interval of a stream, in seconds, up to 3,600. With 0 it may be 0,
+            which means as fast as the peer reads, or over UDP at `pace`.
+        packets: Most packets of a stream, 1 to 1,000,000,000.
+        size: Most bytes of a packet, 64 to 65,507.
+        file: Most characters of a file, 0 to 10**15.
+        rate: Most bytes a second of streams and files for one address; infinity for no limit.
+        total_rate: Most bytes a second of streams and files for all together.
+        streams: Most streams and files at a time for one address, 1 or more.
+        total_streams: Most streams and files at a time in all, 1 or more.
+        pace: Over UDP, where no reader says how fast, bytes a second of a file and of a stream
+            with interval 0; more than 0.
+        piece: Over UDP, characters of a file in a datagram, 1 to 65,400.
+
+    Raises:
+        LocalError: A number outside what is said above.
+    """
+
+    idle: float = 300.0
+    interval: float = 0.0
+    packets: int = 1000
+    size: int = LIMIT
+    file: int = 123_456_789
+    rate: float = math.inf
+    total_rate: float = math.inf
+    streams: int = 16
+    total_streams: int = 1000
+    pace: float = 12_500_000.0
+    piece: int = 1200
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what can't be."""
+        for name in ("idle", "rate", "total_rate", "pace"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise LocalError(f"{name} is {value:g}; give more than 0")
+        if self.pace == math.inf:
+            raise LocalError("pace is inf; give bytes a second, for example 12500000")
+        _check("interval", self.interval, 0, LONGEST)
+        _check("packets", self.packets, 1, 10**9)
+        _check("size", self.size, LEAST_SIZE, LIMIT)
+        _check("file", self.file, 0, 10**15)
+        _check("streams", self.streams, 1, 10**6)
+        _check("total_streams", self.total_streams, 1, 10**6)
+        _check("piece", self.piece, 1, 65_400)
+
+
+def _check(name: str, value: float, least: int, most: int) -> None:
+    """Refuse what is outside."""
+    if not least <= value <= most:
+        raise LocalError(f"{name} is {value:,}; give {least:,} to {most:,}")
