@@ -21,6 +21,9 @@ import attrs
 
 from lab.core import Core
 
+#: A body is read in pieces of so many bytes.
+PIECE = 65_536
+
 
 class Playbook:
     """
@@ -28,7 +31,7 @@ class Playbook:
 
     Commands (`does`, `receives`, `wait`) act at once, expectations (`sends`, `tells`, `silent`)
     look at what has happened since the last expectation, in order, and `end` at whether there
-    was anything else.
+    was anything else. A body is read to its end at once; each piece of it was sent.
 
     Args:
         core: What is played.
@@ -94,7 +97,7 @@ class Playbook:
 
     def _collect(self) -> Self:
         """Note what the core wants sent and told."""
-        self._seen += [(self.now, "sent", message) for message in self._core.outgoing()]
+        self._seen += [(self.now, "sent", message) for message in _sent(self._core, self.now)]
         self._seen += [(self.now, "told", event) for event in self._core.events()]
         return self
 
@@ -174,7 +177,7 @@ class Pair:
     def _settle(self) -> None:
         """Take what the cores want sent and told."""
         for index, core in enumerate(self._cores):
-            for message in core.outgoing():
+            for message in _sent(core, self.now):
                 for delay in self._fates[index](message):
                     entry = (self.now + delay, next(self._order), 1 - index, message)
                     heapq.heappush(self._link, entry)
@@ -192,6 +195,19 @@ def chunkings(data: bytes) -> Iterator[list[bytes]]:
         yield [data[start : start + size] for start in range(0, len(data), size)]
     for place in range(1, len(data)):
         yield [data[:place], data[place:]]
+
+
+def _sent(core: Core, now: float) -> list[bytes]:
+    """All that the core sends at this time: messages, and pieces of bodies."""
+    sent: list[bytes] = []
+    while outgoing := core.outgoing():
+        for item in outgoing:
+            if isinstance(item, bytes):
+                sent.append(item)
+                continue
+            while piece := item.read(PIECE, now):
+                sent.append(piece)
+    return sent
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -6,7 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.arithmetic.client import ArithmeticClientCore
 from lab.arithmetic.server import ArithmeticServerCore
 from lab.arithmetic.settings import ClientSettings, ServerSettings
-from lab.core import BatchCore, Core, Finished
+from lab.core import BatchCore, Body, Core, Finished
+from lab.echo.server import EchoServerCore
+from lab.echo.settings import ServerSettings as EchoSettings
 from lab.rng import stream
 from lab.wire.tokens import ProvedCore, Tokens
 
@@ -19,6 +21,18 @@ def cores() -> list[Core]:
     server = ArithmeticServerCore(ServerSettings(), 0.0)
     behind = ArithmeticServerCore(ServerSettings(), 0.0)
     return [client, server, ProvedCore(behind, "peer", Tokens(b"k" * 16))]
+
+
+class Bounds:
+    """A body that gives the numbers below one."""
+
+    def __init__(self, below: int) -> None:
+        self.left = list(range(below))
+
+    def read(self, size: int, now: float) -> bytes:
+        """As many as there are."""
+        given, self.left = self.left[:size], self.left[size:]
+        return bytes(given)
 
 
 class VerbTests(SynchronousTestCase):
@@ -51,6 +65,16 @@ class VerbTests(SynchronousTestCase):
         self.assertIsInstance(server, BatchCore)
         self.assertNotIsInstance(client, BatchCore)
         self.assertNotIsInstance(proved, BatchCore)
+
+    def test_busy(self) -> None:
+        """A core whose answers take time can be told, and its body is nobody's class."""
+        core = EchoServerCore(EchoSettings(), 0.0)
+        self.assertIsInstance(core, BatchCore)
+        bodies: list[Body] = [core, Bounds(3)]
+        self.assertFalse(core.busy())
+        core.message(b"5", 0.0)
+        self.assertTrue(core.busy())
+        self.assertEqual([body.read(100, 0.0)[:2] for body in bodies], [b"00", b"\0\1"])
 
 
 class FinishedTests(SynchronousTestCase):

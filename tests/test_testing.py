@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial import reporter
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lab.testing import Fate, Pair, Playbook, at_once, chunkings, tell_at_failure
+from lab.testing import PIECE, Fate, Pair, Playbook, at_once, chunkings, tell_at_failure
 
 
 @frozen
@@ -78,8 +78,59 @@ def quiet() -> Bell:
     return Bell(due=None)
 
 
+@define
+class Letter:
+    """A core whose answer to a message is a body: so many letters, and then its length."""
+
+    left: int = 0
+    said: bool = True
+    size: int = 0
+    _given: bool = False
+
+    def message(self, data: bytes, now: float) -> None:
+        """So many."""
+        self.left = self.size = int(data)
+        self.said, self._given = False, False
+
+    def read(self, size: int, now: float) -> bytes:
+        """The next of them."""
+        size = min(size, self.left)
+        self.left -= size
+        return b"x" * size
+
+    def tick(self, now: float) -> None:
+        """Never."""
+
+    def close(self, now: float) -> None:
+        """Nothing."""
+
+    def outgoing(self) -> list[object]:
+        """First itself, and then its length."""
+        if self.said:
+            return []
+        if not self._given:
+            self._given = True
+            return [b"it comes", self]
+        self.said = True
+        return [b"%d" % self.size]
+
+    def events(self) -> list[object]:
+        """None."""
+        return []
+
+    def deadline(self) -> float | None:
+        """None."""
+        return None
+
+
 class PlaybookTests(SynchronousTestCase):
     """Plays of one core."""
+
+    def test_body(self) -> None:
+        """A body is read at once, in pieces, and what comes behind it is sent behind it."""
+        play = Playbook(Letter()).receives(b"%d" % (PIECE + 3))
+        play.sends(b"it comes").sends(b"x" * PIECE).sends(b"xxx").sends(b"%d" % (PIECE + 3)).end()
+        Playbook(Letter()).receives(b"0").sends(b"it comes").sends(b"0").end()
 
     def assertFails(self, play: Callable[[], object], text: str) -> None:
         """This play fails, and says so."""

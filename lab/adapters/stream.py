@@ -120,7 +120,11 @@ class LineCoreProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Some bytes of the peer's."""
         if not self._finished:
-            self._lines += self._reader.feed(data)
+            lines = self._reader.feed(data)
+            if self._lines:
+                self._lines += lines
+            else:
+                self._lines = lines
             self._ahead += len(data)
             if self._turn is None:
                 self._work()

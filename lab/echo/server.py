@@ -22,6 +22,8 @@ from lab.echo.wire import LIMIT, Echo, File, Quit, Stream, Text, encode, read_re
 
 #: A batch is left when its answers have so many bytes.
 TURN = 65_536
+#: Or when it has had so many lines: to join them takes 80 bytes for each.
+LINES = 4096
 #: Nothing is waited for in shorter steps, in seconds.
 TICK = 0.001
 _QUIT = re.compile(rb"(?:#[A-Za-z0-9-]{1,20} )?quit")
@@ -83,13 +85,15 @@ class EchoServerCore:
             self._look(batch)
             return 0
         self._now = now
-        if max(map(len, batch)) <= LIMIT and not _MAYBE.search(b"\n".join(batch)):
-            self.counters.echoed += len(batch)
-            self._outgoing += batch
-            return len(batch)
+        turn = batch[:LINES]
+        text = b"\n".join(turn)
+        if max(map(len, turn)) <= LIMIT and not _MAYBE.search(text):
+            self.counters.echoed += len(turn)
+            self._outgoing.append(text)
+            return len(turn)
         taken = size = 0
-        while taken < len(batch) and size < TURN and not (self._run or self._finished):
-            size += self._answer(batch[taken], now)
+        while taken < len(turn) and size < TURN and not (self._run or self._finished):
+            size += self._answer(turn[taken], now)
             taken += 1
         self._looked = len(batch) - taken
         return taken

@@ -496,7 +496,7 @@ _REPLIES: dict[bytes, tuple[tuple[re.Pattern[bytes], Callable[..., Any]], ...]] 
     b"prob": (
         (
             re.compile(b"probed %s(?: %s)?" % (b" ".join([_EXACT] * 5), _PADDING)),
-            lambda *parts: Probed(*map(int, parts[:5]), parts[5]),  # type: ignore[arg-type]
+            lambda *parts: Probed(*map(int, parts[:5]), parts[5]),  # type: ignore[call-arg, arg-type]
         ),
     ),
     b"300 ": (_REFUSED,),

@@ -9,8 +9,8 @@ address is proved. Here the proof is a token that only who receives at the addre
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 
 from attrs import define, field
 

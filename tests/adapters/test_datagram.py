@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lab.adapters.datagram import Address, PeerProtocol, PeersProtocol
+from lab.adapters.datagram import Address, PeerProtocol, PeersProtocol, answers_too
 from lab.adapters.driver import Driver
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
 from lab.core import Finished
@@ -234,6 +234,15 @@ class PeersTests(SynchronousTestCase):
         self.server._send([b"a", b"b", b"c"], ONE)
         self.assertEqual(self.port.sent, [(b"a", ONE), (b"c", ONE)])
         self.assertEqual(self.server.unsent, 1)
+
+
+class LoopTests(SynchronousTestCase):
+    """Datagrams that must not be answered."""
+
+    def test_answers_too(self) -> None:
+        """Those of ports below 1024, and of the number of the own port."""
+        ports = {port: answers_too(port, 50001) for port in (0, 7, 1023, 1024, 50000, 50001)}
+        self.assertEqual([port for port, too in ports.items() if too], [0, 7, 1023, 50001])
 
 
 class PeerTests(SynchronousTestCase):

@@ -115,6 +115,34 @@ class FeedingTests(DriverCase):
         self.assertEqual(self.timers(), [])
 
 
+class StateTests(DriverCase):
+    """What the driver knows of its core."""
+
+    def test_busy(self) -> None:
+        """Whether a core is busy it says itself; a plain one never is."""
+        self.make()
+        self.assertFalse(self.driver.busy())
+        core: Any = FakeBatchCore()
+        answers = [True, False]
+        core.busy = lambda: answers.pop(0)
+        driver = Driver(core, self.clock)
+        self.assertEqual((driver.busy(), driver.busy()), (True, False))
+
+    def test_now(self) -> None:
+        """The time is that of the clock, but never before that of a tick."""
+        self.make()
+        self.clock.advance(3)
+        self.assertEqual(self.driver.now(), 3)
+        self.core.due = 5.0
+        self.driver.settle()
+        (timer,) = self.clock.getDelayedCalls()
+        self.clock.rightNow = 4.9
+        timer.func()
+        self.assertEqual((self.core.calls, self.driver.now()), ([("tick", 5.0)], 5.0))
+        self.clock.rightNow = 6.0
+        self.assertEqual(self.driver.now(), 6.0)
+
+
 class DeliveryTests(DriverCase):
     """What comes out of a core."""
 

@@ -28,7 +28,15 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import alsoProvides, implementer
 
 from lab.adapters.driver import Driver
-from lab.adapters.stream import DRAIN, LINGER, LineCoreProtocol
+from lab.adapters.stream import (
+    AHEAD,
+    DRAIN,
+    LINGER,
+    PIECE,
+    TURN,
+    ChunkCoreProtocol,
+    LineCoreProtocol,
+)
 from lab.core import Finished
 from lab.testing import chunkings
 from tests.helpers import captured_logs
@@ -297,6 +305,15 @@ class AtOnceTests(StreamCase):
         transport = self.write(ConnectionLost())
         self.assertEqual((transport.at_once, transport.value()), ([], b"one\ntwo\n"))
 
+    def test_again(self) -> None:
+        """Once all that was queued is gone, what comes next goes to the system again."""
+        transport = self.write(1)
+        protocol = transport.producer
+        protocol.pauseProducing()
+        protocol.resumeProducing()
+        protocol.dataReceived(b"three\n")
+        self.assertEqual(transport.at_once, [b"o", b"three\n"])
+
     def test_broken_off(self) -> None:
         """Nothing goes out of a connection that is broken off."""
         transport = Direct(1000)
@@ -392,6 +409,322 @@ class PressureTests(StreamCase):
             self.assertLessEqual(len(protocol._lines), 7)
         self.assertEqual(got, [b"%d" % n for n in range(sent)])
         self.assertTrue(transport.reads)
+
+
+class LetterCore(EchoCore):
+    """
+    Answers a number with so many letters and then with ``end``, and all else at once.
+
+    A negative number is a pause: so many seconds pass before its ``end``. ``stop`` ends either, if
+    it comes meanwhile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+        self.going = self.pulled = False
+        self.until: float | None = None
+        #: Times of reads, and how often lines were shown.
+        self.reads: list[float] = []
+        self.shown = 0
+
+    def messages(self, batch: Sequence[bytes], now: float) -> int:
+        """One line at most, and none while there is an answer on its way."""
+        self.shown += 1
+        if self.going:
+            if b"stop" in batch:
+                self.left, self.until = 0, None
+            return 0
+        line = batch[0]
+        if not line.lstrip(b"-").isdigit():
+            self.message(line, now)
+            return 1
+        self.going = True
+        if int(line) < 0:
+            self.until = now - int(line)
+        else:
+            self.left, self.pulled = int(line), True
+            self.out += [b"begin", self]
+        return 1
+
+    def read(self, size: int, now: float) -> bytes:
+        """The next letters."""
+        self.reads.append(now)
+        size = min(size, self.left)
+        self.left -= size
+        self.pulled = size > 0
+        return b"x" * size
+
+    def busy(self) -> bool:
+        """Whether an answer is on its way."""
+        return self.going
+
+    def tick(self, now: float) -> None:
+        """The pause is over."""
+        self.until = None
+
+    def outgoing(self) -> list[Any]:
+        """What there is, and the end if it is time."""
+        out = super().outgoing()
+        if self.going and not self.pulled and self.until is None:
+            self.going = False
+            out.append(b"end")
+        return out
+
+    def deadline(self) -> float | None:
+        """The end of a pause."""
+        return self.until
+
+
+class BodyTests(StreamCase):
+    """Answers of many bytes, which are pulled."""
+
+    def sent(self, transport: Transport) -> bytes:
+        """What the peer takes until nothing more comes."""
+        got = b""
+        while data := transport.value():
+            got += data
+            transport.take()
+            self.clock.advance(0)
+        return got
+
+    def test_order(self) -> None:
+        """What stands before a body, its bytes, what stands behind it, and only then the rest."""
+        core = LetterCore()
+        protocol, transport = self.connect(core)
+        protocol.dataReceived(b"a\n5\nb\n0\nc\n")
+        self.assertEqual(self.sent(transport), b"a\nbegin\nxxxxxend\nb\nbegin\nend\nc\n")
+        self.assertEqual((self.timers(), transport.reads), ([], True))
+
+    def test_pulled(self) -> None:
+        """While the peer takes nothing no more of a body is made, however large it is."""
+        core = LetterCore()
+        protocol, transport = self.connect(core, Transport(room=1000))
+        protocol.dataReceived(b"1000000000\n")
+        self.clock.advance(100)
+        self.assertEqual(len(transport.value()), 6 + PIECE)
+        for pieces in range(2, 10):
+            transport.take()
+            self.assertEqual((len(core.reads), len(transport.value())), (pieces, PIECE))
+        self.assertEqual(core.left, 1_000_000_000 - 9 * PIECE)
+
+    def test_every_byte(self) -> None:
+        """All of it arrives, whatever the room of the transport."""
+        for room in (0, 1, PIECE - 1, PIECE, PIECE + 1, 10**9):
+            protocol, transport = self.connect(LetterCore(), Transport(room))
+            protocol.dataReceived(b"1000000\nb\n")
+            self.assertEqual(self.sent(transport), b"begin\n" + b"x" * 1_000_000 + b"end\nb\n")
+
+    def test_turns(self) -> None:
+        """A peer that takes everything at once gets no more in one turn than its share."""
+        core = LetterCore()
+        protocol, transport = self.connect(core, Transport(room=10**9))
+        protocol.dataReceived(b"%d\n" % (2 * TURN + 1))
+        for turns in (1, 2):
+            self.assertEqual(len(transport.value()), 6 + turns * TURN)
+            self.assertEqual(len(self.timers()), 1)
+            turn(self.clock)
+        self.clock.advance(0)
+        self.assertEqual(self.timers(), [])
+        self.assertTrue(transport.value().endswith(b"xend\n"))
+
+    def test_lines_wait(self) -> None:
+        """Lines that come meanwhile are shown to the core, and not lost when it takes none."""
+        core = LetterCore()
+        protocol, transport = self.connect(core, Transport(room=1000))
+        protocol.dataReceived(b"300000\na\n")
+        protocol.dataReceived(b"b\n")
+        self.assertTrue(transport.reads)
+        self.assertEqual(core.journal, [])
+        self.assertEqual(self.sent(transport)[-8:], b"end\na\nb\n")
+        self.assertTrue(transport.reads)
+
+    def test_bound(self) -> None:
+        """Only so much is read meanwhile; afterwards it is all worked on."""
+        for chunk in (b"a\n" * 500, b"\n" * 999):
+            protocol, transport = self.connect(LetterCore(), Transport(room=1000))
+            protocol.dataReceived(b"300000\n")
+            came = 0
+            while transport.reads:
+                protocol.dataReceived(chunk)
+                came += len(chunk)
+            self.assertTrue(AHEAD - 10 <= came < AHEAD + 1000, came)
+            text = self.sent(transport)
+            self.assertEqual(text[300_010:], chunk * (came // len(chunk)))
+            self.assertTrue(transport.reads)
+
+    def test_stop(self) -> None:
+        """What comes meanwhile may end it, also while the peer takes nothing."""
+        protocol, transport = self.connect(LetterCore(), Transport(room=1000))
+        protocol.dataReceived(b"1000000000\n")
+        protocol.dataReceived(b"stop\n")
+        self.assertEqual(self.sent(transport), b"begin\n" + b"x" * PIECE + b"end\nstop\n")
+
+    def test_busy_without_body(self) -> None:
+        """Lines wait for a core that is busy until it is not, at a time of its own."""
+        core = LetterCore()
+        protocol, transport = self.connect(core)
+        protocol.dataReceived(b"-5\na\n")
+        shown = core.shown
+        self.clock.advance(4)
+        self.assertEqual((transport.value(), core.shown), (b"", shown))
+        self.clock.advance(1)
+        self.clock.advance(0)
+        self.assertEqual((transport.value(), self.timers()), (b"end\na\n", []))
+        protocol.dataReceived(b"-5\na\n")
+        protocol.dataReceived(b"stop\n")
+        self.clock.advance(0)
+        self.assertEqual(transport.value(), b"end\na\n" * 2 + b"stop\n")
+
+    def test_busy_does_not_stop_reading(self) -> None:
+        """A core that is busy time and again, with nothing behind, is read from all the time."""
+        protocol, transport = self.connect(LetterCore())
+        for _ in range(AHEAD // 2):
+            protocol.dataReceived(b"0\n")
+        self.assertTrue(transport.reads)
+
+    def test_half_close(self) -> None:
+        """A peer that says that it will send no more gets all that is on its way, then the end."""
+        for line, seconds in ((b"300000\n", 0), (b"-5\n", 5), (b"300000\na\n-5\n0\n", 5)):
+            protocol, transport = self.connect(LetterCore(), Transport(room=1000))
+            protocol.dataReceived(line)
+            protocol.readConnectionLost()
+            self.assertFalse(transport.closes)
+            got = self.sent(transport)
+            self.assertEqual(transport.closes, not seconds)
+            self.clock.advance(seconds)
+            self.clock.advance(0)
+            got += self.sent(transport)
+            self.assertTrue(got.endswith(b"end\n"))
+            self.assertTrue(transport.closes)
+            protocol.connectionLost()
+        self.assertEqual(self.timers(), [])
+
+    def test_lost(self) -> None:
+        """Of a connection that is lost nothing more is read, and no timer is left."""
+        for room in (1000, 10**9):
+            core = LetterCore()
+            protocol, _ = self.connect(core, Transport(room))
+            protocol.dataReceived(b"1000000000\na\n")
+            protocol.connectionLost()
+            reads = len(core.reads)
+            self.clock.advance(100)
+            self.assertEqual((len(core.reads), self.timers()), (reads, []))
+
+    def test_finished(self) -> None:
+        """A core may end the connection in the middle: nothing more is read."""
+        core = LetterCore()
+        protocol, transport = self.connect(core, Transport(room=1000))
+        protocol.dataReceived(b"1000000000\n")
+        core.told = [Finished("idle")]
+        protocol._driver.settle()
+        self.assertTrue(transport.half_closed and transport.reads)
+        self.assertEqual(len(self.sent(transport)), 6 + PIECE)
+        self.assertEqual(len(core.reads), 1)
+
+    def test_speaks_first(self) -> None:
+        """A body may be what a core begins with."""
+        core = LetterCore()
+        core.going = core.pulled = True
+        core.left, core.out = 300_000, [core]
+        protocol, transport = self.connect(core, Transport(room=1000))
+        protocol.readConnectionLost()
+        self.assertEqual(self.sent(transport), b"x" * 300_000 + b"end\n")
+        self.assertTrue(transport.closes)
+
+    def test_time_of_a_tick(self) -> None:
+        """A body is read at the time of the tick that asked for it, not a hair before it."""
+        core = LetterCore()
+        protocol, _ = self.connect(core)
+        deadlines = [0.3]
+        core.deadline = lambda: deadlines[0] if deadlines else None
+
+        def tick(now: float) -> None:
+            """Give a body."""
+            del deadlines[:]
+            core.going = core.pulled = True
+            core.left, core.out = 1, [core]
+
+        core.tick = tick
+        protocol._driver.settle()
+        self.clock.rightNow = 0.1 + 0.1 + 0.1 - 1e-16
+        (call,) = self.clock.getDelayedCalls()
+        call.func()
+        self.assertEqual(core.reads, [max(0.3, self.clock.seconds())] * 2)
+
+    def test_pause_of_a_busy_core(self) -> None:
+        """Reading that a pause did not stop, because of a busy core, stops when it is not."""
+        protocol, transport = self.connect(LetterCore())
+        protocol.dataReceived(b"-5\n")
+        protocol.pauseProducing()
+        self.assertTrue(transport.reads)
+        self.clock.advance(5)
+        self.clock.advance(0)
+        self.assertFalse(transport.reads)
+        protocol.resumeProducing()
+        self.assertTrue(transport.reads)
+
+    def test_pause_in_a_handshake(self) -> None:
+        """In a handshake not even that stops it."""
+        transport = Transport()
+        alsoProvides(transport, ISSLTransport)
+        protocol, _ = self.connect(transport=transport)
+        protocol.pauseProducing()
+        protocol.dataReceived(b"a\n")
+        self.assertTrue(transport.reads)
+
+    @given(
+        st.lists(st.integers(0, 3 * PIECE) | st.just(b"a"), max_size=6),
+        st.integers(1, 4 * PIECE),
+        st.data(),
+    )
+    def test_any_order(self, asked: list[Any], room: int, data: st.DataObject) -> None:
+        """However lines are cut and whenever the peer takes, answers are whole and in order."""
+        lines = b"".join(b"%d\n" % one if isinstance(one, int) else one + b"\n" for one in asked)
+        protocol, transport = self.connect(LetterCore(), Transport(room))
+        got = b""
+        while lines:
+            size = data.draw(st.integers(1, len(lines)))
+            protocol.dataReceived(lines[:size])
+            lines = lines[size:]
+            self.assertLessEqual(len(transport.value()), room + TURN + PIECE)
+            if data.draw(st.booleans()):
+                got += transport.value()
+                transport.take()
+        for _ in range(100):
+            got += transport.value()
+            transport.take()
+            turn(self.clock)
+        bodies = (
+            b"begin\n" + b"x" * one + b"end\n" if isinstance(one, int) else one + b"\n"
+            for one in asked
+        )
+        self.assertEqual(got, b"".join(bodies))
+
+
+class ChunkTests(StreamCase):
+    """Streams without lines."""
+
+    def test_chunks(self) -> None:
+        """Each chunk is a message, and nothing is added to what a core sends."""
+        core = EchoCore()
+        core.out = [b"hello ", b"there"]
+        transport = Transport()
+        protocol = ChunkCoreProtocol(Driver(core, self.clock), self.lost.append)
+        protocol.makeConnection(transport)
+        for chunk in (b"a\r\nb", b"c", b"\n" * 500):
+            protocol.dataReceived(chunk)
+        self.assertEqual(core.journal, [b"a\r\nb", b"c", b"\n" * 500])
+        self.assertEqual(transport.value(), b"hello therea\r\nbc" + b"\n" * 500)
+        protocol.connectionLost()
+        self.assertEqual(len(self.lost), 1)
+
+    def test_nobody_told(self) -> None:
+        """To tell nobody of the end is no trouble."""
+        protocol = ChunkCoreProtocol(Driver(EchoCore(), self.clock))
+        protocol.makeConnection(Transport())
+        protocol.connectionLost()
+        self.assertEqual(self.timers(), [])
 
 
 class FairnessTests(StreamCase):

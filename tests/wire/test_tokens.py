@@ -12,7 +12,7 @@ from lab.arithmetic.server import ArithmeticServerCore, Counters
 from lab.arithmetic.settings import ServerSettings
 from lab.core import Finished
 from lab.testing import Playbook
-from lab.wire.tokens import ALLOWED, HEADERS, LIFETIME, ProvedCore, Tokens
+from lab.wire.tokens import ALLOWED, HEADERS, LIFETIME, ProvedCore, Tokens, allowed
 
 KEY = b"0123456789abcdef"
 PEER = "192.0.2.1 5000"
@@ -59,6 +59,15 @@ class TokensTests(SynchronousTestCase):
         token = self.tokens.make(one, 0.0)
         self.assertEqual(self.tokens.check(token, other, 0.0), one == other)
 
+    def test_read(self) -> None:
+        """A token stands before the request; only a good one proves the address."""
+        good, bad = self.tokens.make(PEER, 0.0), self.tokens.make("other", 0.0)
+        for token, proved in ((good, True), (bad, False)):
+            found = self.tokens.read(b"token=" + token + b" a b", PEER, 1.0)
+            self.assertEqual(found, (b"a b", proved))
+        for plain in (b"", b"a b", b"token=", b"token=" + good, b" token=" + good + b" a"):
+            self.assertEqual(self.tokens.read(plain, PEER, 1.0), (plain, False))
+
     def test_other_key(self) -> None:
         """A token that somebody else signed is no good."""
         self.assertFalse(self.tokens.check(Tokens(KEY[::-1]).make(PEER, 0.0), PEER, 0.0))
@@ -75,6 +84,18 @@ class TokensTests(SynchronousTestCase):
     def test_key_is_not_shown(self) -> None:
         """A log that shows the object does not show the key."""
         self.assertNotIn("0123", repr(self.tokens))
+
+
+class AllowedTests(SynchronousTestCase):
+    """How much an address may have before it is proved."""
+
+    def test_three_times(self) -> None:
+        """Three times the bytes, headers counted on each datagram."""
+        most = ALLOWED * (5 + HEADERS) - HEADERS
+        self.assertTrue(allowed([], 0))
+        self.assertTrue(allowed([b"x" * most], 5))
+        self.assertFalse(allowed([b"x" * (most + 1)], 5))
+        self.assertFalse(allowed([b"x" * (most // 2)] * 2, 5))
 
 
 @define
