@@ -80,6 +80,7 @@ class EchoCore(DiscardCore):
         self._outgoing.append(data)
 
 
+@define(eq=False)
 class CharacterCore(DiscardCore):
     """Sends lines of printable characters for ever, as fast as they are read."""
 
