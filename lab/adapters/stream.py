@@ -59,7 +59,7 @@ PIECE = 131_072
 #: So many bytes of a body are sent before other connections get their turn.
 TURN = 4 * PIECE
 #: So many bytes of the peer's are read while the core is busy.
-AHEAD = 65_536
+READ_AHEAD = 65_536
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -181,7 +181,7 @@ class LineCoreProtocol(Protocol):
             self._held = True
             if not self._lines:
                 self._ahead = 0
-            self._read(wanted=self._ahead < AHEAD and not self._peer_ended)
+            self._read(wanted=self._ahead < READ_AHEAD and not self._peer_ended)
             return
         self._held, self._ahead = False, 0
         if self._paused:

@@ -17,7 +17,7 @@ class ServerSettings:
         idle: A peer that neither asks nor takes anything for so long is let go, in seconds; more
             than 0; infinity for never.
         interval: The shortest interval of a stream, in seconds, up to 3,600. With 0 it may be 0,
-            which means as fast as the peer reads, or over UDP at `pace`.
+            which means as fast as the peer reads, or over UDP at ``pace``.
         packets: Most packets of a stream, 1 to 1,000,000,000.
         size: Most bytes of a packet, 64 to 65,507.
         file: Most characters of a file, 0 to 10**15.

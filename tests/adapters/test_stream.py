@@ -29,10 +29,10 @@ from zope.interface import alsoProvides, implementer
 
 from lab.adapters.driver import Driver
 from lab.adapters.stream import (
-    AHEAD,
     DRAIN,
     LINGER,
     PIECE,
+    READ_AHEAD,
     TURN,
     ChunkCoreProtocol,
     LineCoreProtocol,
@@ -548,7 +548,7 @@ class BodyTests(StreamCase):
             while transport.reads:
                 protocol.dataReceived(chunk)
                 came += len(chunk)
-            self.assertTrue(AHEAD - 10 <= came < AHEAD + 1000, came)
+            self.assertTrue(READ_AHEAD - 10 <= came < READ_AHEAD + 1000, came)
             text = self.sent(transport)
             self.assertEqual(text[300_010:], chunk * (came // len(chunk)))
             self.assertTrue(transport.reads)
@@ -579,7 +579,7 @@ class BodyTests(StreamCase):
     def test_busy_does_not_stop_reading(self) -> None:
         """A core that is busy time and again, with nothing behind, is read from all the time."""
         protocol, transport = self.connect(LetterCore())
-        for _ in range(AHEAD // 2):
+        for _ in range(READ_AHEAD // 2):
             protocol.dataReceived(b"0\n")
         self.assertTrue(transport.reads)
 

@@ -25,7 +25,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lab.adapters.stream import AHEAD, PIECE
+from lab.adapters.stream import PIECE, READ_AHEAD
 from lab.echo.budget import Budget
 from lab.echo.pattern import characters
 from lab.echo.settings import ServerSettings
@@ -283,7 +283,7 @@ class SimulatedTests(SynchronousTestCase):
                 peer = Peer(said, reads=False)
                 factory = meet(net, peer)
                 net.run(100)
-                self.assertLess(holds(net), PIECE + AHEAD)
+                self.assertLess(holds(net), PIECE + READ_AHEAD)
                 self.assertEqual(factory.budget.running, 1)
                 net.run(400)
                 # It is let go in the end, and its place is free.
