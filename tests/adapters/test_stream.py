@@ -583,6 +583,18 @@ class BodyTests(StreamCase):
             protocol.dataReceived(b"0\n")
         self.assertTrue(transport.reads)
 
+    def test_busy_core_that_takes_all(self) -> None:
+        """A core that takes lines although it is busy is given all that come, for ever."""
+        core = LetterCore()
+        protocol, transport = self.connect(core)
+        protocol.dataReceived(b"-5\n")
+        core.messages = lambda batch, now: len(batch)
+        protocol._driver._batch = core.messages
+        for _ in range(READ_AHEAD // 1000 + 2):
+            protocol.dataReceived(b"a\n" * 500)
+        self.assertTrue(transport.reads)
+        self.assertEqual(protocol._lines, [])
+
     def test_half_close(self) -> None:
         """A peer that says that it will send no more gets all that is on its way, then the end."""
         for line, seconds in ((b"300000\n", 0), (b"-5\n", 5), (b"300000\na\n-5\n0\n", 5)):

@@ -1,6 +1,6 @@
 """Which probes came, and which again."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -42,6 +42,7 @@ class SeenTests(SynchronousTestCase):
 
     @settings(deadline=None)
     @given(NUMBERS)
+    @example([0, WINDOW - 1, 2 * WINDOW - 2])
     def test_bounded(self, numbers: list[int]) -> None:
         """Whatever comes, no more is kept than the window."""
         seen = Seen()
