@@ -103,7 +103,8 @@ class _Seat:
     def due(self) -> float:
         """When something happens here, in seconds; infinity for never."""
         leaves = self.waiting[0][0] if self.waiting else math.inf
-        alarm = None if self.over else self.stage.deadline()
+        # What holds an end back may still make another of it before that leaves.
+        alarm = None if self.over and not self.waiting else self.stage.deadline()
         return leaves if alarm is None else min(leaves, alarm)
 
     def step(self, now: float) -> Item | None:

@@ -401,6 +401,13 @@ class LinkTests(PipeCase):
         self.assertEqual(self.until(link, 2.0), [(1.5, RESET)])
         self.assertEqual(link.buffered, 0)
 
+    def test_reset_of_what_is_closed(self) -> None:
+        """A close that is held by the fault that resets keeps that from nothing."""
+        link = self.make(Fault(LimitData(3), "limit"), Fault(ResetPeer(0.5), "reset"))
+        link.feed(b"abcde", 1.0)
+        self.assertEqual(self.until(link, 2.0), [(1.5, RESET)])
+        self.assertEqual((link.buffered, link.deadline()), (0, None))
+
     def test_flush_of_a_rate(self) -> None:
         """What has been flushed is not owed: the next bytes have the whole rate."""
         link = self.one(Bandwidth(1000.0))
