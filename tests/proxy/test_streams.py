@@ -387,9 +387,11 @@ class SocketTests(SocketCase):
 
     async def test_refused(self) -> None:
         """A client that has been accepted gets the end, and no RST."""
-        listening = socket.create_server(("127.0.0.1", 0))
-        free = listening.getsockname()[1]
-        listening.close()
+        # Bound and not listening: nobody else gets the port, and who connects is refused.
+        bound = socket.socket()
+        self.addCleanup(bound.close)
+        bound.bind(("127.0.0.1", 0))
+        free = bound.getsockname()[1]
         address = await self.begin(Peer, lambda _: TCP4ClientEndpoint(reactor, "127.0.0.1", free))
         client = Raw(address.port)
         client.send(b"nobody reads this")
