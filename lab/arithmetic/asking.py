@@ -5,13 +5,13 @@ Knows no transport: `Way` is a core and its driver, and whoever has a transport 
 """
 
 from collections.abc import Callable
-from typing import Protocol as Interface
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
 from lab.adapters.driver import Driver
+from lab.adapters.routes import Route, show_attempts
 from lab.arithmetic.client import Answered, ArithmeticClientCore, GaveUp, Lost, Traffic
 from lab.arithmetic.numbers import Number
 from lab.arithmetic.settings import ClientSettings
@@ -78,6 +78,16 @@ class Way:
         way.driver.tell = way._tell
         return way
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are in flight."""
+        return self.core.waiting
+
+    @property
+    def heard(self) -> bool:
+        """Whether the server has ever answered."""
+        return self.core.traffic.answered > 0
+
     def ask(self, body: bytes) -> Deferred[Answer]:
         """
         Send one request.
@@ -133,23 +143,6 @@ def _no_answer(event: GaveUp) -> str:
     if not event.attempts:
         return f"no connection within {show_seconds(event.waited)}"
     return f"no answer within {show_seconds(event.waited)} after {show_attempts(event.attempts)}"
-
-
-def show_attempts(count: int) -> str:
-    """A number of attempts, for people."""
-    return f"{count} attempt{'' if count == 1 else 's'}"
-
-
-class Route(Interface):
-    """A way and its transport; there is one kind for streams and one for datagrams."""
-
-    way: Way
-
-    def need(self) -> None:
-        """There is a request on the way: see that there is, or will be, a transport."""
-
-    def close(self) -> Deferred[None]:
-        """Let the transport go; fires when it is gone."""
 
 
 class Asking:
@@ -213,7 +206,7 @@ class Asking:
         if self._closing is not None:
             raise LocalError("the client is closed; make a new one")
         route = min(self._routes, key=_waiting)
-        result = route.way.ask(body)
+        result: Deferred[Answer] = route.way.ask(body)
         route.need()
         return result
 
@@ -247,7 +240,8 @@ class Asking:
 
 def _waiting(route: Route) -> int:
     """How many requests are in flight on it."""
-    return route.way.core.waiting
+    waiting: int = route.way.waiting
+    return waiting
 
 
 def _nothing(_: object) -> None:

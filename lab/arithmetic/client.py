@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from attrs import define, field, frozen
 
 from lab.arithmetic.settings import ClientSettings
-from lab.arithmetic.wire import LIMIT, REPLY_LIMIT, TOKEN, Reply, WireError, with_token
+from lab.arithmetic.wire import LIMIT, REPLY_LIMIT, TOKEN, Reply, WireError
 from lab.core import Finished
 from lab.errors import LocalError
 from lab.rng import Random
 from lab.wire.ids import encode_id
+from lab.wire.tokens import with_token
 
 #: Most times a server may ask for one more proof of our address before it is not believed.
 CHALLENGES = 3

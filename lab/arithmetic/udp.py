@@ -6,28 +6,20 @@ An application embeds the server with
 with ``await ArithmeticClient(reactor, DatagramClientEndpoint(reactor, HOST, 50000)).ask(...)``.
 """
 
-from typing import Any
-
-from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from lab.adapters.datagram import Address, PeerProtocol, PeersProtocol
+from lab.adapters.datagram import Address, PeersProtocol
 from lab.adapters.endpoints import DatagramClientEndpoint
-from lab.arithmetic.asking import Asking, Way
+from lab.adapters.routes import DatagramRoute
+from lab.arithmetic.asking import Asking
 from lab.arithmetic.replies import ReplyCache
 from lab.arithmetic.server import ArithmeticServerCore, Counters
 from lab.arithmetic.settings import ClientSettings, ServerSettings
 from lab.core import Core
-from lab.errors import ConnectionRefused, Unreachable
 from lab.faults.datagrams import Judge, Loss
 from lab.rng import Random, secret, stream
 from lab.wire.tokens import ProvedCore, Tokens
-
-#: A name whose addresses are not known after so long has none, in seconds.
-RESOLVING = 10.0
 
 
 class ArithmeticDatagramProtocol(PeersProtocol):
@@ -120,63 +112,5 @@ class ArithmeticClient(Asking):
             reactor,
             settings or ClientSettings(),
             random or stream(None),
-            lambda way: _Port(way, endpoint),
+            lambda way: DatagramRoute(way, endpoint),
         )
-
-
-@define(eq=False)
-class _Port:
-    """
-    One way and its port, which is opened when it is needed.
-
-    A name may have several addresses, and nothing but the silence or the ICMP message of the
-    wrong one tells which of them the server listens at: while nobody has answered yet, an
-    address that refuses is followed by the next.
-    """
-
-    way: Way
-    _endpoint: DatagramClientEndpoint
-    _resolving: Deferred[Any] | None = None
-    _protocol: PeerProtocol | None = None
-    _addresses: list[Address] = field(factory=list)
-
-    def need(self) -> None:
-        """There is a request: open the port, unless that is done or under way."""
-        if self._protocol or self._resolving:
-            return
-        resolving = self._endpoint.addresses().addTimeout(RESOLVING, self.way.driver.clock)
-        self._resolving = resolving
-        resolving.addCallbacks(self._resolved, self._failed)
-
-    def close(self) -> Deferred[None]:
-        """Let the port go."""
-        if self._resolving:
-            self._resolving.cancel()
-        return self._protocol.end() if self._protocol else succeed(None)
-
-    def _resolved(self, addresses: list[Address]) -> None:
-        """The addresses are known: take the first."""
-        self._resolving = None
-        self._addresses = addresses[1:]
-        self._listen(addresses[0])
-
-    def _failed(self, reason: Failure) -> None:
-        """The name has no address."""
-        self._resolving = None
-        self.way.fail(Unreachable(f"no address for {self._endpoint.host}: {reason.value}"))
-
-    def _listen(self, address: Address) -> None:
-        """Open a port to this address and send what waits for it."""
-        interface = "::" if ":" in address[0] else ""
-        self._protocol = PeerProtocol(self.way.driver, address, self._refused)
-        self._endpoint.listen(self._protocol, interface)
-        self.way.open()
-
-    def _refused(self) -> None:
-        """Nobody listens at this address, and its port is closed."""
-        self._protocol = None
-        if self._addresses and not self.way.core.traffic.answered:
-            self._listen(self._addresses.pop(0))
-        else:
-            host, port = self._endpoint.host, self._endpoint.port
-            self.way.fail(ConnectionRefused(f"nobody listens at udp:{host}:{port}"))

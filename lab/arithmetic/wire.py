@@ -205,8 +205,3 @@ def encode_result(id: bytes, value: Number) -> bytes:
 def encode_refusal(id: bytes) -> bytes:
     """The reply 300 to the request with this id (empty for none)."""
     return encode_id(id) + b"300,-1"
-
-
-def with_token(token: bytes, request: bytes) -> bytes:
-    """The request, with the token that proves the address."""
-    return b"token=%s %s" % (token, request)

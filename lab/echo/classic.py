@@ -110,6 +110,9 @@ class ClassicFactory(Factory):
         clock: The reactor, or another `IReactorTime`.
         build: Makes the core of a connection from the time: `EchoCore`, `DiscardCore` or
             `CharacterCore`.
+
+    Attributes:
+        connections: Connections that there were so far.
     """
 
     noisy = False
@@ -117,9 +120,11 @@ class ClassicFactory(Factory):
     def __init__(self, clock: IReactorTime, build: Callable[[float], DiscardCore]) -> None:
         self._clock = clock
         self._build = build
+        self.connections = 0
 
     def buildProtocol(self, addr: IAddress | None) -> ChunkCoreProtocol:
         """A protocol with a core of its own."""
+        self.connections += 1
         driver = Driver(self._build(self._clock.seconds()), self._clock)
         protocol = ChunkCoreProtocol(driver, lambda reason: driver.close())
         protocol.factory = self

@@ -11,7 +11,7 @@ from lab.echo.figures import Bursts, Figures, Packet, Sender
 from lab.echo.intervals import Intervals, Row
 from lab.echo.kept import Kept
 from lab.echo.order import Kind, Mark, Order
-from lab.echo.report import Report
+from lab.echo.report import Interval, Report
 from lab.errors import LocalError
 
 
@@ -170,6 +170,10 @@ class OneWay:
                 self._delays.above.least, lost=self._packets - order.highest - 1
             ),
         )
+
+    def so_far(self) -> tuple[Interval, ...]:
+        """The rows while more may come: nothing above the highest number is lost yet."""
+        return self._intervals.values(self._delays.above.least)
 
     def packets(self, step: float = 0.0) -> list[Packet]:
         """

@@ -29,7 +29,7 @@ class Interval:
         late: Packets that came too long behind their successors.
         size: Bytes of all that came.
         jitter: At its end, in seconds (RFC 3550); 0 for probes.
-        least: The smallest delay, in seconds; see `Packet`; None without packets.
+        least: The smallest delay, in seconds; see `lab.echo.figures.Packet`; None without packets.
         mean: The mean delay, in seconds.
         most: The largest delay, in seconds.
     """

@@ -17,7 +17,7 @@ from lab.echo.figures import Figures, Packet
 from lab.echo.intervals import Intervals, Row
 from lab.echo.oneway import OneWay
 from lab.echo.order import Kind, Order
-from lab.echo.report import ProbeReport
+from lab.echo.report import Interval, ProbeReport
 from lab.errors import LocalError
 from lab.statistics import Histogram
 
@@ -169,6 +169,10 @@ class RoundTrip:
         self._counts = self._counts.most(counts.since(self.before))
         self._counted = True
         self._down.counted(self._counts.arrivals)
+
+    def so_far(self) -> tuple[Interval, ...]:
+        """The rows while more may come; what is not answered yet counts as lost."""
+        return self.report().intervals
 
     def report(self) -> ProbeReport:
         """What is to be said if nothing more comes."""

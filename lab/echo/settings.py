@@ -2,8 +2,9 @@
 
 import math
 
-from attrs import frozen
+from attrs import field, frozen
 
+from lab.backoff import Backoff
 from lab.echo.wire import LEAST_SIZE, LIMIT, LONGEST
 from lab.errors import LocalError
 
@@ -60,6 +61,35 @@ class ServerSettings:
         _check("streams", self.streams, 1, 10**6)
         _check("total_streams", self.total_streams, 1, 10**6)
         _check("piece", self.piece, 1, 65_400)
+
+
+@frozen
+class ClientSettings:
+    """
+    Settings of a client.
+
+    Args:
+        retry: How long each attempt of a request waits, and how many there are; connections are
+            tried again after the same waits.
+        deadline: A text that has not come back, or a question that is not answered, is given up
+            after so long, whatever attempts are left, in seconds; None for no such limit.
+        silence: A stream, probes or a file of which nothing comes for so long are over, in seconds;
+            more than 0. Streams and probes have their interval besides.
+
+    Raises:
+        LocalError: A number outside what is said above.
+    """
+
+    retry: Backoff = field(factory=lambda: Backoff.fixed(1.0))
+    deadline: float | None = None
+    silence: float = 5.0
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what can't be."""
+        if self.deadline is not None and not 0 < self.deadline < math.inf:
+            raise LocalError(f"deadline is {self.deadline:g} s; give more than 0")
+        if not 0 < self.silence < math.inf:
+            raise LocalError(f"silence is {self.silence:g} s; give more than 0, for example 5")
 
 
 def _check(name: str, value: float, least: int, most: int) -> None:

@@ -2,18 +2,22 @@
 The echo service on datagrams: text comes back byte for byte, streams and files at a pace.
 
 An application embeds the server with
-``reactor.listenUDP(50001, EchoDatagramProtocol(reactor), maxPacketSize=65535)``.
+``reactor.listenUDP(50001, EchoDatagramProtocol(reactor), maxPacketSize=65535)``, and asks with
+``await EchoClient(reactor, DatagramClientEndpoint(reactor, HOST, 50001)).echo(b"hello")``.
 """
 
 from twisted.internet.interfaces import IReactorTime
 
 from lab.adapters.datagram import Address, PeersProtocol, answers_too
+from lab.adapters.endpoints import DatagramClientEndpoint
+from lab.adapters.routes import DatagramRoute
 from lab.core import Core
 from lab.echo.answers import Counters
+from lab.echo.asking import EchoAsking
 from lab.echo.budget import Budget
 from lab.echo.datagrams import EchoDatagramCore
-from lab.echo.settings import ServerSettings
-from lab.rng import secret
+from lab.echo.settings import ClientSettings, ServerSettings
+from lab.rng import Random, secret, stream
 from lab.wire.tokens import Tokens
 
 
@@ -65,4 +69,35 @@ class EchoDatagramProtocol(PeersProtocol):
             addr[0],
             self.counters,
             self.budget,
+        )
+
+
+class EchoClient(EchoAsking):
+    """
+    Asks an echo server over UDP.
+
+    Texts and limits are asked from one port. Each stream, file and series of probes has a port of
+    its own, so that what comes too late for one is nothing for another.
+
+    Args:
+        reactor: Gives the time.
+        endpoint: Where the server is.
+        settings: Timeouts, backoff, silence; those of `lab.echo.settings.ClientSettings` by
+            default.
+        random: Where ids and jitter are drawn from; by default a stream from the system's seed.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        endpoint: DatagramClientEndpoint,
+        settings: ClientSettings | None = None,
+        random: Random | None = None,
+    ) -> None:
+        super().__init__(
+            reactor,
+            settings or ClientSettings(),
+            random or stream(None),
+            lambda way: DatagramRoute(way, endpoint),
+            datagrams=True,
         )

@@ -4,7 +4,7 @@ The server's side of one connection. Knows no transport and no store.
 What it wants of the store it tells as events: `Create`, `Load`, `Attach`, `Progress`, `Forget`.
 Whoever has the store answers with `created`, `loaded`, `attached`, `progressed`, with `failed` when
 the store does not answer, and with `conflict` when the session belongs to another connection.
-Besides, it tells of each `Rejected`.
+Besides, it tells of each `lab.sequence.wire.Rejected`.
 
 No number is sent before the store knows that it may have been, or a server that was killed would
 take a client that has it for a liar. So that this costs no write for each number, the store is told

@@ -193,8 +193,8 @@ def exhaust(
     Run a scenario with every placement of so many faults, and of fewer.
 
     What can be placed are the `Loss`, `Duplicate` and `Reorder` that the scenario has on its
-    links, each on each datagram, and the `Cut`: ahead of the first byte of each connection, and
-    behind each byte. Their probability is of no meaning; nothing is drawn for them.
+    links, each on each datagram, and the `lab.faults.streams.Cut`: ahead of the first byte of each
+    connection, and behind each byte. Their probability is of no meaning; nothing is drawn for them.
 
     Args:
         scenario: As for `explore`; a short one, for there are about n**faults runs for n

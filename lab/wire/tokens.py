@@ -60,6 +60,11 @@ class Tokens:
         return urlsafe_b64encode(digest).rstrip(b"=")
 
 
+def with_token(token: bytes, request: bytes) -> bytes:
+    """The request, with the token that proves the address."""
+    return b"token=%s %s" % (token, request)
+
+
 def allowed(answers: Iterable[bytes], size: int) -> bool:
     """Whether an address that is not proved may have these answers to so many bytes."""
     return sum(len(answer) + HEADERS for answer in answers) <= ALLOWED * (size + HEADERS)

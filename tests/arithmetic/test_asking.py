@@ -4,7 +4,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.arithmetic.asking import Answer, Asking, Refused, Way, show_attempts
+from lab.arithmetic.asking import Answer, Asking, Refused, Way
 from lab.arithmetic.settings import ClientSettings
 from lab.arithmetic.wire import Reply
 from lab.backoff import Backoff
@@ -65,6 +65,15 @@ class AnswerTests(AskingCase):
         self.routes[0].answers(b"200,42")
         self.assertEqual(self.successResultOf(asked), 42)
         self.assertEqual(client.waiting, 0)
+
+    def test_heard(self) -> None:
+        """A way knows how much waits, and whether the server has ever answered."""
+        client = self.make()
+        asked, way = client.ask("*", 6, 7), self.routes[0].way
+        self.assertEqual((way.waiting, way.heard), (1, False))
+        self.routes[0].answers(b"200,42")
+        self.assertEqual((way.waiting, way.heard), (0, True))
+        self.successResultOf(asked)
 
     def test_answer(self) -> None:
         """`request` gives the reply, the attempts and the time it took."""
@@ -144,11 +153,6 @@ class ErrorTests(AskingCase):
         asked = self.make().ask("+", 1, 1)
         self.routes[0].way.fail(NoAnswer("no connection in time"))
         self.assertEqual(str(self.failureResultOf(asked, NoAnswer).value), "no connection in time")
-
-    def test_attempts(self) -> None:
-        """One attempt is no attempts."""
-        self.assertEqual(show_attempts(1), "1 attempt")
-        self.assertEqual(show_attempts(2), "2 attempts")
 
 
 class CancelTests(AskingCase):

@@ -17,8 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.arithmetic.server import answer_sums
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
-from lab.arithmetic.wire import LIMIT, REPLY_LIMIT, Reply, WireError, read_request, with_token
+from lab.arithmetic.wire import LIMIT, REPLY_LIMIT, Reply, WireError, read_request
 from lab.wire.lines import LineReader
+from lab.wire.tokens import with_token
 
 PAGE = Path(__file__).parents[2] / "doc" / "reference" / "wire-arithmetic.rst"
 #: RFC 5234, appendix B.1, as far as the page uses it.

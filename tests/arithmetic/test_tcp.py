@@ -7,7 +7,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import (
@@ -16,9 +15,7 @@ from twisted.internet.error import (
     ConnectionLost,
 )
 from twisted.internet.error import ConnectionRefusedError as TwistedRefused
-from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -29,35 +26,10 @@ from lab.backoff import Backoff
 from lab.errors import ConnectionRefused, NoAnswer, Unreachable
 from lab.rng import stream
 from lab.testing import chunkings
+from tests.adapters.stand_ins import PEER, StreamStandIn, Transport, to_next_timer
 from tests.helpers import folder
 
-PEER = IPv4Address("TCP", "127.0.0.1", 49152)
 SCHEDULE = Backoff(first=0.1, cap=2.0)
-
-
-class Transport(StringTransport):
-    """A connection whose end comes when it is asked for."""
-
-    def __init__(self) -> None:
-        super().__init__(peerAddress=PEER)
-        self.aborted = False
-
-    def lines(self) -> list[bytes]:
-        """What was written since the last call."""
-        lines = self.value().splitlines()
-        self.clear()
-        return lines
-
-    def abortConnection(self) -> None:
-        """Note it."""
-        self.aborted = True
-
-
-def to_next_timer(clock: Clock) -> None:
-    """Let time pass until something is due, as a reactor does."""
-    timer = min(clock.getDelayedCalls(), key=lambda call: call.getTime())
-    clock.rightNow = timer.getTime()
-    clock.advance(0)
 
 
 class ServerTests(SynchronousTestCase):
@@ -162,42 +134,12 @@ class ServerTests(SynchronousTestCase):
             self.assertEqual(len(transport.lines()), len(whole))
 
 
-class StandInEndpoint:
-    """An endpoint whose attempts end when the test says so."""
-
-    def __init__(self) -> None:
-        #: Attempts that have not ended.
-        self.attempts: list[tuple[Factory, Deferred[Any]]] = []
-        #: How many there were.
-        self.tried = 0
-
-    def connect(self, factory: Factory) -> Deferred[Any]:
-        """One more attempt."""
-        attempt: Deferred[Any] = Deferred()
-        self.attempts.append((factory, attempt))
-        self.tried += 1
-        return attempt
-
-    def accept(self) -> tuple[Any, Transport]:
-        """The oldest attempt succeeds."""
-        factory, attempt = self.attempts.pop(0)
-        protocol: Any = factory.buildProtocol(PEER)
-        transport = Transport()
-        protocol.makeConnection(transport)
-        attempt.callback(protocol)
-        return protocol, transport
-
-    def refuse(self, error: Exception) -> None:
-        """The oldest attempt fails."""
-        self.attempts.pop(0)[1].errback(error)
-
-
 class ClientTests(SynchronousTestCase):
     """How a client comes to its connections, and what it does without them."""
 
     def make(self, **settings: Any) -> ArithmeticClient:
         """A client on stand-ins."""
-        self.clock, self.endpoint = Clock(), StandInEndpoint()
+        self.clock, self.endpoint = Clock(), StreamStandIn()
         settings = {"retry": SCHEDULE, **settings}
         endpoint: Any = self.endpoint
         return ArithmeticClient(self.clock, endpoint, ClientSettings(**settings), stream(7))
@@ -381,7 +323,7 @@ class ClientTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """Settings and random numbers need not be given."""
-        endpoint: Any = StandInEndpoint()
+        endpoint: Any = StreamStandIn()
         client = ArithmeticClient(Clock(), endpoint)
         asked = client.ask("+", 1, 1)
         protocol, transport = endpoint.accept()

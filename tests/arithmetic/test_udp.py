@@ -6,54 +6,23 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import DNSLookupError
-from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
+from lab.adapters.routes import RESOLVING
 from lab.arithmetic.settings import ClientSettings, ServerSettings
-from lab.arithmetic.udp import RESOLVING, ArithmeticClient, ArithmeticDatagramProtocol
+from lab.arithmetic.udp import ArithmeticClient, ArithmeticDatagramProtocol
 from lab.backoff import Backoff
 from lab.errors import ConnectionRefused, NoAnswer, Unreachable
 from lab.faults.datagrams import Blackhole, Loss
 from lab.rng import stream
+from tests.adapters.stand_ins import DatagramStandIn, Port
 from tests.helpers import captured_logs
 
 ONE, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 5001)
 SCHEDULE = Backoff(first=0.1, cap=2.0)
-
-
-class Port:
-    """A UDP port without a network."""
-
-    def __init__(self, protocol: DatagramProtocol, interface: str) -> None:
-        self.protocol = protocol
-        self.interface = interface
-        self.peer: tuple[str, int] | None = None
-        self.sent: list[tuple[bytes, tuple[str, int] | None]] = []
-        self.open = True
-        protocol.makeConnection(self)
-
-    def connect(self, host: str, port: int) -> None:
-        """Hear nobody else."""
-        self.peer = host, port
-
-    def write(self, datagram: bytes, addr: tuple[str, int] | None = None) -> None:
-        """Note it."""
-        self.sent.append((datagram, addr))
-
-    def getHost(self) -> IPv4Address:
-        """Our address."""
-        return IPv4Address("UDP", "127.0.0.1", 50000)
-
-    def stopListening(self) -> Deferred[None]:
-        """Close, and tell the protocol so."""
-        self.open = False
-        self.protocol.doStop()
-        return succeed(None)
 
 
 class ServerTests(SynchronousTestCase):
@@ -180,33 +149,12 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(len(self.answers(*datagrams)), len(datagrams))
 
 
-class StandInEndpoint:
-    """An endpoint whose addresses are known when the test says so."""
-
-    host, port = "example.invalid", 50000
-
-    def __init__(self, *addresses: tuple[str, int]) -> None:
-        self.known = list(addresses)
-        self.resolving: Deferred[list[tuple[str, int]]] = Deferred()
-        #: Ports that were opened.
-        self.ports: list[Port] = []
-
-    def addresses(self) -> Deferred[list[tuple[str, int]]]:
-        """The addresses, now if they are known."""
-        return succeed(self.known) if self.known else self.resolving
-
-    def listen(self, protocol: DatagramProtocol, interface: str = "") -> Port:
-        """One more port."""
-        self.ports.append(Port(protocol, interface))
-        return self.ports[-1]
-
-
 class ClientTests(SynchronousTestCase):
     """How a client comes to its ports, and what it does without them."""
 
     def make(self, *addresses: tuple[str, int], **settings: Any) -> ArithmeticClient:
         """A client on stand-ins; without addresses its server's name is being resolved."""
-        self.clock, self.endpoint = Clock(), StandInEndpoint(*addresses)
+        self.clock, self.endpoint = Clock(), DatagramStandIn(*addresses)
         settings = {"retry": SCHEDULE, **settings}
         endpoint: Any = self.endpoint
         return ArithmeticClient(self.clock, endpoint, ClientSettings(**settings), stream(7))
@@ -335,7 +283,7 @@ class ClientTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """Settings and random numbers need not be given."""
-        endpoint: Any = StandInEndpoint(ONE)
+        endpoint: Any = DatagramStandIn(ONE)
         client = ArithmeticClient(Clock(), endpoint)
         asked = client.ask("+", 1, 1)
         (port,) = endpoint.ports

@@ -17,7 +17,6 @@ from lab.arithmetic.wire import (
     encode_refusal,
     encode_result,
     read_request,
-    with_token,
 )
 from lab.errors import LocalError
 
@@ -259,11 +258,3 @@ class NumberTests(SynchronousTestCase):
         self.assertEqual(encode_number(-(10**20)), b"-1" + b"0" * 20)
         self.assertEqual(encode_number(10**DIGITS - 1), b"9" * DIGITS)
         self.assertRaises(LocalError, encode_number, -(10**DIGITS))
-
-
-class TokenTests(SynchronousTestCase):
-    """Requests with a token."""
-
-    def test_form(self) -> None:
-        """The token stands first."""
-        self.assertEqual(with_token(b"x" * 22, b"#k +,1,1"), b"token=" + b"x" * 22 + b" #k +,1,1")

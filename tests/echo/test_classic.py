@@ -187,6 +187,7 @@ class StreamTests(SynchronousTestCase):
             factory = ClassicFactory(clock, core)
             protocol = factory.buildProtocol(None)
             self.assertIs(protocol.factory, factory)
+            self.assertEqual(factory.connections, 1)
             protocol.makeConnection(StringTransport())
             protocol.dataReceived(b"a")
             protocol.connectionLost()

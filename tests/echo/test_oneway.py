@@ -57,6 +57,12 @@ class OneWayTests(SynchronousTestCase):
         self.assertEqual(stream.report().sender, Sender(4, 1, 0.001, 0.002))
         self.assertEqual((stream.received, stream.missing, stream.duplicates), (2, 1, 0))
 
+    def test_rows_so_far(self) -> None:
+        """While more may come, a row has lost only what is below the highest number."""
+        stream = measured([Seen(0, 0.0, 1.0), Seen(2, 0.2, 1.2)], expected=10)
+        self.assertEqual([row.lost for row in stream.so_far()], [1])
+        self.assertEqual([row.lost for row in stream.report().intervals], [8])
+
     def test_end_is_not_believed(self) -> None:
         """A sender can't have sent more than it was asked for, or less than came."""
         stream = measured([Seen(2, 0.0, 1.0)], expected=5)

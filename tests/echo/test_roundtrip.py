@@ -79,6 +79,7 @@ class RoundTripTests(SynchronousTestCase):
         assert down is not None
         self.assertEqual((trip.least, trip.most, trip.count), (0.375, 0.625, 3))
         self.assertEqual((up.least, up.most, down.least, down.most), (0.0, 0.125, 0.0, 0.25))
+        self.assertEqual(probes.so_far(), report.intervals)
         (row,) = report.intervals
         self.assertEqual((row.received, row.lost, row.size), (3, 0, 192))
         self.assertEqual((row.least, row.most), (0.375, 0.625))

@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.echo.settings import ServerSettings
+from lab.echo.settings import ClientSettings, ServerSettings
 from lab.errors import LocalError
 
 
@@ -40,5 +40,23 @@ class SettingsTests(SynchronousTestCase):
         for name, values in wrong.items():
             for value in values:
                 error = self.assertRaises(LocalError, ServerSettings, **{name: value})
+                self.assertTrue(str(error).startswith(f"{name} is "), error)
+                self.assertIn("; give ", str(error))
+
+
+class ClientSettingsTests(SynchronousTestCase):
+    """Settings of a client."""
+
+    def test_allowed(self) -> None:
+        """There is one attempt of a second unless said."""
+        self.assertEqual(list(ClientSettings().retry.waits()), [1.0])
+        ClientSettings(deadline=0.001, silence=0.001)
+
+    def test_refused(self) -> None:
+        """What can't be is refused, and the error says what can."""
+        for name in ("deadline", "silence"):
+            for value in (0, -1, math.inf, math.nan):
+                words: dict[str, Any] = {name: value}
+                error = self.assertRaises(LocalError, ClientSettings, **words)
                 self.assertTrue(str(error).startswith(f"{name} is "), error)
                 self.assertIn("; give ", str(error))

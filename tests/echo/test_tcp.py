@@ -29,8 +29,9 @@ from lab.adapters.stream import PIECE, READ_AHEAD
 from lab.echo.budget import Budget
 from lab.echo.pattern import characters
 from lab.echo.settings import ServerSettings
-from lab.echo.tcp import EchoFactory, EchoProtocol
+from lab.echo.tcp import EchoClient, EchoFactory, EchoProtocol
 from lab.echo.wire import LIMIT, read_reply
+from lab.errors import RemoteError
 from lab.faults.datagrams import Bandwidth, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut, Slicer
@@ -38,7 +39,7 @@ from lab.simulator import exhaust, explore, simulate
 from lab.simulator.network import Network
 from lab.testing import chunkings
 from tests.adapters.test_stream import Context
-from tests.helpers import folder
+from tests.helpers import captured_logs, folder
 
 PEER = IPv4Address("TCP", "192.0.2.1", 5000)
 
@@ -426,3 +427,82 @@ class LoopbackTests(TestCase):
         listens = SSL4ServerEndpoint(real_reactor, 0, Context(ours), interface="127.0.0.1")
         port = (await self.serve(listens)).port
         await self.late(SSL4ClientEndpoint(real_reactor, "127.0.0.1", port, Context(theirs)))
+
+    async def client(self, endpoint: IStreamClientEndpoint) -> None:
+        """A client of ours: a text, limits, a file, a stream, probes, and a text again."""
+        client = EchoClient(real_reactor, endpoint)
+        self.addCleanup(client.close)
+        self.assertEqual(await client.echo(b"stream 10"), b"stream 10")
+        self.assertEqual((await client.limits()).packets, 1000)
+        parts: list[bytes] = []
+        received = await client.file(3_000_000, lambda offset, data: parts.append(data))
+        self.assertTrue(received.confirmed)
+        self.assertEqual(b"".join(parts), characters(0, 0, 3_000_000))
+        asked = client.stream(0.001, 50, 200), client.probe(0.001, 50, 200)
+        stream, probes = [await one for one in asked]
+        self.assertEqual((stream.report.received, stream.ended), (50, True))
+        self.assertEqual((probes.report.answered, probes.ended), (50, True))
+        self.assertEqual(await client.echo(b"hello"), b"hello")
+
+    async def test_client(self) -> None:
+        """Over TCP."""
+        place = await self.serve(serverFromString(real_reactor, "tcp:0:interface=127.0.0.1"))
+        await self.client(TCP4ClientEndpoint(real_reactor, "127.0.0.1", place.port))
+
+    async def test_client_unix(self) -> None:
+        """Over a Unix socket."""
+        path = folder(self) / "socket"
+        await self.serve(serverFromString(real_reactor, f"unix:{path}"))
+        await self.client(clientFromString(real_reactor, f"unix:{path}"))
+
+    async def test_client_tls(self) -> None:
+        """Over TLS."""
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        ours, theirs = SSL.Context(SSL.TLS_METHOD), SSL.Context(SSL.TLS_METHOD)
+        authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(ours)
+        listens = SSL4ServerEndpoint(real_reactor, 0, Context(ours), interface="127.0.0.1")
+        port = (await self.serve(listens)).port
+        await self.client(SSL4ClientEndpoint(real_reactor, "127.0.0.1", port, Context(theirs)))
+
+    async def test_client_slow(self) -> None:
+        """A client whose writer takes its time reads no more meanwhile, and misses nothing."""
+        place = await self.serve(serverFromString(real_reactor, "tcp:0:interface=127.0.0.1"))
+        paused = self.watch()
+        endpoint = TCP4ClientEndpoint(real_reactor, "127.0.0.1", place.port)
+        client = EchoClient(real_reactor, endpoint)
+        self.addCleanup(client.close)
+        parts: list[bytes] = []
+        asked = client.file(
+            20_000_000, lambda offset, data: parts.append(data) or (paused if not offset else None)
+        )
+        self.assertTrue((await asked).confirmed)
+        self.assertTrue(paused.called)
+        self.assertEqual(sum(map(len, parts)), 20_000_000)
+
+    async def test_client_refuses_endless_lines(self) -> None:
+        """A server whose line does not end is let go, without a word in the log."""
+
+        class Endless(Protocol):
+            """Says nothing but nines."""
+
+            def dataReceived(self, data: bytes) -> None:
+                """More of them."""
+                self.transport.write(b"9" * 70_000)
+
+        listens = serverFromString(real_reactor, "tcp:0:interface=127.0.0.1")
+        port = await listens.listen(Factory.forProtocol(Endless))
+        self.addCleanup(port.stopListening)
+        endpoint = TCP4ClientEndpoint(real_reactor, "127.0.0.1", port.getHost().port)
+        client = EchoClient(real_reactor, endpoint)
+        self.addCleanup(client.close)
+        with captured_logs() as events:
+            for asked in (
+                client.echo(b"hello"),
+                client.limits(),
+                client.stream(0.01, 10, 64),
+                client.probe(0.01, 10, 64),
+                client.file(10, bool),
+            ):
+                with self.assertRaises(RemoteError):
+                    await asked
+        self.assertEqual([event for event in events if event["log_namespace"][:3] == "lab"], [])

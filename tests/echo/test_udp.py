@@ -11,11 +11,11 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lab.adapters.endpoints import DatagramServerEndpoint
+from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
 from lab.echo.budget import Budget
 from lab.echo.pattern import characters
 from lab.echo.settings import ServerSettings
-from lab.echo.udp import EchoDatagramProtocol
+from lab.echo.udp import EchoClient, EchoDatagramProtocol
 from lab.echo.wire import (
     LIMIT,
     Challenge,
@@ -387,3 +387,19 @@ class LoopbackTests(TestCase):
         )
         self.assertEqual({len(datagram) for datagram in one.got[:30]}, {500})
         self.assertEqual(encode(packets[0]), one.got[0])
+
+    async def test_client(self) -> None:
+        """A client of ours: texts, limits, a file, a stream, probes."""
+        client = EchoClient(real_reactor, DatagramClientEndpoint(real_reactor, *self.place))
+        self.addCleanup(client.close)
+        for text in (b"", b"hello\r\n", b"stream 10", b"\xff" * (LIMIT - 12)):
+            self.assertEqual(await client.echo(text), text)
+        self.assertEqual((await client.limits()).packets, 1000)
+        parts: dict[int, bytes] = {}
+        received = await client.file(300_000, parts.__setitem__, reliable=True)
+        self.assertTrue(received.whole)
+        self.assertEqual(b"".join(parts[at] for at in sorted(parts)), characters(0, 0, 300_000))
+        asked = client.stream(0.002, 50, 200), client.probe(0.002, 50, 200)
+        stream, probes = [await one for one in asked]
+        self.assertEqual((stream.report.packets, stream.ended), (50, True))
+        self.assertEqual((probes.report.sent, probes.ended), (50, True))

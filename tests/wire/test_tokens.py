@@ -12,7 +12,7 @@ from lab.arithmetic.server import ArithmeticServerCore, Counters
 from lab.arithmetic.settings import ServerSettings
 from lab.core import Finished
 from lab.testing import Playbook
-from lab.wire.tokens import ALLOWED, HEADERS, LIFETIME, ProvedCore, Tokens, allowed
+from lab.wire.tokens import ALLOWED, HEADERS, LIFETIME, ProvedCore, Tokens, allowed, with_token
 
 KEY = b"0123456789abcdef"
 PEER = "192.0.2.1 5000"
@@ -67,6 +67,11 @@ class TokensTests(SynchronousTestCase):
             self.assertEqual(found, (b"a b", proved))
         for plain in (b"", b"a b", b"token=", b"token=" + good, b" token=" + good + b" a"):
             self.assertEqual(self.tokens.read(plain, PEER, 1.0), (plain, False))
+
+    def test_form(self) -> None:
+        """In a request the token stands first."""
+        asked = with_token(b"x" * 22, b"#k +,1,1")
+        self.assertEqual(asked, b"token=" + b"x" * 22 + b" #k +,1,1")
 
     def test_other_key(self) -> None:
         """A token that somebody else signed is no good."""

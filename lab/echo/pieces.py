@@ -1,0 +1,411 @@
+"""
+The receiving side of a file over datagrams. Knows no transport.
+
+**What it must do.** Take pieces in any order and more than once, hand each character on once, and
+never one that is not that of the file; say what is missing, or ask for it until it is there; end,
+whatever is lost, and cost bounded memory, whatever is sent.
+
+**How it does it.** A request for a part is a fetch, with an id of its own. It is sent again until
+something comes; it is over when its part is there, or when nothing more is to be expected: some
+time after its end was heard, or after a silence. The first fetch is for all; for what is missing
+then there are others, until a whole row of them has brought nothing. How many there are at a time
+is one more after each that is complete, and half as many after one that is not: what was lost may
+have been too much at once. What a datagram holds is looked at alone, and not which fetch it belongs
+to.
+
+Datagrams whose characters are not those of the file are counted, and passed over, as if a network
+had lost them. So is an end with another SHA-256.
+"""
+
+import hashlib
+import math
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from attrs import define, field
+
+from lab.echo.attempts import Attempts
+from lab.echo.operation import STALL, Operation, no_answer
+from lab.echo.outcomes import Characters, Cut, Received, Rejected, Stalled, WrongData
+from lab.echo.pattern import chunks, first_difference
+from lab.echo.ranges import Ranges
+from lab.echo.wire import (
+    Busy,
+    Challenge,
+    Data,
+    File,
+    FileEnd,
+    Quit,
+    Ready,
+    Refused,
+    WireError,
+    encode,
+    read_reply,
+)
+from lab.errors import NoAnswer, Unreachable
+
+#: So many fetches for what is missing are under way at a time, at most, and at first.
+MOST, FIRST = 8, 2
+#: None of them is for more than so many characters: a receive buffer holds them.
+PART = 65_536
+#: When so many in a row have brought nothing, it is given up.
+TRIES = 12
+#: So many of them are planned at a time.
+ROUND = 4096
+#: What is missing is asked for in one request if no more than so many characters are between.
+NEAR = 4096
+#: So many parts are known apart; a piece that would make one more is passed over.
+PARTS = 65_536
+#: After an end, what it has overtaken may take so long, in seconds.
+LAST = 0.3
+#: A server that is too busy is asked again after so long at most, in seconds, and so often.
+LONGEST, PATIENCE = 10.0, 10
+#: So many different SHA-256 of a server's are kept.
+DIGESTS = 8
+
+
+@define(eq=False)
+class _Fetch:
+    """
+    A request for a part.
+
+    Attributes:
+        due: When something is to be done about it, in seconds.
+        heard: Whether something came of it.
+        ended: Whether its end came.
+        fresh: Whether it brought anything new.
+        asked_again: Whether it was asked again after a silence.
+        busy: How often the server was too busy for it.
+        waiting: Whether it waits for a server that is.
+    """
+
+    part: File
+    attempts: Attempts
+    due: float = math.inf
+    heard: bool = False
+    ended: bool = False
+    fresh: bool = False
+    asked_again: bool = False
+    busy: int = 0
+    waiting: bool = False
+
+
+@define(eq=False, kw_only=True)
+class PieceClientCore(Operation):
+    """
+    Receives a part of a file, in any order.
+
+    Args:
+        wanted: What is asked for; its id does not matter.
+        reliable: Whether to ask for what is missing.
+    """
+
+    wanted: File
+    reliable: bool = False
+    _held: bool = field(init=False, default=False)
+    _ranges: Ranges = field(init=False, factory=Ranges)
+    _sha256: Any = field(init=False, factory=hashlib.sha256)
+    #: The characters before this offset are in the SHA-256.
+    _summed: int = field(init=False)
+    #: What the server has said of the SHA-256; networks may change it.
+    _digests: set[str] = field(init=False, factory=set)
+    _fetches: dict[bytes, _Fetch] = field(init=False, factory=dict)
+    _requests: int = field(init=False, default=0)
+    #: What was missing, and is still to be asked for.
+    _todo: deque[tuple[int, int]] = field(init=False, factory=deque)
+    #: How many fetches may be under way, and how many in a row have brought nothing.
+    _window: int = field(init=False, default=FIRST)
+    _barren: int = field(init=False, default=0)
+    _token: bytes = field(init=False, default=b"", repr=False)
+    _duplicates: int = field(init=False, default=0)
+    _damaged: int = field(init=False, default=0)
+    _now: float = field(init=False, default=0.0)
+
+    def __attrs_post_init__(self) -> None:
+        """Nothing is there."""
+        self._summed = self.wanted.offset
+
+    # The verbs of a core, and those of its transport.
+
+    def open(self, now: float) -> None:
+        """There is a port: ask for all; or again, at another address."""
+        if self._requests:
+            for fetch in self._fetches.values():
+                self._say(fetch.attempts.data)
+        else:
+            self._asked = self._now = now
+            self._fetch(self.wanted.offset, self._stop, now)
+
+    def message(self, data: bytes, now: float) -> None:
+        """A datagram."""
+        self._now = max(self._now, now)
+        if self.over:
+            self.traffic.late += 1
+            return
+        try:
+            reply: Any = read_reply(data)
+        except WireError:
+            self.traffic.malformed += 1
+            return
+        fetch = self._fetches.get(reply.id)
+        if isinstance(reply, Data) and reply.id.startswith(self.name + b"-"):
+            self._data(reply, fetch)
+        elif fetch is None:
+            self.traffic.late += 1
+        if fetch is not None:
+            self.heard = True
+            self._hear(fetch, reply, now)
+            self._settle(now)
+
+    def tick(self, now: float) -> None:
+        """Something is to be sent again, or given up."""
+        self._now = max(self._now, now)
+        due = [fetch for fetch in self._fetches.values() if fetch.due <= now]
+        if self.heard and now > min(fetch.due for fetch in due) + STALL:
+            # We were not running: what waits to be read is looked at first.
+            for fetch in due:
+                fetch.due = now + STALL
+            return
+        for fetch in due:
+            self._overdue(fetch, now)
+        self._settle(now)
+
+    def hold(self, now: float) -> None:
+        """Nobody takes characters from now on: those that come are lost."""
+        self._held = True
+
+    def release(self, now: float) -> None:
+        """Somebody does again."""
+        self._held = False
+        for fetch in self._fetches.values():
+            fetch.due = max(fetch.due, now + self.settings.silence)
+
+    def lost(self, error: NoAnswer | Unreachable, now: float) -> None:
+        """There is no port any more, or there will be none."""
+        self._fail(Cut(str(error), self.so_far()) if self._ranges.size else error)
+
+    def stop(self, now: float) -> None:
+        """Nobody wants the rest."""
+        self.over = True
+        self._leave()
+
+    def deadline(self) -> float | None:
+        """When something is to be done about a fetch."""
+        if self.over or self._held:
+            return None
+        return min((fetch.due for fetch in self._fetches.values()), default=None)
+
+    def so_far(self) -> Received:
+        """What is there."""
+        whole = self._summed == self._stop
+        digest = self._sha256.hexdigest() if whole else None
+        return Received(
+            self.wanted.offset,
+            self.wanted.length,
+            tuple(self._ranges.missing(self.wanted.offset, self._stop)),
+            digest,
+            confirmed=digest in self._digests,
+            seconds=self._now - self._asked,
+            duplicates=self._duplicates,
+            damaged=self._damaged,
+            requests=self._requests,
+        )
+
+    # What comes.
+
+    def _data(self, data: Data, fetch: _Fetch | None) -> None:
+        """Some characters."""
+        start, stop = data.offset, data.offset + len(data.characters)
+        inside = self.wanted.offset <= start and stop <= self._stop
+        if self._held:
+            self.traffic.unread += 1
+        elif not inside or first_difference(self.wanted.seed, start, data.characters) is not None:
+            self._damaged += 1
+        elif len(self._ranges) >= PARTS and not self._ranges.touches(start, stop):
+            self.traffic.unread += 1
+        elif new := self._ranges.add(start, stop):
+            self._barren = 0
+            if fetch is not None:
+                fetch.fresh, fetch.asked_again = True, False
+            for begin, end in new:
+                part = Characters(begin, data.characters[begin - start : end - start])
+                self._events.append(part)
+            self._sum()
+        else:
+            self._duplicates += 1
+
+    def _sum(self) -> None:
+        """Go on with the SHA-256: what came is what the file has, so that is as good."""
+        reach = self._ranges.reach(self._summed)
+        for chunk in chunks(self.wanted.seed, self._summed, reach - self._summed):
+            self._sha256.update(chunk)
+        self._summed = reach
+
+    def _hear(self, fetch: _Fetch, reply: Any, now: float) -> None:
+        """Something came of a fetch."""
+        if isinstance(reply, Challenge):
+            self._token = reply.token
+            if fetch.attempts.prove(reply.token):
+                self._say(fetch.attempts.data)
+        elif isinstance(reply, Refused):
+            self._fail(Rejected(reply))
+        elif isinstance(reply, Busy):
+            self._wait(fetch, reply, now)
+        elif isinstance(reply, Ready | Data | FileEnd):
+            fetch.heard = True
+            if isinstance(reply, FileEnd):
+                fetch.ended = True
+                self._note(fetch, reply.sha256)
+            fetch.due = now + (LAST if fetch.ended else self.settings.silence)
+        else:
+            self.traffic.malformed += 1
+
+    def _note(self, fetch: _Fetch, digest: str) -> None:
+        """The server says a SHA-256."""
+        if fetch.part.length == self.wanted.length and len(self._digests) < DIGESTS:
+            self._digests.add(digest)
+
+    def _wait(self, fetch: _Fetch, busy: Busy, now: float) -> None:
+        """The server is too busy."""
+        fetch.busy += 1
+        if fetch.busy > PATIENCE:
+            self._fail(Rejected(busy))
+        fetch.waiting, fetch.due = True, now + min(busy.wait_ms / 1000, LONGEST)
+
+    # What is to be done.
+
+    def _overdue(self, fetch: _Fetch, now: float) -> None:
+        """A fetch has waited for long enough."""
+        if fetch.waiting or (fetch.heard and not fetch.ended and not fetch.asked_again):
+            # After a silence, a server says where it is when it is asked again.
+            fetch.asked_again, fetch.waiting = not fetch.waiting, False
+            fetch.attempts = self._attempts_for(fetch.part)
+        if not fetch.ended and fetch.attempts.again(now):
+            fetch.due = fetch.attempts.due
+            self._say(fetch.attempts.data)
+        else:
+            self._over(fetch)
+
+    def _over(self, fetch: _Fetch) -> None:
+        """Nothing is to be expected of this one any more."""
+        del self._fetches[fetch.part.id]
+        self._window = max(1, self._window // 2)
+        self._barren += not fetch.fresh
+        if fetch.part.id == self._first_id and not (fetch.heard or self._ranges.size):
+            self._fail(no_answer(fetch.attempts, self._now - self._asked))
+
+    def _settle(self, now: float) -> None:
+        """Let go what is complete, ask for what is missing, or come to the end."""
+        if self.over:
+            return
+        for fetch in list(self._fetches.values()):
+            if self._is_complete(fetch, now):
+                del self._fetches[fetch.part.id]
+                self._window = min(MOST, self._window + 1)
+        if self._summed == self._stop:
+            if not self._fetches:
+                self._finish()
+        elif self.reliable and self._first_id not in self._fetches:
+            self._refill(now)
+        elif not self._fetches:
+            self._finish()
+
+    def _is_complete(self, fetch: _Fetch, now: float) -> bool:
+        """Whether all of its part is there; for the whole, and its SHA-256."""
+        start = fetch.part.offset
+        if next(self._ranges.missing(start, start + fetch.part.length), None):
+            return False
+        if fetch.part.id != self._first_id or self._sha256.hexdigest() in self._digests:
+            return True
+        if not fetch.asked_again:
+            fetch.due = min(fetch.due, now + LAST)
+        return False
+
+    def _refill(self, now: float) -> None:
+        """Ask for what is missing."""
+        if self._barren >= TRIES:
+            self._give_up()
+        while len(self._fetches) < self._window and not self.over:
+            if not self._todo:
+                if self._fetches:
+                    return
+                self._todo.extend(islice(self._gaps(), ROUND))
+            start, stop = self._todo.popleft()
+            if next(self._ranges.missing(start, stop), None):
+                self._fetch(start, stop, now)
+
+    def _gaps(self) -> Iterator[tuple[int, int]]:
+        """What is missing, with what little is between, in parts."""
+        start = stop = self._summed
+        for begin, end in self._ranges.missing(self._summed, self._stop):
+            if begin - stop > NEAR:
+                yield from _parts(start, stop)
+                start = begin
+            stop = end
+        yield from _parts(start, stop)
+
+    def _fetch(self, start: int, stop: int, now: float) -> None:
+        """Ask for a part."""
+        self._requests += 1
+        id = b"%s-%d" % (self.name, self._requests)
+        part = File(self.wanted.n, start, stop - start, self.wanted.seed, id)
+        fetch = self._fetches[id] = _Fetch(part, self._attempts_for(part))
+        fetch.attempts.again(now)
+        fetch.due = fetch.attempts.due
+        self._say(fetch.attempts.data)
+
+    def _attempts_for(self, part: File) -> Attempts:
+        """Those of a request; once our address is proved, it stays so for a while."""
+        attempts = self._attempts(encode(part))
+        attempts.token = self._token
+        return attempts
+
+    def _finish(self) -> None:
+        """Nothing more is to be asked for."""
+        ours = self.so_far()
+        if ours.whole and self._digests and not ours.confirmed:
+            self._fail(WrongData("the server's SHA-256 is another", ours))
+        elif self._damaged and not ours.received:
+            self._give_up()
+        else:
+            self._end(ours)
+            self._leave()
+
+    def _give_up(self) -> None:
+        """Nothing comes any more, or nothing that is right."""
+        ours = self.so_far()
+        if self._damaged > self._duplicates and not ours.received:
+            self._fail(WrongData("what comes is not the file", ours))
+        else:
+            many = ours.length - ours.received
+            self._fail(Stalled(f"{many:,} of {ours.length:,} characters do not come", ours))
+
+    def _fail(self, error: Exception) -> None:
+        """It has failed."""
+        self._end(error)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Stop what is under way."""
+        if self._fetches:
+            self._say(encode(Quit()))
+            self._fetches.clear()
+        self._go()
+
+    @property
+    def _first_id(self) -> bytes:
+        """Of the fetch for all."""
+        return self.name + b"-1"
+
+    @property
+    def _stop(self) -> int:
+        """The offset behind the last character."""
+        return self.wanted.offset + self.wanted.length
+
+
+def _parts(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Equal parts of a part, but the last."""
+    for begin in range(start, stop, PART):
+        yield begin, min(begin + PART, stop)
