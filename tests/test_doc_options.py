@@ -27,6 +27,7 @@ NOT_IN_FILE = {"config", "help", "version", "success"}
 COMPUTED = {
     ("lab-server", "--arithmetic"),
     ("lab-server", "--sequence"),
+    ("lab-server", "--echo"),
     ("lab-proxy", "--api"),
 }
 

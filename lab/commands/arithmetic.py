@@ -14,9 +14,9 @@ from lab.arithmetic import wire
 from lab.arithmetic.asking import Asking
 from lab.arithmetic.numbers import OPERATORS
 from lab.arithmetic.settings import ClientSettings
-from lab.commands.asking import make_client, make_settings
+from lab.commands.asking import make_client, make_settings, retry_options
 from lab.commands.running import FAILED, OK, code_of, complain, run
-from lab.commands.types import COUNT, SECONDS, SHARE
+from lab.commands.types import COUNT, SECONDS
 from lab.errors import LabError, LocalError
 
 DEFAULT = "tcp:localhost:50000"
@@ -149,13 +149,7 @@ async def _main(
 
 @click.command(cls=_Requests, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("words", nargs=-1, metavar="[ENDPOINT] [REQUEST]...")
-@click.option("--timeout", type=SECONDS, default="1", show_default=True, help="Of an attempt.")
-@click.option("--backoff", is_flag=True, help="Try again, waiting twice as long each time.")
-@click.option(
-    "--max-timeout", type=SECONDS, default="2", show_default=True, help="With --backoff: the cap."
-)
-@click.option("--attempts", type=COUNT, help="At most so many; 1 without --backoff.")
-@click.option("--jitter", type=SHARE, default="0", help="Draw each wait shorter or longer by this.")
+@retry_options
 @click.option("--deadline", type=SECONDS, help="Give a request up after so long in all.")
 @click.option("--connections", type=COUNT, default="1", show_default=True, help="To spread over.")
 @click.option(

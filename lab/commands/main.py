@@ -9,9 +9,12 @@ import click
 COMMANDS = {
     "arithmetic": ("arithmetic", "Ask an arithmetic server."),
     "demo": ("demo", "Run the laboratory once, on this machine, and show what happened."),
+    "echo": ("echo", "Have an echo server send back what you type."),
+    "file": ("file", "Receive a file from an echo server, and check every character."),
     "proxy": ("proxying", "Talk to a running proxy."),
     "sequence": ("sequence", "Receive a resumable sequence of numbers."),
     "simulate": ("simulate", "Run a script on the simulated network."),
+    "stream": ("stream", "Measure what a network does to a stream of packets."),
 }
 
 

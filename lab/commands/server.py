@@ -18,6 +18,7 @@ from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
 from lab.commands.options import LabOptions, one_line
+from lab.commands.server_echo import CLASSIC, PARAMETERS, EchoListeners, echo_settings
 from lab.commands.stores import StoreService, make_store
 from lab.errors import LocalError
 from lab.faults.datagrams import Loss
@@ -34,26 +35,32 @@ DEFAULTS = {
         "udp:50000:interface=127.0.0.1",
     ],
     "sequence": ["tcp:49155:backlog=1024:interface=127.0.0.1"],
+    "echo": [
+        "tcp:50001:backlog=1024:interface=127.0.0.1",
+        "udp:50001:interface=127.0.0.1",
+    ],
 }
+#: All services; those without a default start only if somebody names them.
+SERVICES = (*DEFAULTS, *CLASSIC)
 
 
 class Options(LabOptions):
     """Options of ``twistd lab-server``."""
 
     section = "lab-server"
-    repeatable = ("arithmetic", "sequence")
+    repeatable = SERVICES
     synopsis = "[options]"
     longdesc = (
         "Without options all services listen at 127.0.0.1 on their usual ports: arithmetic on TCP "
-        "50000 and UDP 50000, sequence on TCP 49155. As soon as an option names a service, only "
-        "the named ones start. "
+        "50000 and UDP 50000, sequence on TCP 49155, echo on TCP 50001 and UDP 50001. As soon as "
+        "an option names a service, only the named ones start. "
         "An ENDPOINT is udp:PORT:interface=ADDRESS or any endpoint string of Twisted's: "
         "tcp:50000, ssl:50000:privateKey=key.pem:certKey=cert.pem, unix:/tmp/arithmetic. "
         "Example: twistd -n lab-server --arithmetic udp:50000:interface=127.0.0.1 "
         "--drop-rate 0.3 --seed 12"
     )
     optParameters = [  # noqa: RUF012 - Twisted's own form
-        ["drop-rate", None, "0", "Drop an incoming datagram with this probability, 0 to 1."],
+        ["drop-rate", None, "0", "arithmetic: drop a datagram with this probability, 0 to 1."],
         ["success", None, None, "The same said the other way round: 1 minus the drop rate."],
         ["seed", None, None, "Draws what is dropped: equal seeds drop the same datagrams."],
         ["idle", None, "300", "Close a connection without a request for so long (300, 5m)."],
@@ -63,14 +70,15 @@ class Options(LabOptions):
         ["heartbeat-interval", None, "2", "Clients of sequences are expected so often."],
         ["reconnect-window", None, "30", "Keep a session so long after its client was lost."],
         ["sessions", None, "memory", "Where: memory, sqlite:PATH or redis://HOST:PORT/DATABASE."],
+        *PARAMETERS,
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self["arithmetic"] = []
-        self["sequence"] = []
+        for name in SERVICES:
+            self[name] = []
 
     def opt_arithmetic(self, endpoint: str) -> None:
         """Serve arithmetic at this ENDPOINT; may be repeated."""
@@ -79,6 +87,22 @@ class Options(LabOptions):
     def opt_sequence(self, endpoint: str) -> None:
         """Serve sequences at this ENDPOINT; may be repeated."""
         self["sequence"] = [*self["sequence"], endpoint]
+
+    def opt_echo(self, endpoint: str) -> None:
+        """Serve the echo service at this ENDPOINT; may be repeated."""
+        self["echo"] = [*self["echo"], endpoint]
+
+    def opt_classic_echo(self, endpoint: str) -> None:
+        """Send back all bytes (RFC 862) at this ENDPOINT; may be repeated."""
+        self["classic-echo"] = [*self["classic-echo"], endpoint]
+
+    def opt_discard(self, endpoint: str) -> None:
+        """Throw away all bytes (RFC 863) at this ENDPOINT; may be repeated."""
+        self["discard"] = [*self["discard"], endpoint]
+
+    def opt_chargen(self, endpoint: str) -> None:
+        """Send characters without end (RFC 864) at this ENDPOINT; may be repeated."""
+        self["chargen"] = [*self["chargen"], endpoint]
 
     def settle(self) -> None:
         """
@@ -105,10 +129,11 @@ class Options(LabOptions):
             heartbeat=units.positive_seconds(self["heartbeat-interval"], "heartbeat-interval"),
             window=units.positive_seconds(self["reconnect-window"], "reconnect-window"),
         )
+        self.echo = echo_settings(self)
         self.store = make_store(reactor, self["sessions"], self.sequence)
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
-        services = {name: self[name] for name in DEFAULTS if self[name]} or DEFAULTS
+        services = {name: self[name] for name in SERVICES if self[name]} or DEFAULTS
         self.endpoints = [
             (name, text, _endpoint(reactor, name, text))
             for name, texts in services.items()
@@ -134,13 +159,17 @@ def makeService(options: Options) -> IService:
     ports = count(1)
     sequence = SequenceFactory(reactor, options.sequence, options.store)
     sequences = StoreService(options.store, sequence.disconnect)
+    echoes = EchoListeners(reactor, options.echo, options.seed)
     for name, text, endpoint in options.endpoints:
+        parent = services
         if name == "arithmetic":
-            parent = services
             listener, report = _arithmetic(reactor, options, endpoint, ports)
-        else:  # one factory for all its endpoints: a client may come back by another
+        elif name == "sequence":
+            # One factory for all its endpoints: a client may come back by another.
             parent = sequences
             listener, report = sequence, partial(_report_sequence, sequence)
+        else:
+            listener, report = echoes.listener(name, endpoint)
         ListeningService(name, text, endpoint, listener, report).setServiceParent(parent)
     if list(sequences):
         sequences.setServiceParent(services)

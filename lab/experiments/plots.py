@@ -27,6 +27,8 @@ MARKS = 500
 #: What the name of a picture may end in, and what is not written into it: a date, a version.
 _FORMATS: dict[str, dict[str, str | None]] = {".png": {"Software": None}, ".svg": {"Date": None}}
 _BINS = 60
+#: Delays that differ by less than this share are one delay.
+_ALIKE = 1e-9
 #: How many parts of the time have a range of their own.
 _MOMENTS = 400
 
@@ -181,6 +183,8 @@ def _draw_distribution(axes: "Axes", packets: Sequence[Packet], unit: _Delay) ->
     delays = sorted(unit(packet) for packet in packets if packet.copies)
     if not delays:
         return
+    if delays[-1] <= delays[0] * (1 + _ALIKE):  # no bins are as fine
+        delays = delays[:1] * len(delays)
     axes.hist(delays, bins=_BINS, orientation="horizontal", color=_BLUE)
     for percent, style in ((50, "-"), (99, "--")):
         value = delays[-(-len(delays) * percent // 100) - 1]
@@ -191,7 +195,7 @@ def _limits(packets: Sequence[Packet], unit: _Delay) -> tuple[float, float]:
     """From where to where the axis of the delays goes: from 0, unless all are far from it."""
     delays = [unit(packet) for packet in packets if packet.copies] or [0.0]
     least, most = min(delays), max(delays)
-    low = least if least > most / 2 else 0.0
+    low = least if least > most / 2 and most > least * (1 + _ALIKE) else 0.0
     room = (most - low) or most or 1.0
     return low - 0.08 * room, low + 1.05 * room
 

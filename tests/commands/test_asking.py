@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import click
+from click.testing import CliRunner
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.arithmetic import tcp, udp
 from lab.arithmetic.settings import ClientSettings
 from lab.backoff import Backoff
-from lab.commands.asking import make_client, make_settings
+from lab.commands.asking import make_backoff, make_client, make_settings, retry_options
 from lab.errors import LocalError
 
 USUAL: dict[str, Any] = {
@@ -19,6 +21,24 @@ USUAL: dict[str, Any] = {
 def settings(**changes: Any) -> ClientSettings:
     """The settings for the usual options with these changes."""
     return make_settings(**USUAL | changes)
+
+
+class OptionsTests(SynchronousTestCase):
+    """The options of attempts."""
+
+    def test_options(self) -> None:
+        """They are those that settings are made of, with their defaults."""
+        given: dict[str, Any] = {}
+
+        @click.command()
+        @retry_options
+        def command(**options: Any) -> None:
+            """Note them."""
+            given.update(options)
+
+        CliRunner().invoke(command, [], catch_exceptions=False)
+        self.assertEqual(given, USUAL)
+        self.assertEqual(make_backoff(**given | {"attempts": 3}), Backoff.fixed(1.0, 3))
 
 
 class SettingsTests(SynchronousTestCase):

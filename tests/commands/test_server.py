@@ -18,7 +18,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.adapters.endpoints import DatagramServerEndpoint
 from lab.arithmetic.settings import ServerSettings
 from lab.commands.options import one_line
-from lab.commands.server import DEFAULTS, Options, makeService
+from lab.commands.server import DEFAULTS, SERVICES, Options, makeService
+from lab.echo.classic import ClassicFactory
+from lab.echo.settings import ServerSettings as EchoSettings
+from lab.echo.tcp import EchoFactory
 from lab.sequence.settings import ServerSettings as SequenceSettings
 from tests.helpers import captured_logs, folder
 
@@ -122,11 +125,16 @@ class OptionsTests(ServerTestCase):
         """Without options all services are at their usual ports of 127.0.0.1."""
         options = self.options()
         self.assertEqual(options.settings, ServerSettings())
-        (_, tcp, _), (_, udp, endpoint), (_, sequence, _) = options.endpoints
+        (_, tcp, _), (_, udp, endpoint), (_, sequence, _), *echo = options.endpoints
         self.assertEqual(tcp, "tcp:50000:backlog=1024:interface=127.0.0.1")
         self.assertEqual(udp, "udp:50000:interface=127.0.0.1")
         self.assertEqual(sequence, "tcp:49155:backlog=1024:interface=127.0.0.1")
+        self.assertEqual(
+            [text for _, text, _ in echo],
+            ["tcp:50001:backlog=1024:interface=127.0.0.1", "udp:50001:interface=127.0.0.1"],
+        )
         self.assertEqual(options.sequence, SequenceSettings())
+        self.assertEqual(options.echo, EchoSettings())
         at: Any = self.reactor
         self.assertEqual(endpoint, DatagramServerEndpoint(at, 50000, "127.0.0.1"))
         self.assertEqual({name for name, _, _ in options.endpoints}, set(DEFAULTS))
@@ -136,6 +144,8 @@ class OptionsTests(ServerTestCase):
         self.assertEqual(self.places("--arithmetic", UDP), [("arithmetic", UDP)])
         words = [word for place in (TCP, UDP, TCP) for word in ("--arithmetic", place)]
         self.assertEqual(self.places(*words), [("arithmetic", text) for text in (TCP, UDP, TCP)])
+        for name in SERVICES:
+            self.assertEqual(self.places(f"--{name}", TCP), [(name, TCP)])
 
     def test_settings(self) -> None:
         """Each limit is an option, in the units that people type."""
@@ -264,11 +274,11 @@ class ServiceTests(ServerTestCase):
         """Without options it listens for all, on the usual ports."""
         service: Any = self.start()
         places = [(port, *rest) for port, _, *rest in self.reactor.tcpServers]
-        expected = [(50000, 1024, "127.0.0.1"), (49155, 1024, "127.0.0.1")]
-        self.assertEqual(places, expected)
-        (udp,) = self.reactor.udp
-        self.assertEqual((udp.port, udp.interface), (50000, "127.0.0.1"))
-        self.assertEqual(len(list(service)), 3)
+        expected = [(port, 1024, "127.0.0.1") for port in (50000, 49155, 50001)]
+        self.assertEqual(sorted(places), sorted(expected))
+        udp = [(port.port, port.interface) for port in self.reactor.udp]
+        self.assertEqual(udp, [(50000, "127.0.0.1"), (50001, "127.0.0.1")])
+        self.assertEqual(len(list(service)), 5)
 
     def test_sequence(self) -> None:
         """Sequences, at all their endpoints by one factory, which says what it did."""
@@ -289,6 +299,31 @@ class ServiceTests(ServerTestCase):
         said = [line for line in self.stop(service) if "begun" in line]
         self.assertEqual(len(said), 2)
         self.assertIn("1 begun, 0 resumed, 1 done, 0 rejected", said[0])
+
+    def test_echo(self) -> None:
+        """The echo service and its old relatives, as the options say; each says what it did."""
+        words = ("--stream-packets", "5", "--echo", TCP, "--echo", UDP, "--discard", TCP)
+        service = self.start(*words)
+        (_, echo, *_), (_, discard, *_) = self.reactor.tcpServers
+        self.assertIsInstance(echo, EchoFactory)
+        self.assertIsInstance(discard, ClassicFactory)
+        self.assertEqual(self.reactor.udp[0].receive(b"hello"), [b"hello"])
+        transport = StringTransport()
+        protocol = echo.buildProtocol(IPv4Address("TCP", *CLIENT))
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"hello\nstream 1 6\n")
+        self.assertEqual(transport.value(), b"hello\n413 count is 6; at most 5\n")
+        protocol.connectionLost(Failure(ConnectionDone()))
+        said = [line for line in self.stop(service) if " ends: " in line]
+        counted = "1 echoed, 0 probes, 0 streams, 0 files"
+        self.assertEqual(
+            sorted(said),
+            [
+                "discard ends: 0 connections",
+                f"echo ends: {counted}, 0 refused, 0 busy, 0 ignored, 0 not sent",
+                f"echo ends: {counted}, 1 refused, 0 busy",
+            ],
+        )
 
     def test_mistakes_are_one_line(self) -> None:
         """What can't be listened at will be one line: the hook for exceptions is ours."""

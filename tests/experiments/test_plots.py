@@ -98,6 +98,11 @@ class PlotTests(SynchronousTestCase):
             texts = self.texts(self.draw(found))
             self.assertIn(f"received ({sum(packet.copies for packet in found)})", texts)
 
+    def test_alike(self) -> None:
+        """Delays that differ in the last digit of a float only are one."""
+        found = [Packet(n, n / 10, 0.001 + n * 1e-18) for n in range(9)]
+        self.assertIn("received (9)", self.texts(self.draw(found)))
+
     def test_far_from_zero(self) -> None:
         """Round trips that hardly differ fill the picture; others begin at 0."""
         near = [Packet(n, n / 10, 0.1 + n / 1e5) for n in range(10)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lab.commands import arithmetic, demo, proxying, sequence, simulate
+from lab.commands import arithmetic, demo, echo, file, proxying, sequence, simulate, stream
 from lab.commands.main import COMMANDS
 from tests.pytest_only.processes import LAB, PATIENCE, Ended, Server, run, running, serving
 
@@ -211,9 +211,12 @@ def test_help_lists_every_command_and_option() -> None:
     commands: dict[str, click.Command] = {
         "arithmetic": arithmetic.command,
         "demo": demo.command,
+        "echo": echo.command,
+        "file": file.command,
         "proxy": proxying.command,
         "sequence": sequence.command,
         "simulate": simulate.command,
+        "stream": stream.command,
     }
     assert commands.keys() == COMMANDS.keys()
     for name, command in commands.items():

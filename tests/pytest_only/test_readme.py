@@ -25,7 +25,7 @@ def asked() -> Iterator[tuple[str, str]]:
     for block in blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            if re.search("lab (arithmetic|sequence)", command) and "50001" not in command:
+            if re.search("lab (arithmetic|sequence)", command) and "51000" not in command:
                 yield command, output
 
 
@@ -90,7 +90,7 @@ def test_proxy(server: Server) -> None:
     (begin,) = re.findall(r"^ +\$ twistd -n lab-proxy (.*)$", README, re.MULTILINE)
     (block,) = [block for block in blocks("console") if "lab proxy" in block]
     _, _, port = server.place("tcp").split(":")
-    for old, new in (("8474", "0"), ("localhost:50001", "localhost:0"), ("50000", port)):
+    for old, new in (("8474", "0"), ("localhost:51000", "localhost:0"), ("50000", port)):
         assert begin.count(old) == 1
         begin = begin.replace(old, new)
     with running(TWISTD, "-n", "--pidfile=", "lab-proxy", *begin.split()) as proxy:
@@ -98,7 +98,7 @@ def test_proxy(server: Server) -> None:
         (api,) = re.findall(r"tcp:(\S+)", proxy.line(lambda line: "api listens" in line))
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            command = command.replace("50001", port).replace("lab proxy", f"lab proxy -h {api}")
+            command = command.replace("51000", port).replace("lab proxy", f"lab proxy -h {api}")
             seen = shell(f"{command} 2>&1")
             assert re.sub(r"within \S+ m?s", "within 1 s", seen) == output
 

@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lab.commands.conversation.descriptors import Input, Output
-from lab.commands.conversation.pipe import Lines
+from lab.commands.conversation.pipe import IN_FLIGHT, Lines
 from lab.commands.conversation.session import Session
 from lab.commands.conversation.terminal import talk
 
 
-def converse(
+def converse(  # noqa: PLR0913 - what can be set, by name
     reactor: Any,
     session: Session,
     *,
@@ -22,13 +22,15 @@ def converse(
     code_of: Callable[[Failure], int] = lambda failure: 1,
     history: Path | None = None,
     files: tuple[int, int, int] = (0, 1, 2),
+    last: str | None = None,
+    in_flight: int = IN_FLIGHT,
 ) -> Deferred[int]:
     """
     Carry out what is typed, or what comes on a pipe, until it ends.
 
     With a terminal on both sides a line is edited, ``help``, ``quit`` and ``exit`` are words of
     ours (with a blank before them they are requests), and errors don't change the exit code.
-    Otherwise every line that is not blank is a request, up to `IN_FLIGHT` of them are under
+    Otherwise every line that is not blank is a request, up to ``in_flight`` of them are under
     way, answers are printed in the order of the lines, and errors, with the number of the line,
     go to stderr.
 
@@ -39,6 +41,8 @@ def converse(
         code_of: The exit code of a `LabError`, 1 to 255; asked on a pipe only.
         history: A file that keeps the last `HISTORY_LIMIT` lines that were typed.
         files: The descriptors of stdin, stdout and stderr; they are left open and as they were.
+        last: A line of a pipe that ends it, as ``quit`` does on a terminal.
+        in_flight: Most lines of a pipe that are under way; with 1, one after the other.
 
     Returns:
         Fires with the exit code: 0 after ``quit``, Ctrl-D and the end of input, `INTERRUPTED`
@@ -52,7 +56,8 @@ def converse(
     if on_terminal(stdin, stdout):
         return Deferred.fromCoroutine(talk(session, help, history, given, shown))
     errors = shown if _same(stdout, stderr) else Output(reactor, stderr)
-    return Deferred.fromCoroutine(Lines(session, code_of, given, shown, errors).run())
+    lines = Lines(session, code_of, given, shown, errors, last, in_flight)
+    return Deferred.fromCoroutine(lines.run())
 
 
 def on_terminal(stdin: int, stdout: int) -> bool:

@@ -37,6 +37,9 @@ class Lines:
         given: The lines.
         out: Where answers go.
         err: Where errors go; may be ``out``.
+        last: A line that ends the input, if there is one.
+        in_flight: So many lines may be under way; with 1, each waits until the answer to the one
+            before it was printed.
     """
 
     _session: Session
@@ -44,9 +47,13 @@ class Lines:
     _given: Input
     _out: Output
     _err: Output
+    _last: str | None = None
+    _in_flight: int = IN_FLIGHT
     _unread: bytearray = Factory(bytearray)
     _over: bool = False
-    _window: DeferredSemaphore = Factory(lambda: DeferredSemaphore(IN_FLIGHT))
+    _window: DeferredSemaphore = Factory(
+        lambda self: DeferredSemaphore(self._in_flight), takes_self=True
+    )
     _answers: "DeferredQueue[tuple[int, Deferred[str | None]] | Failure | None]" = Factory(
         DeferredQueue
     )
@@ -73,9 +80,11 @@ class Lines:
 
     async def _start_all(self) -> None:
         """Start each line that is not blank, when it may."""
-        number = 0
+        number, last = 0, None if self._last is None else self._last.encode()
         while not self._over and (line := await self._next()) is not None:
             number += 1
+            if line == last:
+                break
             if line.strip():
                 await self._window.acquire()
                 self._answers.put((number, maybeDeferred(self._start, line)))

@@ -5,6 +5,7 @@ import gc
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
@@ -35,7 +36,9 @@ class LinesTests(BoundedTestCase):
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
 
-    def start(self, data: bytes, turns: int = 5, given: int | None = None) -> Deferred[int]:
+    def start(
+        self, data: bytes, turns: int = 5, given: int | None = None, **more: Any
+    ) -> Deferred[int]:
         """Carry out these lines, or those that come from a descriptor."""
         self.given = self.file(data) if given is None else given
         out = Output(self.reactor, self.out)
@@ -45,6 +48,7 @@ class LinesTests(BoundedTestCase):
             Input(self.reactor, self.given),
             out,
             out if self.err == self.out else Output(self.reactor, self.err),
+            **more,
         )
         done = Deferred.fromCoroutine(lines.run())
         for _ in range(turns):
@@ -54,6 +58,24 @@ class LinesTests(BoundedTestCase):
     def printed(self, fd: int) -> str:
         """What is in a file."""
         return os.pread(fd, 1_000_000, 0).decode()
+
+    def test_last(self) -> None:
+        """A line may be the last; what stands before it is answered, what follows is not begun."""
+        for given in (b"a\nquit now\nquit\nb\n", b"a\nquit now\nquit\r\nb", b"a\nquit now\nquit"):
+            self.session = FakeSession()
+            done = self.start(given, last="quit")
+            self.assertEqual(self.session.lines, ["a", "quit now"])
+            for answer in self.session.answers:
+                answer.callback("1")
+            self.assertEqual(self.successResultOf(done), 0)
+            self.assertTrue(self.reactor.idle())
+
+    def test_one_after_the_other(self) -> None:
+        """With one in flight, each line waits until the answer to the one before was printed."""
+        self.start(b"a\nb\n", in_flight=1)
+        self.assertEqual(self.session.lines, ["a"])
+        self.session.answers[0].callback("A")
+        self.assertEqual((self.session.lines, self.printed(self.out)), (["a", "b"], "A\n"))
 
     def test_answers_come_in_the_order_of_the_lines(self) -> None:
         """An answer waits for those before it."""
