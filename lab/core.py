@@ -25,6 +25,20 @@ class Finished:
     reason: str
 
 
+@frozen
+class Left:
+    """
+    The event by which a core ends a connection as its peer has asked for.
+
+    Nobody is told off: the peer may take what is outgoing as slowly as if it had ended by itself.
+
+    Args:
+        reason: What it said, in a few words.
+    """
+
+    reason: str
+
+
 class Body(Protocol):
     """
     Many bytes of one answer, which are pulled while the transport has room for them.

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from lab.core import BatchCore, Core, Finished
+from lab.core import BatchCore, Core, Finished, Left
 
 
 def _nowhere(_: Any) -> None:
@@ -34,8 +34,9 @@ class Driver:
     Attributes:
         write: Called with the messages to send; what is sent while there is no transport is
             dropped, as a network would.
-        tell: Called with each event but `Finished`.
+        tell: Called with each event but `Finished` and `Left`.
         finish: Called with the reason when the core wants the connection to end.
+        leave: Called with the reason when the peer wants it.
         busy: Says whether the core is; see `lab.core.BusyCore`.
     """
 
@@ -44,6 +45,7 @@ class Driver:
     write: Callable[[list[Any]], None] = _nowhere
     tell: Callable[[Any], None] = _nowhere
     finish: Callable[[str], None] = _nowhere
+    leave: Callable[[str], None] = _nowhere
     _timer: IDelayedCall | None = None
     _due: float = 0.0
     _ticked: float = 0.0
@@ -86,7 +88,7 @@ class Driver:
 
     def unplug(self) -> None:
         """There is no transport any more; what is sent is dropped."""
-        self.write = self.finish = _nowhere
+        self.write = self.finish = self.leave = _nowhere
 
     def settle(self) -> None:
         """Do what the core wants done, after any call to it."""
@@ -112,6 +114,8 @@ class Driver:
         for event in events:
             if isinstance(event, Finished):
                 self.finish(event.reason)
+            elif isinstance(event, Left):
+                self.leave(event.reason)
             else:
                 self.tell(event)
 

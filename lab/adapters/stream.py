@@ -103,6 +103,7 @@ class LineCoreProtocol(Protocol):
         """The core has a transport from now on."""
         self._driver.write = self._write
         self._driver.finish = self._finish
+        self._driver.leave = self._leave
         self._handshaking = ISSLTransport.providedBy(self.transport)
         if is_tcp(self.transport):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
@@ -254,6 +255,11 @@ class LineCoreProtocol(Protocol):
         if not self._finished:
             self._note(reason)
             self._end(LINGER, reading=can_half_close(self.transport))
+
+    def _leave(self, reason: str) -> None:
+        """The peer wants the connection to end; what it may have sent besides is thrown away."""
+        if not self._finished:
+            self._end(DRAIN, reading=can_half_close(self.transport))
 
     def _note(self, reason: str) -> None:
         """Log why the connection is ended."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from lab.core import Body, Finished
+from lab.core import Body, Finished, Left
 from lab.echo.answers import Answers, Counters
 from lab.echo.budget import Budget
 from lab.echo.runs import FileRun, PacketRun, Run
@@ -121,7 +121,8 @@ class EchoServerCore:
     def tick(self, now: float) -> None:
         """Packets are due, or the peer was idle for too long."""
         if self._run is None or self._pulled:
-            self._finish(f"nothing was asked or taken for {self._settings.idle:g} s")
+            idle = f"{self._settings.idle:g} s"
+            self._finish(Finished(f"nothing was asked or taken for {idle}"))
         else:
             self._pull()
 
@@ -139,7 +140,7 @@ class EchoServerCore:
         return out
 
     def events(self) -> list[object]:
-        """`lab.core.Finished`, when the connection has to end."""
+        """`lab.core.Finished` or `lab.core.Left`, when the connection has to end."""
         events, self._events = self._events, []
         return events
 
@@ -155,7 +156,7 @@ class EchoServerCore:
         """Answer one line; returns about how many bytes that are."""
         if len(line) > LIMIT:
             self._say(encode(self._answers.too_large("line", f"{LIMIT + 1} or more", LIMIT)))
-            self._finish(f"a line of more than {LIMIT:,} bytes")
+            self._finish(Finished(f"a line of more than {LIMIT:,} bytes"))
             return 0
         request = read_request(line)
         if isinstance(request, Echo):
@@ -164,7 +165,7 @@ class EchoServerCore:
         if isinstance(request, Stream | File):
             return self._begin(request, now)
         if isinstance(request, Quit):
-            self._finish("it said quit")
+            self._finish(Left("it said quit"))
             return 0
         return self._say(self._answers.at_once(request, len(line), now))
 
@@ -210,8 +211,8 @@ class EchoServerCore:
             self._run, self._pulled = None, False
             self._answers.budget.end(self._address)
 
-    def _finish(self, reason: str) -> None:
+    def _finish(self, event: Finished | Left) -> None:
         """The connection has to end."""
         self._end()
         self._finished = True
-        self._events.append(Finished(reason))
+        self._events.append(event)

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.driver import Driver
-from lab.core import Finished
+from lab.core import Finished, Left
 
 
 class FakeCore:
@@ -71,6 +71,7 @@ class DriverCase(SynchronousTestCase):
         self.driver.write = self.note("write")
         self.driver.tell = self.note("tell")
         self.driver.finish = self.note("finish")
+        self.driver.leave = self.note("leave")
 
     def note(self, kind: str) -> Callable[[Any], None]:
         """A function that notes what it gets."""
@@ -156,6 +157,13 @@ class DeliveryTests(DriverCase):
             [("write", [b"a", b"b"]), ("tell", "one"), ("finish", "enough"), ("tell", "two")],
         )
 
+    def test_leave(self) -> None:
+        """It is told apart whether a peer is told to go or wants to."""
+        self.make()
+        self.core.out, self.core.told = [b"a"], [Left("quit")]
+        self.driver.message(b"x")
+        self.assertEqual(self.did, [("write", [b"a"]), ("leave", "quit")])
+
     def test_nothing(self) -> None:
         """Without anything to send, nothing is written."""
         self.make()
@@ -181,7 +189,7 @@ class DeliveryTests(DriverCase):
         """Unplugged, it neither writes nor ends a connection, but still tells."""
         self.make()
         self.driver.unplug()
-        self.core.out, self.core.told = [b"a"], ["one", Finished("enough")]
+        self.core.out, self.core.told = [b"a"], ["one", Finished("enough"), Left("quit")]
         self.driver.settle()
         self.assertEqual(self.did, [("tell", "one")])
 

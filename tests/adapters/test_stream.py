@@ -37,7 +37,7 @@ from lab.adapters.stream import (
     ChunkCoreProtocol,
     LineCoreProtocol,
 )
-from lab.core import Finished
+from lab.core import Finished, Left
 from lab.testing import chunkings
 from tests.helpers import captured_logs
 
@@ -856,6 +856,34 @@ class EndTests(StreamCase):
         self.assertFalse(transport.aborted)
         self.clock.advance(LINGER / 4)
         self.assertTrue(transport.aborted)
+
+    def test_left(self) -> None:
+        """A peer that wants to leave has as long for its last answers as one that has ended."""
+        core = EchoCore()
+        protocol, transport = self.connect(core)
+        protocol.dataReceived(b"a\n")
+        core.told = [Left("quit"), Left("quit"), Finished("again")]
+        with captured_logs() as events:
+            protocol._driver.settle()
+        self.assertEqual(events, [])
+        protocol.dataReceived(b"b\n")
+        self.assertTrue(transport.half_closed and transport.reads)
+        self.assertEqual((transport.take(), self.timers()), ([b"a"], [DRAIN]))
+        protocol.readConnectionLost()
+        self.assertTrue(transport.closes)
+        self.clock.advance(DRAIN)
+        self.assertTrue(transport.aborted)
+
+    def test_left_without_half_close(self) -> None:
+        """Where no half can be closed all is, when it has been taken."""
+        transport = Transport()
+        alsoProvides(transport, ISSLTransport)
+        core = EchoCore()
+        protocol, _ = self.connect(core, transport)
+        core.told = [Left("quit")]
+        protocol._driver.settle()
+        self.assertTrue(transport.disconnecting and not transport.half_closed)
+        self.assertEqual(self.timers(), [DRAIN])
 
     def test_finished_once(self) -> None:
         """A core that ends it twice ends it once."""

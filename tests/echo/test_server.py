@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.core import Finished
+from lab.core import Finished, Left
 from lab.echo.answers import Counters
 from lab.echo.budget import Budget
 from lab.echo.pattern import characters
@@ -105,7 +105,7 @@ class AnswerTests(SynchronousTestCase):
         """The connection ends; nothing behind it is answered."""
         for said in (b"quit", b"#k quit"):
             play = Playbook(make()).receives(b"a", said).sends(b"a")
-            play.tells(Finished("it said quit")).wait(10**6).end()
+            play.tells(Left("it said quit")).wait(10**6).end()
         core = make()
         self.assertEqual(core.messages([b"a", b"quit", b"b"], 0.0), 2)
         self.assertEqual(core.outgoing(), [b"a"])
@@ -179,7 +179,7 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(core.messages([b"a", b"quit", b"quit"], 0.0), 0)
         expected = b"200 ready 10\n" + b"0" * 10 + b"\n" + sha256(b"0" * 10) + b"\na\n"
         self.assertEqual(all_of(core, [b"a", b"quit"]), expected)
-        self.assertEqual(core.events(), [Finished("it said quit")])
+        self.assertEqual(core.events(), [Left("it said quit")])
 
     def test_not_busy_with_a_message(self) -> None:
         """A body that nobody has can be read all the same: there is nothing."""
@@ -292,7 +292,7 @@ class StreamTests(SynchronousTestCase):
             play.sends(packet(seq, seq, id=b"#s "), seq)
         play.sends(b"#s end 2 0 0 0", 1.5)
         self.assertEqual(core.messages([b"a", b"#q quit"], 1.5), 2)
-        play.does(lambda now: None).sends(b"a").tells(Finished("it said quit")).end()
+        play.does(lambda now: None).sends(b"a").tells(Left("it said quit")).end()
 
     def test_quit_of_what_is_read(self) -> None:
         """It ends packets that are being read as well, and streams that wait before it."""

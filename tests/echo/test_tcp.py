@@ -324,6 +324,20 @@ class SimulatedTests(SynchronousTestCase):
                 peer.transport.resumeProducing()
                 self.assertEqual(net.run_until(peer.ended, limit=60), said)
 
+    def test_quit_of_a_slow_reader(self) -> None:
+        """Who has said quit may take what was due before it slowly: it is not cut."""
+        with simulate(7) as net:
+            peer = Peer(b"400000\nquit\n", over=False, reads=False)
+            meet(net, peer)
+            net.run(1)
+            for _ in range(10):
+                peer.transport.resumeProducing()
+                net.run(0.001)
+                peer.transport.pauseProducing()
+                net.run(4)
+            peer.transport.resumeProducing()
+            self.assertEqual(net.run_until(peer.ended, limit=10), whole(400_000))
+
     def test_quit(self) -> None:
         """A quit in a stream ends it with what there was, and then the connection."""
         with simulate(7) as net:
