@@ -21,6 +21,9 @@ from lab.errors import LocalError, NoAnswer, Unreachable
 LAST = 0.5
 #: Over datagrams, ``quit`` is said again so many seconds later: it has no answer.
 AGAIN = (0.05, 0.2)
+#: Of each packet so many copies are looked at in the mean, and so many more in all: who sends more
+#: than that would never come to an end.
+COPIES, MORE = 16, 1000
 #: The shortest row, in seconds: each costs the work of a report.
 SHORTEST = 0.1
 
@@ -92,6 +95,7 @@ class Measuring(Operation):
     _ended: bool = field(init=False, default=False)
     #: When to say quit again.
     _quits: list[float] = field(init=False, factory=list)
+    _arrivals: int = field(init=False, default=0)
     #: The latest time, and the smallest and the largest delay.
     _now: float = field(init=False, default=-math.inf)
     _least: float = field(init=False, default=math.inf)
@@ -171,8 +175,13 @@ class Measuring(Operation):
         elif attempts.prove(reply.token):
             self._say(attempts.data)
 
-    def _delay(self, delay: float) -> None:
-        """One more."""
+    def _arrived(self, delay: float) -> None:
+        """One more packet came, be it a copy; how long it took, in seconds, with any zero."""
+        self._arrivals += 1
+        if self._arrivals > COPIES * self.plan.count + MORE:
+            text = f"{self._arrivals:,} packets came, and {self.plan.count:,} were asked for"
+            self._finish(Broken(text, self.so_far()))
+            self._quit(self._now)
         self._least, self._most = min(self._least, delay), max(self._most, delay)
 
     def _grace(self) -> float:

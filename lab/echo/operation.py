@@ -44,6 +44,8 @@ class Operation:
     _asked: float = field(init=False, default=0.0)
     #: When a silence will have lasted for too long, or something else is to be done.
     _due: float = field(init=False, default=math.inf)
+    #: What was put off for the last time was put off until then.
+    _put_off: float = field(init=False, default=-math.inf)
     _outgoing: list[bytes] = field(init=False, factory=list)
     _events: list[object] = field(init=False, factory=list)
 
@@ -71,9 +73,16 @@ class Operation:
 
     def _is_due(self, now: float) -> bool:
         """Whether the silence was too long; if we were not running, something may wait for us."""
-        if self.heard and now > self._due + STALL:
-            self._due = now + STALL
+        if self.heard and self._stood_still(self._due, now):
+            self._due = self._put_off
         return now >= self._due
+
+    def _stood_still(self, due: float, now: float) -> bool:
+        """Whether something is so late that it has to be put off until `_put_off`; but once."""
+        if now <= due + STALL or due == self._put_off:
+            return False
+        self._put_off = now + STALL
+        return True
 
     def _attempts(self, message: bytes, last: float = math.inf) -> Attempts:
         """Those of a request, which is given up at that time, in seconds."""

@@ -17,20 +17,17 @@ Datagrams whose characters are not those of the file are counted, and passed ove
 had lost them. So is an end with another SHA-256.
 """
 
-import hashlib
 import math
 from collections import deque
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from attrs import define, field
 
+from lab.echo.assembly import Assembly
 from lab.echo.attempts import Attempts
-from lab.echo.operation import STALL, Operation, no_answer
+from lab.echo.operation import Operation, no_answer
 from lab.echo.outcomes import Characters, Cut, Received, Rejected, Stalled, WrongData
-from lab.echo.pattern import chunks, first_difference
-from lab.echo.ranges import Ranges
 from lab.echo.wire import (
     Busy,
     Challenge,
@@ -48,22 +45,16 @@ from lab.errors import NoAnswer, Unreachable
 
 #: So many fetches for what is missing are under way at a time, at most, and at first.
 MOST, FIRST = 8, 2
-#: None of them is for more than so many characters: a receive buffer holds them.
-PART = 65_536
 #: When so many in a row have brought nothing, it is given up.
 TRIES = 12
 #: So many of them are planned at a time.
 ROUND = 4096
-#: What is missing is asked for in one request if no more than so many characters are between.
-NEAR = 4096
-#: So many parts are known apart; a piece that would make one more is passed over.
-PARTS = 65_536
 #: After an end, what it has overtaken may take so long, in seconds.
 LAST = 0.3
-#: A server that is too busy is asked again after so long at most, in seconds, and so often.
-LONGEST, PATIENCE = 10.0, 10
-#: So many different SHA-256 of a server's are kept.
-DIGESTS = 8
+#: A server that says that it sends, and sends nothing, is waited for so often.
+PATIENCE = 2
+#: One that is too busy is asked again after so long at most, in seconds, and so often.
+LONGEST, TIMES = 10.0, 10
 
 
 @define(eq=False)
@@ -76,6 +67,7 @@ class _Fetch:
         heard: Whether something came of it.
         ended: Whether its end came.
         fresh: Whether it brought anything new.
+        patience: So many more times it is enough that the server says that it is there.
         asked_again: Whether it was asked again after a silence.
         busy: How often the server was too busy for it.
         waiting: Whether it waits for a server that is.
@@ -87,6 +79,7 @@ class _Fetch:
     heard: bool = False
     ended: bool = False
     fresh: bool = False
+    patience: int = PATIENCE
     asked_again: bool = False
     busy: int = 0
     waiting: bool = False
@@ -105,12 +98,7 @@ class PieceClientCore(Operation):
     wanted: File
     reliable: bool = False
     _held: bool = field(init=False, default=False)
-    _ranges: Ranges = field(init=False, factory=Ranges)
-    _sha256: Any = field(init=False, factory=hashlib.sha256)
-    #: The characters before this offset are in the SHA-256.
-    _summed: int = field(init=False)
-    #: What the server has said of the SHA-256; networks may change it.
-    _digests: set[str] = field(init=False, factory=set)
+    _there: Assembly = field(init=False)
     _fetches: dict[bytes, _Fetch] = field(init=False, factory=dict)
     _requests: int = field(init=False, default=0)
     #: What was missing, and is still to be asked for.
@@ -119,13 +107,11 @@ class PieceClientCore(Operation):
     _window: int = field(init=False, default=FIRST)
     _barren: int = field(init=False, default=0)
     _token: bytes = field(init=False, default=b"", repr=False)
-    _duplicates: int = field(init=False, default=0)
-    _damaged: int = field(init=False, default=0)
     _now: float = field(init=False, default=0.0)
 
     def __attrs_post_init__(self) -> None:
         """Nothing is there."""
-        self._summed = self.wanted.offset
+        self._there = Assembly(self.wanted)
 
     # The verbs of a core, and those of its transport.
 
@@ -136,7 +122,7 @@ class PieceClientCore(Operation):
                 self._say(fetch.attempts.data)
         else:
             self._asked = self._now = now
-            self._fetch(self.wanted.offset, self._stop, now)
+            self._fetch(self.wanted.offset, self._there.stop, now)
 
     def message(self, data: bytes, now: float) -> None:
         """A datagram."""
@@ -150,23 +136,25 @@ class PieceClientCore(Operation):
             self.traffic.malformed += 1
             return
         fetch = self._fetches.get(reply.id)
-        if isinstance(reply, Data) and reply.id.startswith(self.name + b"-"):
-            self._data(reply, fetch)
-        elif fetch is None:
-            self.traffic.late += 1
+        ours = reply.id.startswith(self.name + b"-")
+        new = ours and isinstance(reply, Data) and self._data(reply)
         if fetch is not None:
             self.heard = True
-            self._hear(fetch, reply, now)
-            self._settle(now)
+            if new:
+                fetch.fresh, fetch.asked_again, fetch.patience = True, False, PATIENCE
+            self._hear(fetch, reply, now, new=new)
+        elif not (ours and isinstance(reply, Data)):
+            self.traffic.late += 1
+        self._settle(now)
 
     def tick(self, now: float) -> None:
         """Something is to be sent again, or given up."""
         self._now = max(self._now, now)
         due = [fetch for fetch in self._fetches.values() if fetch.due <= now]
-        if self.heard and now > min(fetch.due for fetch in due) + STALL:
+        if self.heard and self._stood_still(max((fetch.due for fetch in due), default=now), now):
             # We were not running: what waits to be read is looked at first.
             for fetch in due:
-                fetch.due = now + STALL
+                fetch.due = self._put_off
             return
         for fetch in due:
             self._overdue(fetch, now)
@@ -184,7 +172,7 @@ class PieceClientCore(Operation):
 
     def lost(self, error: NoAnswer | Unreachable, now: float) -> None:
         """There is no port any more, or there will be none."""
-        self._fail(Cut(str(error), self.so_far()) if self._ranges.size else error)
+        self._fail(Cut(str(error), self.so_far()) if self._there.size else error)
 
     def stop(self, now: float) -> None:
         """Nobody wants the rest."""
@@ -199,51 +187,24 @@ class PieceClientCore(Operation):
 
     def so_far(self) -> Received:
         """What is there."""
-        whole = self._summed == self._stop
-        digest = self._sha256.hexdigest() if whole else None
-        return Received(
-            self.wanted.offset,
-            self.wanted.length,
-            tuple(self._ranges.missing(self.wanted.offset, self._stop)),
-            digest,
-            confirmed=digest in self._digests,
-            seconds=self._now - self._asked,
-            duplicates=self._duplicates,
-            damaged=self._damaged,
-            requests=self._requests,
-        )
+        return self._there.received(self._now - self._asked, self._requests)
 
     # What comes.
 
-    def _data(self, data: Data, fetch: _Fetch | None) -> None:
-        """Some characters."""
-        start, stop = data.offset, data.offset + len(data.characters)
-        inside = self.wanted.offset <= start and stop <= self._stop
+    def _data(self, data: Data) -> bool:
+        """Some characters; gives whether there are new ones among them."""
         if self._held:
             self.traffic.unread += 1
-        elif not inside or first_difference(self.wanted.seed, start, data.characters) is not None:
-            self._damaged += 1
-        elif len(self._ranges) >= PARTS and not self._ranges.touches(start, stop):
-            self.traffic.unread += 1
-        elif new := self._ranges.add(start, stop):
+            return False
+        unread = self._there.unread
+        new = self._there.take(data)
+        self.traffic.unread += self._there.unread - unread
+        self._events += [Characters(offset, characters) for offset, characters in new]
+        if new:
             self._barren = 0
-            if fetch is not None:
-                fetch.fresh, fetch.asked_again = True, False
-            for begin, end in new:
-                part = Characters(begin, data.characters[begin - start : end - start])
-                self._events.append(part)
-            self._sum()
-        else:
-            self._duplicates += 1
+        return bool(new)
 
-    def _sum(self) -> None:
-        """Go on with the SHA-256: what came is what the file has, so that is as good."""
-        reach = self._ranges.reach(self._summed)
-        for chunk in chunks(self.wanted.seed, self._summed, reach - self._summed):
-            self._sha256.update(chunk)
-        self._summed = reach
-
-    def _hear(self, fetch: _Fetch, reply: Any, now: float) -> None:
+    def _hear(self, fetch: _Fetch, reply: Any, now: float, *, new: bool) -> None:
         """Something came of a fetch."""
         if isinstance(reply, Challenge):
             self._token = reply.token
@@ -253,24 +214,27 @@ class PieceClientCore(Operation):
             self._fail(Rejected(reply))
         elif isinstance(reply, Busy):
             self._wait(fetch, reply, now)
-        elif isinstance(reply, Ready | Data | FileEnd):
+        elif isinstance(reply, FileEnd):
+            new = not fetch.ended
+            fetch.heard = fetch.ended = True
+            if fetch.part.length == self.wanted.length:
+                self._there.note(reply.sha256)
+        elif isinstance(reply, Ready):
+            new = fetch.patience > 0
+            fetch.heard, fetch.patience = True, fetch.patience - new
+        elif isinstance(reply, Data):
+            new = new or not fetch.heard
             fetch.heard = True
-            if isinstance(reply, FileEnd):
-                fetch.ended = True
-                self._note(fetch, reply.sha256)
-            fetch.due = now + (LAST if fetch.ended else self.settings.silence)
         else:
             self.traffic.malformed += 1
-
-    def _note(self, fetch: _Fetch, digest: str) -> None:
-        """The server says a SHA-256."""
-        if fetch.part.length == self.wanted.length and len(self._digests) < DIGESTS:
-            self._digests.add(digest)
+        if new:
+            # What brings nothing new gives it no more time, or it might never come to an end.
+            fetch.due = now + (LAST if fetch.ended else self.settings.silence)
 
     def _wait(self, fetch: _Fetch, busy: Busy, now: float) -> None:
         """The server is too busy."""
         fetch.busy += 1
-        if fetch.busy > PATIENCE:
+        if fetch.busy > TIMES:
             self._fail(Rejected(busy))
         fetch.waiting, fetch.due = True, now + min(busy.wait_ms / 1000, LONGEST)
 
@@ -293,7 +257,7 @@ class PieceClientCore(Operation):
         del self._fetches[fetch.part.id]
         self._window = max(1, self._window // 2)
         self._barren += not fetch.fresh
-        if fetch.part.id == self._first_id and not (fetch.heard or self._ranges.size):
+        if fetch.part.id == self._first_id and not (fetch.heard or self._there.size):
             self._fail(no_answer(fetch.attempts, self._now - self._asked))
 
     def _settle(self, now: float) -> None:
@@ -304,7 +268,7 @@ class PieceClientCore(Operation):
             if self._is_complete(fetch, now):
                 del self._fetches[fetch.part.id]
                 self._window = min(MOST, self._window + 1)
-        if self._summed == self._stop:
+        if self._there.whole:
             if not self._fetches:
                 self._finish()
         elif self.reliable and self._first_id not in self._fetches:
@@ -315,9 +279,9 @@ class PieceClientCore(Operation):
     def _is_complete(self, fetch: _Fetch, now: float) -> bool:
         """Whether all of its part is there; for the whole, and its SHA-256."""
         start = fetch.part.offset
-        if next(self._ranges.missing(start, start + fetch.part.length), None):
+        if self._there.lacks(start, start + fetch.part.length):
             return False
-        if fetch.part.id != self._first_id or self._sha256.hexdigest() in self._digests:
+        if fetch.part.id != self._first_id or self._there.confirmed:
             return True
         if not fetch.asked_again:
             fetch.due = min(fetch.due, now + LAST)
@@ -331,20 +295,10 @@ class PieceClientCore(Operation):
             if not self._todo:
                 if self._fetches:
                     return
-                self._todo.extend(islice(self._gaps(), ROUND))
+                self._todo.extend(islice(self._there.gaps(), ROUND))
             start, stop = self._todo.popleft()
-            if next(self._ranges.missing(start, stop), None):
+            if self._there.lacks(start, stop):
                 self._fetch(start, stop, now)
-
-    def _gaps(self) -> Iterator[tuple[int, int]]:
-        """What is missing, with what little is between, in parts."""
-        start = stop = self._summed
-        for begin, end in self._ranges.missing(self._summed, self._stop):
-            if begin - stop > NEAR:
-                yield from _parts(start, stop)
-                start = begin
-            stop = end
-        yield from _parts(start, stop)
 
     def _fetch(self, start: int, stop: int, now: float) -> None:
         """Ask for a part."""
@@ -365,9 +319,9 @@ class PieceClientCore(Operation):
     def _finish(self) -> None:
         """Nothing more is to be asked for."""
         ours = self.so_far()
-        if ours.whole and self._digests and not ours.confirmed:
+        if self._there.contradicted:
             self._fail(WrongData("the server's SHA-256 is another", ours))
-        elif self._damaged and not ours.received:
+        elif ours.damaged and not ours.received:
             self._give_up()
         else:
             self._end(ours)
@@ -376,7 +330,7 @@ class PieceClientCore(Operation):
     def _give_up(self) -> None:
         """Nothing comes any more, or nothing that is right."""
         ours = self.so_far()
-        if self._damaged > self._duplicates and not ours.received:
+        if ours.damaged and not ours.received:
             self._fail(WrongData("what comes is not the file", ours))
         else:
             many = ours.length - ours.received
@@ -398,14 +352,3 @@ class PieceClientCore(Operation):
     def _first_id(self) -> bytes:
         """Of the fetch for all."""
         return self.name + b"-1"
-
-    @property
-    def _stop(self) -> int:
-        """The offset behind the last character."""
-        return self.wanted.offset + self.wanted.length
-
-
-def _parts(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Equal parts of a part, but the last."""
-    for begin in range(start, stop, PART):
-        yield begin, min(begin + PART, stop)

@@ -136,7 +136,7 @@ class ProbeClientCore(Measuring):
         counted = Counted(reply.received, reply.duplicates)
         server_at = (reply.received_ns - self._zero_ns) / 1e9
         self.meter.answered(reply.seq, counted, server_at, now, size)
-        self._delay(now - reply.sent_ns / 1e9)
+        self._arrived(now - reply.sent_ns / 1e9)
         if self._sent == self.plan.count and not self._asking:
             # The last may take as long as the slowest so far.
             slow = self._last + min(self._most, self.plan.timeout)

@@ -96,12 +96,15 @@ class StreamClientCore(Measuring):
         if size != self.plan.size:
             self._wrong(f"a packet of {size} bytes, and {self.plan.size} were asked for", now)
             return
+        if not self.datagrams and packet.seq != self.meter.received:
+            self._wrong(f"packet {packet.seq}, and {self.meter.received} is next", now)
+            return
         if self._zero_ns is None:
             self._zero_ns = packet.sent_ns
         sent = (packet.sent_ns - self._zero_ns) / 1e9
         self._begin()
         self.meter.arrived(packet.seq, sent, now, size)
-        self._delay(now - sent)
+        self._arrived(now - sent)
         self._due = now + (self._grace() if self._ended else self.plan.timeout)
 
     def _begin(self) -> None:

@@ -15,10 +15,11 @@ from lab.adapters.driver import Driver
 from lab.adapters.routes import StreamRoute
 from lab.adapters.stream import ChunkCoreProtocol, LineCoreProtocol
 from lab.echo.answers import Counters
-from lab.echo.asking import EchoAsking, Way
+from lab.echo.asking import EchoAsking
 from lab.echo.budget import Budget
 from lab.echo.server import EchoServerCore
 from lab.echo.settings import ClientSettings, ServerSettings
+from lab.echo.ways import Way
 from lab.echo.wire import LIMIT
 from lab.rng import Random, stream
 

@@ -4,18 +4,15 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import fail as failed
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.backoff import Backoff
-from lab.echo.asking import MOST, ROOM, Sink, Way
-from lab.echo.files import FileClientCore
-from lab.echo.outcomes import Characters, Cut, Done, Measured, Received, Rejected, Stalled
+from lab.echo.asking import MOST, ROOM
+from lab.echo.outcomes import Cut, Measured, Received, Rejected, Stalled
 from lab.echo.pattern import characters
 from lab.echo.report import ProbeReport, Report
 from lab.echo.settings import ServerSettings
 from lab.echo.wire import LIMIT, Limits
-from lab.echo.wire import File as FilePart
 from lab.errors import ConnectionRefused, LocalError, NoAnswer, Unreachable
 from lab.faults.datagrams import Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
@@ -23,7 +20,6 @@ from lab.faults.streams import Cut as CutFault
 from lab.faults.streams import Slicer
 from lab.simulator import exhaust, explore
 from lab.simulator.network import Network
-from tests.echo.cores import common
 from tests.echo.scenes import Scene, scene, set_up
 
 
@@ -344,56 +340,6 @@ class _Both:
             self.failureResultOf(asked, CancelledError)
             self.assertEqual(s.wait(s.client.echo(b"more")), b"more")
             self.assertEqual(s.left(), [])
-
-
-class SinkTests(SynchronousTestCase):
-    """Where characters go when something has failed."""
-
-    def make(self, write: Any) -> tuple[Sink, Deferred[Any]]:
-        """A sink, and what comes of its file."""
-        core = FileClientCore(wanted=FilePart(10, id=b"a-1"), **common(datagrams=False))
-        sink = Sink(write, lambda *_: None, 10, 0)
-        way = sink.way = Way(core, Clock(), chunks=True, show=sink.take, may_end=sink.may_end)
-        return sink, way.result(0, core.stop).addErrback(sink.drop)
-
-    def test_nothing_after_a_failure(self) -> None:
-        """What comes behind a write that has failed is not written."""
-        written: list[int] = []
-        sink, result = self.make(lambda offset, data: written.append(offset) or 1 // 0)
-        sink.take(Characters(0, b"a"))
-        sink.take(Characters(1, b"b"))
-        self.failureResultOf(result, ZeroDivisionError)
-        self.assertEqual(written, [0])
-
-    def test_failure_after_the_end(self) -> None:
-        """A write that fails when nobody wants the file any more is nobody's business."""
-        writing: Deferred[None] = Deferred()
-        sink, result = self.make(lambda offset, data: writing)
-        sink.take(Characters(0, b"a"))
-        sink.take(Characters(1, b"b"))
-        result.cancel()
-        self.failureResultOf(result, CancelledError)
-        writing.errback(ZeroDivisionError())
-        self.assertFalse(sink._queue)
-
-    def test_failure_before_the_end_is_told(self) -> None:
-        """A last write that fails is how it ends, though all had come."""
-        writing: Deferred[None] = Deferred()
-        sink, result = self.make(lambda offset, data: writing)
-        sink.take(Characters(0, b"0123456789"))
-        self.assertFalse(sink.may_end(Done(0, Received(0, 10))))
-        self.assertNoResult(result)
-        writing.errback(ZeroDivisionError())
-        self.failureResultOf(result, ZeroDivisionError)
-
-    def test_end_after_the_last_write(self) -> None:
-        """The end is told when the last write is done."""
-        writing: Deferred[None] = Deferred()
-        sink, result = self.make(lambda offset, data: writing)
-        sink.take(Characters(0, b"0123456789"))
-        self.assertFalse(sink.may_end(Done(0, received := Received(0, 10))))
-        writing.callback(None)
-        self.assertEqual(self.successResultOf(result), received)
 
 
 class StreamTests(_Both, SynchronousTestCase):

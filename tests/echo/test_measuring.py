@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.echo import intervals
 from lab.echo.attempts import CHALLENGES, Attempts
-from lab.echo.measuring import AGAIN, LAST, Measuring, Plan
+from lab.echo.measuring import AGAIN, COPIES, LAST, MORE, Measuring, Plan
 from lab.echo.oneway import OneWay
 from lab.echo.outcomes import Broken, Cut, Done, Gone, Measured, Rejected, Row, Stalled
 from lab.echo.wire import Challenge, Refused
@@ -62,6 +62,17 @@ class PlanTests(SynchronousTestCase):
         """The ends of what is allowed are."""
         Plan(0, 1, 64, timeout=0.001, late=0, rows=0.1)
         Plan(3600, 10**9, 65_507, timeout=3600.1, late=9.0, rows=1e6)
+
+    def test_endless(self) -> None:
+        """Copies without end are one."""
+        core = make()
+        core.open(0.0)
+        core.message(b"1", 0.0)
+        for _ in range(10 * COPIES + MORE):
+            core._arrived(0.0)
+        self.assertEqual(core.events(), [])
+        core._arrived(0.0)
+        self.assertIsInstance(result(core.events()), Broken)
 
     def test_refused(self) -> None:
         """What is beyond them is not, and the error says what is."""
@@ -234,6 +245,17 @@ class EndTests(SynchronousTestCase):
         core._wrong("nonsense", 0.0)
         self.assertEqual(result(core.events()).so_far, core.so_far())
 
+    def test_endless(self) -> None:
+        """Copies without end are one."""
+        core = make()
+        core.open(0.0)
+        core.message(b"1", 0.0)
+        for _ in range(10 * COPIES + MORE):
+            core._arrived(0.0)
+        self.assertEqual(core.events(), [])
+        core._arrived(0.0)
+        self.assertIsInstance(result(core.events()), Broken)
+
     def test_refused(self) -> None:
         """A refusal is the end; a challenge is met, unless there are too many of them."""
         core, attempts = make(), Attempts(b"#a-1 word", iter([1.0]))
@@ -250,9 +272,9 @@ class EndTests(SynchronousTestCase):
         """What is on its way has longer the more delays differ, and never more than the timeout."""
         core = make(timeout=5.0)
         self.assertEqual(core._grace(), LAST)
-        core._delay(7.0)
+        core._arrived(7.0)
         self.assertEqual(core._grace(), LAST)
-        core._delay(8.0)
+        core._arrived(8.0)
         self.assertEqual(core._grace(), LAST + 2.0)
-        core._delay(80.0)
+        core._arrived(80.0)
         self.assertEqual(core._grace(), 5.0)

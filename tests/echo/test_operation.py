@@ -60,6 +60,10 @@ class OperationTests(SynchronousTestCase):
         self.assertFalse(core._is_due(50.0))
         self.assertFalse(core._is_due(50.0))
         self.assertTrue(core._is_due(50.0 + STALL))
+        # It is put off once, however slow we are.
+        core._due = 60.0
+        self.assertFalse(core._is_due(70.0))
+        self.assertTrue(core._is_due(80.0))
 
 
 class WordsTests(SynchronousTestCase):

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.backoff import Backoff
-from lab.echo import pieces
+from lab.echo import assembly, pieces
 from lab.echo.datagrams import EchoDatagramCore
 from lab.echo.outcomes import Characters, Cut, Gone, Received, Rejected, Stalled, WrongData
 from lab.echo.pattern import characters
-from lab.echo.pieces import LAST, MOST, PATIENCE, TRIES, PieceClientCore
+from lab.echo.pieces import LAST, MOST, PATIENCE, TIMES, TRIES, PieceClientCore
 from lab.echo.settings import ServerSettings
 from lab.echo.wire import Busy, Challenge, Data, File, FileEnd, Ready, encode
 from lab.errors import NoAnswer, RemoteError, Unreachable
@@ -178,6 +178,18 @@ class MissingTests(SynchronousTestCase):
         core.tick(26.0)
         self.assertEqual(result(core.events()).missing, ((83, 200),))
 
+    def test_endless(self) -> None:
+        """What brings nothing new does not keep it going: copies, ends, promises."""
+        for said in (READY, piece(20, 80), encode(Data(20, b"x", b"a-1")), END):
+            core, now = asked(silence=5.0, retry=once()), 0.0
+            fed(core, piece(20, 80), now=now)
+            while not core.over:
+                now += 0.25
+                fed(core, said, now=now)
+                while (core.deadline() or now + 1) <= now:
+                    core.tick(now)
+            self.assertLess(now, 5.0 * (PATIENCE + 3))
+
     def test_no_answer(self) -> None:
         """Asked at 0, 0.1, 0.3, 0.7 and 1.5 s; given up at 3.1 s, reliable or not."""
         for reliable in (True, False):
@@ -191,8 +203,8 @@ class MissingTests(SynchronousTestCase):
 
     def test_asked_for(self) -> None:
         """If it is to be reliable it is asked for: in few requests, and not too many at a time."""
-        self.patch(pieces, "PART", 50)
-        self.patch(pieces, "NEAR", 5)
+        self.patch(assembly, "PART", 50)
+        self.patch(assembly, "NEAR", 5)
         core = asked(reliable=True)
         fed(core, piece(20, 40), piece(44, 50), piece(56, 60), piece(64, 70), END)
         core.tick(1.0 + LAST)
@@ -210,7 +222,7 @@ class MissingTests(SynchronousTestCase):
 
     def test_window(self) -> None:
         """Each that is complete makes room for one more, up to a bound."""
-        self.patch(pieces, "PART", 1)
+        self.patch(assembly, "PART", 1)
         core = asked(reliable=True)
         fed(core, END)
         core.tick(1.0 + LAST)
@@ -240,7 +252,7 @@ class MissingTests(SynchronousTestCase):
     def test_rounds(self) -> None:
         """However much is missing, only so much is planned at a time."""
         self.patch(pieces, "ROUND", 2)
-        self.patch(pieces, "PART", 10)
+        self.patch(assembly, "PART", 10)
         core = asked(reliable=True)
         fed(core, END)
         core.tick(1.0 + LAST)
@@ -295,20 +307,13 @@ class FaultTests(SynchronousTestCase):
         core = asked()
         self.assertTrue(result(fed(core, piece(20, 200), other, END)).confirmed)
 
-    def test_digests_are_bounded(self) -> None:
-        """A server may say as many as it likes."""
-        core = asked()
-        for number in range(100):
-            fed(core, encode(FileEnd(3, f"{number:064x}", b"a-1")))
-        self.assertEqual(len(core._digests), pieces.DIGESTS)
-
     def test_late(self) -> None:
         """Characters count whichever request they belong to; other answers of old ones are late."""
         core = asked(reliable=True)
         fed(core, piece(20, 100), END)
         core.tick(1.0 + LAST)
         fed(core, piece(100, 150), END)
-        self.assertEqual((core._ranges.size, core.traffic.late), (130, 1))
+        self.assertEqual((core.so_far().received, core.traffic.late), (130, 1))
 
     def test_foreign(self) -> None:
         """What is none of ours is nothing, and so is what is no answer to a file."""
@@ -328,7 +333,7 @@ class FaultTests(SynchronousTestCase):
     def test_busy(self) -> None:
         """A server that is busy is asked again when it has said, so often."""
         core, now = asked(), 0.0
-        for _ in range(PATIENCE):
+        for _ in range(TIMES):
             self.assertEqual(fed(core, encode(Busy(2500, "later", b"a-1")), now=now), [])
             self.assertEqual(core.deadline(), now + 2.5)
             now += 2.5
@@ -341,14 +346,12 @@ class FaultTests(SynchronousTestCase):
         fed(core, encode(Busy(10**15, "later", b"a-1")))
         self.assertEqual(core.deadline(), 1.0 + pieces.LONGEST)
 
-    def test_many_parts(self) -> None:
-        """Only so many parts are known apart; those that belong to one of them go on."""
-        self.patch(pieces, "PARTS", 3)
+    def test_unread(self) -> None:
+        """What makes too many parts is counted as not read."""
+        self.patch(assembly, "PARTS", 1)
         core = asked()
-        fed(core, *[piece(place, place + 1) for place in (30, 40, 50, 60)])
-        self.assertEqual((len(core._ranges), core.traffic.unread), (3, 1))
-        fed(core, piece(31, 40), piece(60, 61), piece(100, 101))
-        self.assertEqual((len(core._ranges), core.traffic.unread), (3, 2))
+        fed(core, piece(30, 31), piece(40, 41), piece(31, 32))
+        self.assertEqual((core.traffic.unread, core.so_far().received), (1, 2))
 
     def test_held(self) -> None:
         """While nobody takes characters they are lost, and no silence counts."""
@@ -463,7 +466,7 @@ class PairTests(SynchronousTestCase):
             copies = (random.random() > loss) + (random.random() < 0.1)
             return [0.01 + random.random() / 20 for _ in range(copies)]
 
-        core = make(reliable=True, n=60_000, retry=Backoff(0.2, cap=20.0))
+        core = make(reliable=True, n=60_000, retry=Backoff.fixed(0.3, attempts=100))
         events = self.run_pair(core, fate, seed)
         there = text(events)
         whole = bytes(there[place] for place in range(20, 60_000))

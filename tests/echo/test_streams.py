@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.echo.datagrams import EchoDatagramCore
-from lab.echo.measuring import AGAIN, LAST, Plan
+from lab.echo.measuring import AGAIN, COPIES, LAST, MORE, Plan
 from lab.echo.outcomes import Broken, Gone, Measured, Rejected, Stalled
 from lab.echo.settings import ServerSettings
 from lab.echo.streams import StreamClientCore
@@ -185,6 +185,19 @@ class DatagramTests(SynchronousTestCase):
         found = rows([event for _, _, event in play._seen])
         self.assertEqual(found, [(0.0, 1.0, 2, 1)])
 
+    def test_endless(self) -> None:
+        """Who sends copies for ever comes to an end all the same."""
+        core, now = make(), 0.0
+        core.open(0.0)
+        while not core.over:
+            now += 0.01
+            core.message(packet(1, 0.1), now)
+        self.assertAlmostEqual(now, 0.01 * (3 * COPIES + MORE + 1))
+        broken = result(core.events())
+        assert isinstance(broken, Broken)
+        self.assertEqual(str(broken), "1,049 packets came, and 3 were asked for")
+        self.assertEqual(core.outgoing(), [ASKED, b"#a-1 quit"])
+
     def test_interval(self) -> None:
         """An interval is a whole number of milliseconds: no other can be asked for."""
         make(interval=0.007)
@@ -244,6 +257,7 @@ class ConnectionTests(SynchronousTestCase):
             packet(0, 0.0, size=63, id=b"a-2"),
             end(4),
             b"#a-1 200 counts 1 1",
+            packet(1, 0.1, size=63),
             b"9" * 70_000,
         )
         for said in wrong:
