@@ -380,6 +380,26 @@ class DatagramTests(_Both, SynchronousTestCase):
         """On bad networks texts come back, files get whole, and reports are true."""
         self.assertEqual(explore(bad_network_udp, range(40)), 40)
 
+    def test_close_behind_a_stop(self) -> None:
+        """A server that was just told to stop is told so three times before all is closed."""
+        with self.scene() as s:
+            heard: list[bytes] = []
+            receive = s.server.datagramReceived
+
+            def noting(datagram: bytes, address: Any) -> None:
+                """Note it."""
+                heard.append(datagram)
+                receive(datagram, address)
+
+            s.server.datagramReceived = noting
+            asked = s.client.stream(0.01, 1000, 100)
+            s.net.run(0.5)
+            asked.cancel()
+            self.successResultOf(asked)
+            self.assertEqual(s.left(), [])
+            s.net.run(1)
+            self.assertEqual(sum(one.endswith(b" quit") for one in heard), 3)
+
     def test_unreliable(self) -> None:
         """What is missing of a file is said."""
         with self.scene() as s:

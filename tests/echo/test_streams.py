@@ -76,6 +76,23 @@ class DatagramTests(SynchronousTestCase):
         self.assertAlmostEqual(when, 1.7 + 2.0)
         self.assertEqual((done.value.report.received, done.value.report.reordered), (3, 1))
 
+    def test_a_little_late(self) -> None:
+        """What is a little late behind the end gives those behind it little more time."""
+        play = opened(make()).sends(ASKED).receives(packet(0, 0.0)).wait(0.2).receives(end())
+        play.wait(0.1).receives(packet(2, 0.2)).wait(9.0)
+        (when, _), _ = ends(play)
+        self.assertAlmostEqual(when, 0.3 + LAST + 2 * 0.1)
+
+    def test_stopped(self) -> None:
+        """Who wants no more has lost only what was found missing."""
+        core = make(count=100)
+        core.open(0.0)
+        core.message(packet(0, 0.0), 0.0)
+        core.message(packet(2, 0.2), 0.2)
+        core.stop(0.2)
+        report = result(core.events()).report
+        self.assertEqual((report.received, report.lost), (2, 1))
+
     def test_silence(self) -> None:
         """Without an end, a silence is; every packet resets it; the server is told to stop."""
         play = opened(make(timeout=2.0)).sends(ASKED)
