@@ -234,7 +234,7 @@ class BandwidthTests(SynchronousTestCase):
         self.assertEqual(found, [(0.85, 100), (0.95, 100), (1.0, 100), (1.0, 100)])
         self.assertEqual(sizes(stage.take(bytes(100), 2.0)), [(2.1, 100)])
 
-    @settings(deadline=None)
+    @settings(deadline=None, max_examples=20)
     @given(st.floats(1000, 10**6), st.floats(0.001, 3.0))
     def test_rate(self, rate: float, share: float) -> None:
         """Over 100 s of more bytes than can pass, the rate is right within 1 %."""

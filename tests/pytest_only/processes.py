@@ -20,6 +20,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
+import pytest
 from attrs import define, field, frozen
 
 #: No wait is longer, in seconds; only failures reach it.
@@ -31,7 +32,19 @@ LAB = str(BIN / "lab")
 #: What a server listens on when a test does not say.
 PLACES = ("tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1")
 
+#: Of a table of mistakes so many are made each time; the others are made in explorations.
+USUAL = 3
+
 _now = time.monotonic
+
+
+def cases(table: Mapping[str, str]) -> list[Any]:
+    """The mistakes of a table; a process for each of them is too much for every day."""
+    longer = pytest.mark.thorough
+    return [
+        pytest.param(one, marks=() if number < USUAL else longer)
+        for number, one in enumerate(table)
+    ]
 
 
 @frozen

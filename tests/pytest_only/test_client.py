@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.commands.load_arithmetic import ArithmeticOptions
-from tests.pytest_only.processes import TWISTD, Ended, Server, message, run, running, serving
+from tests.pytest_only.processes import TWISTD, Ended, Server, cases, message, run, running, serving
 
 FOREGROUND = (TWISTD, "-n", "--pidfile=")
 ROWS = [
@@ -139,7 +139,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES)
+@pytest.mark.parametrize("words", cases(MISTAKES))
 def test_mistake(words: str) -> None:
     """A mistake is one line that says what is allowed, and exit code 2."""
     ended = client(*words.split())

@@ -11,7 +11,7 @@ import pytest
 
 from lab.commands.load_sequence import SequenceOptions
 from lab.commands.loads import allow_files
-from tests.pytest_only.processes import TWISTD, Server, run, running, serving
+from tests.pytest_only.processes import TWISTD, Server, cases, run, running, serving
 
 FOREGROUND = (TWISTD, "-n", "--pidfile=", "lab-client", "sequence")
 JSON = ("--log-format", "json")
@@ -99,6 +99,7 @@ def test_nobody_listens() -> None:
     assert "Traceback" not in ended.out + ended.err
 
 
+@pytest.mark.thorough
 def test_a_thousand(server: Server, files: int) -> None:
     """A thousand clients whose connections are broken off: all is received, nothing is wrong."""
     assert files > 1100, "raise the hard limit of open files"
@@ -131,7 +132,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES)
+@pytest.mark.parametrize("words", cases(MISTAKES))
 def test_mistake(words: str) -> None:
     """A mistake is one line that says what is allowed, and exit code 2."""
     ended = run(*FOREGROUND, *words.split())

@@ -15,7 +15,7 @@ import pytest
 
 from lab.commands import arithmetic, demo, echo, file, proxying, sequence, simulate, stream
 from lab.commands.main import COMMANDS
-from tests.pytest_only.processes import LAB, PATIENCE, Ended, Server, run, running, serving
+from tests.pytest_only.processes import LAB, PATIENCE, Ended, Server, cases, run, running, serving
 
 #: Sent at 0, 0.05 and 0.15 s, and given up at 0.35 s.
 QUICK = ("--timeout", ".05", "--max-timeout", ".2", "--backoff")
@@ -196,7 +196,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES)
+@pytest.mark.parametrize("words", cases(MISTAKES))
 def test_mistake(words: str) -> None:
     """A mistake is one line on standard error, and exit code 2."""
     assert run(LAB, *words.split()) == Ended(2, "", MISTAKES[words] + "\n")

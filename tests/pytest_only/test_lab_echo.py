@@ -22,6 +22,7 @@ from tests.pytest_only.processes import (
     Ended,
     Server,
     ask_tcp,
+    cases,
     proxying,
     run,
     running,
@@ -210,7 +211,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES)
+@pytest.mark.parametrize("words", cases(MISTAKES))
 def test_mistake(words: str) -> None:
     """A mistake is one line on standard error, and exit code 2."""
     assert run(LAB, *words.split()) == Ended(2, "", MISTAKES[words] + "\n")

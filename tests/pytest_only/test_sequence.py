@@ -58,23 +58,23 @@ def test_resumed(server: Server) -> None:
     assert key not in ended.out + ended.err
 
 
-@pytest.mark.parametrize(
-    ("line", "answer"),
-    [
-        (b"start 0", b"300 n is '0'; give 1 to 65535\n"),
-        (b"start 65536", b"300 n is '65536'; give 1 to 65535\n"),
-        (b"start x", b"300 n is 'x'; give 1 to 65535\n"),
-        (b"done", b"300 done is only for the answer to a checksum\n"),
-        (b"\xff\x00", b"300 the line is not ASCII\n"),
-        (b"x" * 5000, b"300 the line is too long; give at most 1,024 bytes\n"),
-        (b"resume " + b"0" * 32 + b" 0", b"rejected unknown\n"),
-    ],
-)
-def test_wrong(server: Server, line: bytes, answer: bytes) -> None:
+WRONG = {
+    b"start 0": b"300 n is '0'; give 1 to 65535\n",
+    b"start 65536": b"300 n is '65536'; give 1 to 65535\n",
+    b"start x": b"300 n is 'x'; give 1 to 65535\n",
+    b"done": b"300 done is only for the answer to a checksum\n",
+    b"\xff\x00": b"300 the line is not ASCII\n",
+    b"x" * 5000: b"300 the line is too long; give at most 1,024 bytes\n",
+    b"resume " + b"0" * 32 + b" 0": b"rejected unknown\n",
+}
+
+
+def test_wrong(server: Server) -> None:
     """What can't be is answered in one line, and the connection ends."""
     host, port = server.places[0].rsplit(":", 2)[1:]
-    with connected((host, int(port))) as connection:
-        connection.settimeout(PATIENCE)
-        connection.sendall(line + b"\n")
-        assert read_line(connection) == answer
-        assert connection.recv(1) == b""
+    for line, answer in WRONG.items():
+        with connected((host, int(port))) as connection:
+            connection.settimeout(PATIENCE)
+            connection.sendall(line + b"\n")
+            assert read_line(connection) == answer
+            assert connection.recv(1) == b""

@@ -24,6 +24,7 @@ from tests.pytest_only.processes import (
     address,
     ask_tcp,
     ask_udp,
+    cases,
     connected,
     datagrams,
     message,
@@ -137,7 +138,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES)
+@pytest.mark.parametrize("words", cases(MISTAKES))
 def test_mistake(words: str) -> None:
     """A mistake on the command line is one line that says what is allowed, and exit code 2."""
     ended = twistd(*words.split())
@@ -199,7 +200,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("text", FILES)
+@pytest.mark.parametrize("text", cases(FILES))
 def test_mistake_in_file(text: str, tmp_path: Path) -> None:
     """A mistake in the file is one line and exit code 2, as one on the command line."""
     (tmp_path / "lab.ini").write_text(text)

@@ -33,12 +33,12 @@ class MemoryTests(StoreCase, SynchronousTestCase):
         self.assertEqual((len(store), store._addresses), (1, {"here": 1}))
 
     def test_very_many(self) -> None:
-        """100,000 that nobody has end within a second of their time, and are small."""
-        random, store = stream(7), MemoryStore(per_address=100_000)
+        """10,000 that nobody has end within a second of their time, and are small."""
+        random, store = stream(7), MemoryStore(per_address=10_000)
         tracemalloc.start()
         try:
             deadlines = []
-            for number in range(100_000):
+            for number in range(10_000):
                 one = Record(f"{number:032x}", random.randbytes(16), 5, 1.0, "10.0.0.2")
                 self.now(store.create(one))
                 deadlines.append(random.uniform(0, 30))
@@ -46,7 +46,7 @@ class MemoryTests(StoreCase, SynchronousTestCase):
             size, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        self.assertLess((size - sys.getsizeof(deadlines)) / 100_000, 1024)
+        self.assertLess((size - sys.getsizeof(deadlines)) / 10_000, 1024)
         for second in range(32):
             self.now(store.expire(float(second)))
             still = sum(deadline > second for deadline in deadlines)

@@ -223,6 +223,7 @@ class SimulatedTests(SynchronousTestCase):
         """Five thousand of them."""
         self.assertEqual(explore(bad_network, range(5000), jobs=cpus()), 5000)
 
+    @thorough
     def test_the_longest(self) -> None:
         """65,535 numbers in 18 hours, with 30 cuts."""
         with simulate(7) as net:
