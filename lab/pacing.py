@@ -16,6 +16,8 @@ class Schedule:
         rate: Things a second; more than 0.
         start: When the first is due, in seconds.
         count: How many there are; None for no end.
+        behind: It may fall behind so far, in seconds. What would be due before that is put off, and
+            all that follows with it: so nobody has to take at once what was not sent for a while.
 
     Raises:
         LocalError: A rate or count that can't be.
@@ -28,6 +30,7 @@ class Schedule:
     rate: float = field()
     start: float
     count: int | None = None
+    behind: float = math.inf
     done: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
@@ -45,11 +48,25 @@ class Schedule:
             now: In seconds.
             most: How many are given at most; the others are given next time.
         """
-        times: list[float] = []
-        while len(times) != most and (planned := self.next()) is not None and planned <= now:
-            times.append(planned)
-            self.done += 1
-        return times
+        first = self.done
+        count = self.take(now, most)
+        return [self.start + number / self.rate for number in range(first, first + count)]
+
+    def take(self, now: float, most: float | None = None) -> int:
+        """How many these are."""
+        next = self.next()
+        if next is None or next > now:
+            return 0
+        if now - next > self.behind:
+            self.start += now - next - self.behind
+        most = math.inf if most is None else self.done + most
+        most = most if self.count is None else min(most, self.count)
+        # Arithmetic may be out by one; what `next` says counts.
+        end = max(self.done, int(min((now - self.start) * self.rate, most)))
+        while end < most and self.start + end / self.rate <= now:
+            end += 1
+        taken, self.done = end - self.done, end
+        return taken
 
     def next(self) -> float | None:
         """When the next is due, in seconds, or None after the last."""

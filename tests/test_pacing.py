@@ -35,6 +35,39 @@ class ScheduleTests(SynchronousTestCase):
         self.assertEqual(len(schedule.due(1000.0)), 2001)
         self.assertEqual(schedule.next(), 1000.5)
 
+    def test_take(self) -> None:
+        """They may be counted, too."""
+        schedule = Schedule(rate=10, start=5.0, count=9)
+        self.assertEqual([schedule.take(now) for now in (4.9, 5.0, 5.35)], [0, 1, 3])
+        self.assertEqual([schedule.take(9.0, 2) for _ in range(4)], [2, 2, 1, 0])
+
+    def test_behind(self) -> None:
+        """What is further behind than it may be is put off, with all that follows."""
+        schedule = Schedule(rate=10, start=5.0, count=100, behind=0.25)
+        self.assertEqual(schedule.take(5.2), 3)
+        self.assertEqual(schedule.take(5.5), 3)  # due at 5.3, 5.4, 5.5: 0.2 s behind
+        self.assertEqual(schedule.take(7.0), 3)  # those of 5.6 to 7.0, of which 0.25 s are left
+        self.assertApproximates(schedule.next(), 7.05, 1e-9)
+        self.assertEqual((schedule.take(99.0), schedule.take(99.0)), (3, 0))
+
+    @settings(deadline=None)
+    @given(
+        st.floats(1, 1e9),
+        st.floats(0, 0.1),
+        st.lists(st.tuples(st.floats(0, 1), st.integers(1, 200)), max_size=20),
+    )
+    def test_never_faster(self, rate: float, behind: float, steps: list[tuple[float, int]]) -> None:
+        """However often it stood still: never more in a time than it has, and what was put off."""
+        schedule, now = Schedule(rate, 0.0, behind=behind), 0.0
+        taken: list[tuple[float, int]] = []
+        for step, most in steps:
+            now += step
+            taken.append((now, schedule.take(now, most)))
+            for number, (begun, _) in enumerate(taken):
+                since = sum(count for _, count in taken[number:])
+                bound = (now - begun + behind) * rate + 1
+                self.assertLessEqual(since, bound * (1 + 1e-6) + 1e-3)
+
     def test_no_drift(self) -> None:
         """After a million steps of a tenth the time is exact."""
         schedule = Schedule(rate=10, start=0.0)

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger
 
 from lab.adapters.driver import Driver
+from lab.adapters.offload import DatagramSender
 from lab.core import Core
 
 #: Cores that a port keeps at most; the one that was silent for longest goes first.
@@ -38,27 +37,24 @@ def answers_too(port: int, own: int) -> bool:
 
 
 class _Sender(DatagramProtocol):
-    """A datagram protocol that survives what a socket may say when it sends."""
+    """
+    A datagram protocol that survives what a socket may say when it sends.
+
+    Attributes:
+        sender: Sends, and counts how.
+    """
 
     #: A UDP port while it is open, or None.
     transport: Any
     noisy = False
-    _log = Logger()
 
     def __init__(self) -> None:
-        #: Datagrams that the system did not take.
-        self.unsent = 0
+        self.sender = DatagramSender(self)
 
-    def _send(self, messages: list[bytes], address: Address | None = None) -> None:
-        """Send each message; what can't be sent is lost, as datagrams may be."""
-        for message in messages:
-            if self.transport is None:
-                return  # closed by what an earlier message brought to light
-            try:
-                self.transport.write(message, address)
-            except (OSError, MessageLengthError) as error:
-                self.unsent += 1
-                self._log.debug("datagram to {to} not sent: {error}", to=address, error=error)
+    @property
+    def unsent(self) -> int:
+        """Datagrams that the system did not take."""
+        return self.sender.unsent
 
 
 class PeersProtocol(_Sender):
@@ -96,7 +92,7 @@ class PeersProtocol(_Sender):
         if len(self._drivers) >= self._peers:
             self._drivers.popitem(last=False)[1].close()
         driver = Driver(self._build(addr), self._clock)
-        driver.write = lambda messages: self._send(messages, addr)
+        driver.write = lambda messages: self.sender.send(messages, addr)
         driver.finish = lambda reason: self._forget(addr)
         self._drivers[addr] = driver
         return driver
@@ -132,7 +128,7 @@ class PeerProtocol(_Sender):
     def startProtocol(self) -> None:
         """The port is open: the core has a transport."""
         self.transport.connect(*self._peer)
-        self._driver.write = self._send
+        self._driver.write = self.sender.send
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """Hand a datagram to the core."""

@@ -60,12 +60,14 @@ class PacketRun:
         start: When the first is due, in seconds.
         ending: What stands behind each packet, and counts in its size.
         rate: Packets a second where the interval is 0; None for no bound.
+        burst: So many may leave together then, if none could leave for a while.
     """
 
     request: Stream
     _start: float
     _ending: bytes = b""
     _rate: float | None = None
+    _burst: int = 1
     _schedule: Schedule | None = field(init=False, default=None)
     _sent: int = field(init=False, default=0)
     _stopped: bool = field(init=False, default=False)
@@ -76,9 +78,11 @@ class PacketRun:
     def __attrs_post_init__(self) -> None:
         """The plan."""
         interval = self.request.interval_ms
-        rate = 1000 / interval if interval else self._rate
-        if rate is not None:
-            self._schedule = Schedule(rate, self._start, self.request.count)
+        count = self.request.count
+        if interval:
+            self._schedule = Schedule(1000 / interval, self._start, count)
+        elif self._rate is not None:
+            self._schedule = Schedule(self._rate, self._start, count, self._burst / self._rate)
 
     def first(self) -> list[bytes]:
         """Nothing: packets say what they are."""
@@ -91,11 +95,12 @@ class PacketRun:
         most = max(1, size // self.request.size)
         if self._schedule is None:
             count = min(most, self.request.count - self._sent)
-        else:
+        elif self.request.interval_ms:
             due = self._schedule.due(now, most)
             count = len(due)
-            if self.request.interval_ms:
-                self._note(due, now)
+            self._note(due, now)
+        else:
+            count = self._schedule.take(now, most)
         id, bare = self.request.id, self.request.size - len(self._ending)
         at, first = int(now * 1e9), self._sent
         self._sent += count
@@ -189,11 +194,13 @@ class PieceRun(_Part):
         start: When the first datagram is due, in seconds.
         piece: Characters in a datagram, but in the last.
         rate: Datagrams a second.
+        burst: So many may leave together, if none could leave for a while.
     """
 
     _start: float
     _piece: int
     _rate: float
+    _burst: int = 1
     _count: int = field(init=False)
     _schedule: Schedule | None = field(init=False, default=None)
 
@@ -201,7 +208,8 @@ class PieceRun(_Part):
         """The plan, if there is something to send."""
         self._count = -(-self.request.length // self._piece)
         if self._count:
-            self._schedule = Schedule(self._rate, self._start, self._count)
+            behind = self._burst / self._rate
+            self._schedule = Schedule(self._rate, self._start, self._count, behind)
 
     def first(self) -> list[bytes]:
         """How many characters follow, and in which pieces."""
@@ -213,7 +221,7 @@ class PieceRun(_Part):
         if self._schedule is None:
             return []
         taken, request = [], self.request
-        for _ in self._schedule.due(now, max(1, size // self._piece)):
+        for _ in range(self._schedule.take(now, max(1, size // self._piece))):
             offset = request.offset + self._given
             taken.append(encode(Data(offset, self._read(self._piece), request.id)))
         return taken

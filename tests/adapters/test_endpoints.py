@@ -323,10 +323,15 @@ class LoopbackTests(TestCase):
         return port
 
     def test_port(self) -> None:
-        """A real port reads less in a turn than Twisted would, and no datagram cut."""
+        """A real port reads less in a turn than Twisted would, no datagram cut, and has room."""
         port = self.listen("udp:0:interface=127.0.0.1")
         self.assertEqual((port.maxThroughput, port.maxPacketSize), (TURN, 65535))
         self.assertEqual(port.getHost().host, "127.0.0.1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            room = [
+                one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for one in (port.socket, other)
+            ]
+        self.assertGreater(*room)
 
     def test_taken(self) -> None:
         """A port that is taken is not shared."""

@@ -104,11 +104,15 @@ class PacketTests(SynchronousTestCase):
 
     def test_rate(self) -> None:
         """With interval 0 and a rate they are due at that rate, and none is late either."""
-        run = PacketRun(Stream(0, 100), 5.0, rate=10.0)
-        self.assertEqual(len(run.take(10**6, 5.95)), 10)
-        self.assertEqual(run.next(), 6.0)
-        run.take(10**6, 100.0)
-        self.assertEqual(end(run), StreamEnd(100, 0, 0, 0))
+        run = PacketRun(Stream(0, 100), 5.0, rate=10.0, burst=9)
+        self.assertEqual(len(run.take(10**6, 5.85)), 9)
+        self.assertEqual(run.next(), 5.9)
+        # What could not leave for a while does not leave all at once.
+        self.assertEqual(len(run.take(10**6, 100.0)), 10)
+        self.assertApproximates(run.next(), 100.1, 1e-9)
+        self.assertEqual(len(run.take(300, 101.05)), 4)
+        run.stop()
+        self.assertEqual(end(run), StreamEnd(23, 0, 0, 0))
 
     def test_stop(self) -> None:
         """One that is stopped has ended, and says how many there were."""
@@ -176,7 +180,7 @@ class PieceTests(SynchronousTestCase):
     @given(PARTS, st.integers(1, 3000), st.lists(st.floats(0, 3), max_size=9))
     def test_pieces(self, request: File, piece: int, times: list[float]) -> None:
         """Each piece is where it says, and together they are the part."""
-        run = PieceRun(request, 0.0, piece, 1000.0)
+        run = PieceRun(request, 0.0, piece, 1000.0, 10**6)
         (ready,) = map(read_reply, run.first())
         self.assertEqual((ready.length, ready.piece), (request.length, piece))
         got, sent = b"", []
@@ -194,7 +198,7 @@ class PieceTests(SynchronousTestCase):
 
     def test_paced(self) -> None:
         """They are due at their rate, and no more at a time than is asked for."""
-        run = PieceRun(File(100_000, id=b"k"), 5.0, 1000, 10.0)
+        run = PieceRun(File(100_000, id=b"k"), 5.0, 1000, 10.0, 20)
         self.assertEqual(run.first(), [b"#k 200 ready 100000 1000 100"])
         self.assertEqual(run.next(), 5.0)
         self.assertEqual(len(run.take(10**6, 5.0)), 1)
@@ -203,6 +207,8 @@ class PieceTests(SynchronousTestCase):
         self.assertEqual(run.next(), 5.3)
         (one,) = run.take(1, 6.0)
         self.assertTrue(one.startswith(b"#k data 3000 "))
+        self.assertEqual(len(run.take(10**6, 90.0)), 21)
+        self.assertApproximates(run.next(), 90.1, 1e-9)
 
     def test_stop(self) -> None:
         """One that is stopped gives no more."""
