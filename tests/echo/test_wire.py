@@ -1,4 +1,4 @@
-"""The bytes of the echo service."""
+"""The bytes of the echo service, with their ids."""
 
 from typing import Any
 
@@ -6,29 +6,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.echo import replies, requests, wire
 from lab.echo.wire import (
-    HUGE,
     LEAST_SIZE,
     LIMIT,
-    AskCounts,
-    AskLimits,
-    Busy,
-    Challenge,
-    Counts,
-    Data,
-    Digest,
     Echo,
     File,
-    FileEnd,
-    Limits,
-    Packet,
-    Probe,
-    Probed,
     Quit,
-    Ready,
     Refused,
     Stream,
-    StreamEnd,
     Text,
     WireError,
     encode,
@@ -40,46 +26,7 @@ from lab.echo.wire import (
 from lab.errors import LocalError
 from lab.testing import chunkings
 from lab.wire.lines import LineReader
-
-IDS = st.just(b"") | st.from_regex(rb"[A-Za-z0-9-]{1,20}", fullmatch=True)
-NUMBERS = st.integers(0, HUGE)
-PADDING = st.binary(max_size=50).filter(lambda data: not set(data) & set(b"\r\n"))
-WORDS = st.sampled_from(
-    [b"echo", b"stream", b"file", b"probe", b"counts", b"limits", b"quit", b"token=", b"#k", b"200"]
-)
-PARTS = WORDS | st.sampled_from([b" ", b"\n", b"\r", b"0", b"007", b"42", b"x", b"9" * 25])
-TEXTS = st.binary(max_size=60) | st.lists(PARTS, max_size=6).map(b"".join)
-REASONS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200)
-HEX = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
-CHARACTERS = st.binary(min_size=1, max_size=50).map(
-    lambda data: bytes(33 + byte % 94 for byte in data)
-)
-
-COMMANDS = st.one_of(
-    st.builds(Stream, NUMBERS, NUMBERS, NUMBERS, IDS),
-    st.builds(File, NUMBERS, NUMBERS, NUMBERS, NUMBERS, IDS),
-    st.builds(File, NUMBERS, NUMBERS),
-    st.builds(Probe, NUMBERS, NUMBERS, st.none() | PADDING, IDS),
-    st.builds(AskCounts, IDS),
-    st.builds(AskLimits, IDS),
-    st.builds(Quit, IDS),
-)
-REQUESTS = COMMANDS | st.builds(Echo, TEXTS, IDS)
-REPLIES = st.one_of(
-    st.builds(Packet, NUMBERS, NUMBERS, PADDING, IDS),
-    st.builds(StreamEnd, NUMBERS, NUMBERS, NUMBERS, NUMBERS, IDS),
-    st.builds(Ready, NUMBERS, id=IDS),
-    st.builds(Ready, NUMBERS, NUMBERS, NUMBERS, IDS),
-    st.builds(Data, NUMBERS, CHARACTERS, IDS),
-    st.builds(Digest, HEX, IDS),
-    st.builds(FileEnd, NUMBERS, HEX, IDS),
-    st.builds(Probed, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.none() | PADDING, IDS),
-    st.builds(Counts, NUMBERS, NUMBERS, IDS),
-    st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, IDS),
-    st.builds(Refused, st.sampled_from([300, 409, 413]), REASONS, IDS),
-    st.builds(Busy, NUMBERS, REASONS, IDS),
-    st.builds(Challenge, st.from_regex(rb"[A-Za-z0-9_-]{22}", fullmatch=True), IDS),
-)
+from tests.echo.messages import IDS, NUMBERS, REPLIES, REQUESTS, TEXTS
 
 
 class RequestTests(SynchronousTestCase):
@@ -95,54 +42,6 @@ class RequestTests(SynchronousTestCase):
     def test_round_trip(self, request: Any) -> None:
         """What is written is read as the same."""
         self.assertEqual(read_request(encode(request)), request)
-
-    def test_forms(self) -> None:
-        """Every form of a command, and what is left out."""
-        forms = {
-            b"stream": Stream(1000, 10, 64),
-            b"stream 10": Stream(10, 10, 64),
-            b"stream 10 100": Stream(10, 100, 64),
-            b"stream 0 1 65507": Stream(0, 1, 65_507),
-            b"0": File(0, 0, 0, 0),
-            b"1000": File(1000, 0, 1000, 0),
-            b"file 1000": File(1000, 0, 1000, 0),
-            b"file 1000 400": File(1000, 400, 600, 0),
-            b"file 1000 400 50": File(1000, 400, 50, 0),
-            b"file 1000 400 50 7": File(1000, 400, 50, 7),
-            b"file 5 9": File(5, 9, 0, 0),
-            b"probe 1 2": Probe(1, 2),
-            b"probe 1 2 ": Probe(1, 2, b""),
-            b"probe 1 2 a b": Probe(1, 2, b"a b"),
-            b"counts": AskCounts(),
-            b"limits": AskLimits(),
-            b"quit": Quit(),
-        }
-        for said, expected in forms.items():
-            for ending in (b"", b"\n", b"\r\n"):
-                self.assertEqual(read_request(said + ending), expected)
-                with_id = read_request(b"#k-1 " + said + ending)
-                self.assertEqual((with_id.id, encode(with_id)[5:]), (b"k-1", encode(expected)))
-
-    def test_text(self) -> None:
-        """All else is text, and comes back byte for byte."""
-        texts = [b"", b"hello", b"echo", b"echo\n", b"007", b"-1", b"+1", b"1.0", b"1 2", b" 1"]
-        texts += [b"stream x", b"stream  1", b"stream 1 ", b"stream 01", b"stream 1 2 3 4", b"Quit"]
-        texts += [b"quit now", b"quit\r", b"quit\n\n", b"file", b"file ", b"file 1 2 3 4 5", b"1\r"]
-        texts += [b"probe", b"probe 1", b"probe 1 x", b"probe 1 2 a\nb", b"probe 1 " + b"9" * 20]
-        texts += [b"counts 1", b"limits ", b"\xff\x00", b"hello\n", b"hello\r\n", "٣".encode()]
-        for text in texts:
-            self.assertEqual(read_request(text), Echo(text))
-            self.assertEqual(read_request(b"#k " + text), Echo(text, b"k"))
-            self.assertEqual(encode(Echo(text)), text)
-            self.assertEqual(read_request(b"echo " + text), Echo(text))
-        self.assertEqual(read_request(b"#k_1 quit"), Echo(b"#k_1 quit"))
-
-    def test_large_numbers(self) -> None:
-        """A number of any length is read at once, and is beyond every limit if it is long."""
-        self.assertEqual(read_request(b"9" * 19), File(HUGE))
-        for digits in (20, 60_000):
-            self.assertEqual(read_request(b"9" * digits), File(HUGE))
-            self.assertEqual(read_request(b"stream 1 1" + b"0" * digits), Stream(1, HUGE))
 
     def test_too_long(self) -> None:
         """A request of the limit is read; a longer one is none, and can't be written."""
@@ -178,6 +77,13 @@ class RequestTests(SynchronousTestCase):
             lines = [line for chunk in chunks for line in reader.feed(chunk)]
             self.assertEqual([read_request(line) for line in lines], expected)
 
+    @given(TEXTS)
+    def test_text(self, text: bytes) -> None:
+        """What stands behind echo is text, whatever it looks like, also behind an id."""
+        self.assertEqual(read_request(b"echo " + text), Echo(text))
+        self.assertEqual(read_request(b"#k echo " + text), Echo(text, b"k"))
+        self.assertEqual(read_request(b"#k_1 " + text), Echo(b"#k_1 " + text))
+
 
 class ReplyTests(SynchronousTestCase):
     """What servers say."""
@@ -187,41 +93,6 @@ class ReplyTests(SynchronousTestCase):
     def test_round_trip(self, reply: Any) -> None:
         """What is written is read as the same."""
         self.assertEqual(read_reply(encode(reply)), reply)
-
-    def test_forms(self) -> None:
-        """How each looks."""
-        forms = {
-            b"packet 0 123 ..": Packet(0, 123, b".."),
-            b"end 10 0 1500 9000": StreamEnd(10, 0, 1500, 9000),
-            b"200 ready 1000": Ready(1000),
-            b"200 ready 1000 1200 1": Ready(1000, 1200, 1),
-            b"data 1200 abc": Data(1200, b"abc"),
-            b"sha256 " + b"0a" * 32: Digest("0a" * 32),
-            b"end 3 " + b"0a" * 32: FileEnd(3, "0a" * 32),
-            b"probed 1 2 3 4 5": Probed(1, 2, 3, 4, 5),
-            b"probed 1 2 3 4 5 ": Probed(1, 2, 3, 4, 5, b""),
-            b"probed 1 2 3 4 5 x y": Probed(1, 2, 3, 4, 5, b"x y"),
-            b"200 counts 3 4": Counts(3, 4),
-            b"200 limits interval=1 packets=2 size=3 file=4 rate=5 streams=6": Limits(
-                1, 2, 3, 4, 5, 6
-            ),
-            b"300 count is 0; at least 1": Refused(300, "count is 0; at least 1"),
-            b"429 250 too much": Busy(250, "too much"),
-            b"401 " + b"a" * 22: Challenge(b"a" * 22),
-        }
-        for said, expected in forms.items():
-            self.assertEqual((read_reply(said), encode(expected)), (expected, said))
-            self.assertEqual(encode(read_reply(b"#k " + said)), b"#k " + said)
-
-    def test_none(self) -> None:
-        """What is nearly one is none."""
-        wrong = [b"", b"hello", b"packet 0 1", b"end 1 2 3", b"end 1 " + b"A" * 64, b"200 ready"]
-        wrong += [b"200 ready 1 2", b"data 1 ", b"data 1 a b", b"sha256 x", b"301 x", b"429 x y"]
-        wrong += [b"300 ", b"300 \xff", b"401 short", b"200 counts 01 2", b"packet 0 1 \n"]
-        wrong += [b"end 1 2 3 " + b"9" * 20, b"300 " + b"x" * 201, b"200 counts 1 2 "]
-        for said in wrong:
-            error = self.assertRaises(WireError, read_reply, said)
-            self.assertIn("not a reply: ", str(error))
 
     @settings(deadline=None)
     @given(st.binary(max_size=100))
@@ -241,10 +112,6 @@ class ReplyTests(SynchronousTestCase):
         if id:
             self.assertEqual(read_text(encode(Text(text, id))), Text(text, id))
 
-    def test_secret(self) -> None:
-        """A token is in no log that shows the object."""
-        self.assertNotIn("aaaa", repr(Challenge(b"a" * 22)))
-
     @given(IDS, st.integers(0, 10**9 - 1), NUMBERS, st.integers(LEAST_SIZE - 1, 2000))
     def test_packet(self, id: bytes, seq: int, sent: int, size: int) -> None:
         """A packet has its size, whatever is in it, also with a line ending behind it."""
@@ -253,3 +120,19 @@ class ReplyTests(SynchronousTestCase):
         self.assertEqual(len(data), size)
         self.assertEqual((packet.id, packet.seq, packet.sent_ns), (id, seq, sent))
         self.assertEqual(set(packet.padding), set(b"."))
+
+    def test_none(self) -> None:
+        """What is none is said, and not all of it."""
+        error = self.assertRaises(WireError, read_reply, b"x" * 1000)
+        self.assertEqual(str(error), f"not a reply: {b'x' * 40!r}")
+        self.assertEqual(read_reply(b"#k 300 no"), Refused(300, "no", b"k"))
+
+
+class NameTests(SynchronousTestCase):
+    """What can be had from here."""
+
+    def test_all(self) -> None:
+        """Every message can be had here, and what is said to be there is."""
+        messages = {kind.__name__ for kind in {**requests.ENCODERS, **replies.ENCODERS}}
+        self.assertEqual(messages - set(wire.__all__), set())
+        self.assertEqual([name for name in wire.__all__ if not hasattr(wire, name)], [])
