@@ -11,6 +11,8 @@ from lab.wire.tokens import with_token
 CHALLENGES = 3
 #: Part of its wait by which an attempt may be late and still keep the schedule.
 TOLERANCE = 0.1
+#: A server that is too busy is asked again after so long at most, in seconds, and so often.
+LONGEST, TIMES = 10.0, 10
 
 
 @define(eq=False)
@@ -68,3 +70,29 @@ class Attempts:
         self.challenges += 1
         self.token = token
         return self.challenges <= CHALLENGES
+
+
+@define
+class Patience:
+    """
+    With a server that is too busy: it says when to ask again, and is not asked for ever.
+
+    >>> patience = Patience()
+    >>> patience.wait(2500)
+    2.5
+    """
+
+    _times: int = field(init=False, default=0)
+
+    def wait(self, wait_ms: int) -> float | None:
+        """
+        How long to wait before it is asked again.
+
+        Args:
+            wait_ms: What it says, in milliseconds.
+
+        Returns:
+            Seconds; None if it was asked often enough.
+        """
+        self._times += 1
+        return min(wait_ms / 1000, LONGEST) if self._times <= TIMES else None

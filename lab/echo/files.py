@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from lab.echo.attempts import Patience
 from lab.echo.operation import Operation
 from lab.echo.outcomes import (
     Broken,
@@ -44,6 +45,9 @@ class FileClientCore(Operation):
 
     wanted: File
     _held: bool = field(init=False, default=False)
+    #: Of a server that is too busy, and whether it is not yet asked again.
+    _patience: Patience = field(init=False, factory=Patience)
+    _waiting: bool = field(init=False, default=False)
     #: The characters before this offset came, and so many are to come.
     _next: int = field(init=False)
     _left: int = field(init=False, default=0)
@@ -61,8 +65,7 @@ class FileClientCore(Operation):
     def open(self, now: float) -> None:
         """There is a connection: ask."""
         self._asked = now
-        self._due = now + self.settings.silence
-        self._say(encode(self.wanted) + b"\n")
+        self._ask(now)
 
     def message(self, data: bytes, now: float) -> None:
         """A chunk of what the server says."""
@@ -95,9 +98,19 @@ class FileClientCore(Operation):
 
     def tick(self, now: float) -> None:
         """The silence was too long."""
-        if self._is_due(now):
+        if not self._is_due(now):
+            return
+        if self._waiting:
+            self._ask(now)
+        else:
             text = f"nothing came for {show_seconds(self.settings.silence)}"
             self._fail(Stalled(text, self.so_far()) if self._begun else NoAnswer(text))
+
+    def _ask(self, now: float) -> None:
+        """Ask for it, now or again."""
+        self._waiting = False
+        self._due = now + self.settings.silence
+        self._say(encode(self.wanted) + b"\n")
 
     def lost(self, error: NoAnswer | Unreachable, now: float) -> None:
         """There is no connection any more, or there will be none."""
@@ -172,9 +185,17 @@ class FileClientCore(Operation):
         elif reply.id == self.wanted.id and not self._begun and isinstance(reply, Ready):
             self._ready(reply)
         elif reply.id == self.wanted.id and not self._begun and isinstance(reply, Refused | Busy):
-            self._fail(Rejected(reply))
+            self._refused(reply)
         else:
             self._break(f"not in its place: {line[:40]!r}")
+
+    def _refused(self, reply: Refused | Busy) -> None:
+        """The server does not do it, or not now: then it is asked again when it has said."""
+        wait = self._patience.wait(reply.wait_ms) if isinstance(reply, Busy) else None
+        if wait is None:
+            self._fail(Rejected(reply))
+        else:
+            self._waiting, self._due = True, self._now + wait
 
     def _ready(self, ready: Ready) -> None:
         """Characters follow."""

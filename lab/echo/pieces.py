@@ -13,6 +13,10 @@ is one more after each that is complete, and half as many after one that is not:
 have been too much at once. What a datagram holds is looked at alone, and not which fetch it belongs
 to.
 
+When all is there, and no end was heard, whoever is reliable asks for that, too. If it never comes
+the file is whole all the same, and is not confirmed: each of its characters was held against what
+it has to be, and the SHA-256 could say no more.
+
 Datagrams whose characters are not those of the file are counted, and passed over, as if a network
 had lost them. So is an end with another SHA-256.
 """
@@ -22,10 +26,10 @@ from collections import deque
 from itertools import islice
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lab.echo.assembly import Assembly
-from lab.echo.attempts import Attempts
+from lab.echo.attempts import Attempts, Patience
 from lab.echo.operation import Operation, no_answer
 from lab.echo.outcomes import Characters, Cut, Received, Rejected, Stalled, WrongData
 from lab.echo.wire import (
@@ -53,8 +57,8 @@ ROUND = 4096
 LAST = 0.3
 #: A server that says that it sends, and sends nothing, is waited for so often.
 PATIENCE = 2
-#: One that is too busy is asked again after so long at most, in seconds, and so often.
-LONGEST, TIMES = 10.0, 10
+#: When all is there and no end was heard, the server is asked for its SHA-256 so often.
+PROMPTS = 5
 
 
 @define(eq=False)
@@ -69,7 +73,7 @@ class _Fetch:
         fresh: Whether it brought anything new.
         patience: So many more times it is enough that the server says that it is there.
         asked_again: Whether it was asked again after a silence.
-        busy: How often the server was too busy for it.
+        busy: With a server that is too busy for it.
         waiting: Whether it waits for a server that is.
     """
 
@@ -81,7 +85,7 @@ class _Fetch:
     fresh: bool = False
     patience: int = PATIENCE
     asked_again: bool = False
-    busy: int = 0
+    busy: Patience = field(factory=Patience)
     waiting: bool = False
 
 
@@ -106,6 +110,8 @@ class PieceClientCore(Operation):
     #: How many fetches may be under way, and how many in a row have brought nothing.
     _window: int = field(init=False, default=FIRST)
     _barren: int = field(init=False, default=0)
+    #: How often the end was asked for alone.
+    _prompts: int = field(init=False, default=0)
     _token: bytes = field(init=False, default=b"", repr=False)
     _now: float = field(init=False, default=0.0)
 
@@ -233,10 +239,11 @@ class PieceClientCore(Operation):
 
     def _wait(self, fetch: _Fetch, busy: Busy, now: float) -> None:
         """The server is too busy."""
-        fetch.busy += 1
-        if fetch.busy > TIMES:
+        wait = fetch.busy.wait(busy.wait_ms)
+        if wait is None:
             self._fail(Rejected(busy))
-        fetch.waiting, fetch.due = True, now + min(busy.wait_ms / 1000, LONGEST)
+        else:
+            fetch.waiting, fetch.due = True, now + wait
 
     # What is to be done.
 
@@ -269,7 +276,7 @@ class PieceClientCore(Operation):
                 del self._fetches[fetch.part.id]
                 self._window = min(MOST, self._window + 1)
         if self._there.whole:
-            if not self._fetches:
+            if not (self._fetches or self._ask_end(now)):
                 self._finish()
         elif self.reliable and self._first_id not in self._fetches:
             self._refill(now)
@@ -305,7 +312,25 @@ class PieceClientCore(Operation):
         self._requests += 1
         id = b"%s-%d" % (self.name, self._requests)
         part = File(self.wanted.n, start, stop - start, self.wanted.seed, id)
-        fetch = self._fetches[id] = _Fetch(part, self._attempts_for(part))
+        self._begin(_Fetch(part, self._attempts_for(part)), now)
+
+    def _ask_end(self, now: float) -> bool:
+        """
+        Ask for the SHA-256, if it is wanted and was not heard; gives whether.
+
+        To the request of a file that it has just sent, the server says the end of that alone.
+        """
+        heard = self._there.confirmed or self._there.contradicted
+        if heard or not self.reliable or self._prompts == PROMPTS:
+            return False
+        self._prompts += 1
+        part = evolve(self.wanted, id=self._first_id)
+        self._begin(_Fetch(part, self._attempts_for(part), heard=True), now)
+        return True
+
+    def _begin(self, fetch: _Fetch, now: float) -> None:
+        """Ask for the first time."""
+        self._fetches[fetch.part.id] = fetch
         fetch.attempts.again(now)
         fetch.due = fetch.attempts.due
         self._say(fetch.attempts.data)

@@ -7,7 +7,7 @@ Over datagrams it waits for what may have been overtaken by the end.
 
 from attrs import define, field
 
-from lab.echo.attempts import Attempts
+from lab.echo.attempts import Attempts, Patience
 from lab.echo.figures import Packet as Kept
 from lab.echo.measuring import Measuring
 from lab.echo.oneway import OneWay
@@ -38,8 +38,12 @@ class StreamClientCore(Measuring):
         LocalError: An interval that is no whole number of milliseconds.
     """
 
+    _stream: bytes = field(init=False)
     _request: Attempts = field(init=False)
     _patient: bool = field(init=False, default=False)
+    #: What the server was asked before it was too busy, and whether it is not yet asked again.
+    _patience: Patience = field(init=False, factory=Patience)
+    _waiting: bool = field(init=False, default=False)
     #: The sender's time of the first packet, in nanoseconds.
     _zero_ns: int | None = field(init=False, default=None)
 
@@ -53,8 +57,8 @@ class StreamClientCore(Measuring):
         interval_ms = round(plan.interval * 1000)
         if abs(interval_ms - plan.interval * 1000) > 1e-6:
             raise LocalError(f"interval is {plan.interval:g} s; give whole milliseconds")
-        stream = Stream(interval_ms, plan.count, plan.size, self.id)
-        self._request = self._attempts(encode(stream))
+        self._stream = encode(Stream(interval_ms, plan.count, plan.size, self.id))
+        self._request = self._attempts(self._stream)
 
     def open(self, now: float) -> None:
         """There is a transport: ask; or ask again, at another address."""
@@ -62,9 +66,9 @@ class StreamClientCore(Measuring):
             return
         if not self._opened:
             self._opened, self._asked = True, now
-            self._request.again(now)
-            self._due = self._request.due if self.datagrams else now + self.plan.timeout
-        self._say(self._request.data)
+            self._ask(now)
+        else:
+            self._say(self._request.data)
 
     def message(self, data: bytes, now: float) -> None:
         """Something came."""
@@ -85,10 +89,28 @@ class StreamClientCore(Measuring):
             self._packet(reply, len(data) + (not self.datagrams))
         elif isinstance(reply, StreamEnd):
             self._end_heard(reply)
-        elif isinstance(reply, Refused | Busy | Challenge) and self._start is None:
+        elif isinstance(reply, Busy) and self._start is None:
+            self._wait(reply)
+        elif isinstance(reply, Refused | Challenge) and self._start is None:
             self._refused(reply, self._request)
         else:
             self._wrong("an answer to something else", now)
+
+    def _ask(self, now: float) -> None:
+        """Ask for the first time, or after a server was too busy."""
+        self._request.again(now)
+        self._due = self._request.due if self.datagrams else now + self.plan.timeout
+        self._say(self._request.data)
+
+    def _wait(self, busy: Busy) -> None:
+        """The server is too busy: ask again when it has said, but not for ever."""
+        if self._waiting:
+            return  # an answer to an attempt before
+        wait = self._patience.wait(busy.wait_ms)
+        if wait is None:
+            self._refused(busy, self._request)
+        else:
+            self._waiting, self._due = True, self._now + wait
 
     def _packet(self, packet: Packet, size: int) -> None:
         """One more."""
@@ -110,7 +132,7 @@ class StreamClientCore(Measuring):
     def _begin(self) -> None:
         """The stream has begun, rows with it."""
         if self._start is None:
-            self._start = self._now
+            self._start, self._waiting = self._now, False
 
     def _end_heard(self, end: StreamEnd) -> None:
         """The server says that this was all."""
@@ -130,6 +152,11 @@ class StreamClientCore(Measuring):
         """Silence."""
         if self._start is not None:
             self._silent(now)
+        elif self._waiting:
+            self._waiting, token = False, self._request.token
+            self._request = self._attempts(self._stream)
+            self._request.token = token
+            self._ask(now)
         elif self.datagrams and self._request.again(now):
             self._due = self._request.due
             self._say(self._request.data)

@@ -4,7 +4,7 @@ import math
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.echo.attempts import CHALLENGES, Attempts
+from lab.echo.attempts import CHALLENGES, LONGEST, TIMES, Attempts, Patience
 
 
 class AttemptsTests(SynchronousTestCase):
@@ -44,3 +44,14 @@ class AttemptsTests(SynchronousTestCase):
         self.assertEqual(believed, [True] * CHALLENGES + [False])
         self.assertEqual(attempts.data, b"token=t3 #a limits")
         self.assertNotIn("t3", repr(attempts))
+
+
+class PatienceTests(SynchronousTestCase):
+    """With a server that is too busy."""
+
+    def test_wait(self) -> None:
+        """As long as it says, within limits, and not for ever."""
+        patience = Patience()
+        waits = [patience.wait(wait_ms) for wait_ms in (1, 2500, 10**15, *[7] * (TIMES - 3))]
+        self.assertEqual(waits[:4], [0.001, 2.5, LONGEST, 0.007])
+        self.assertEqual([patience.wait(7), len(waits)], [None, TIMES])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.echo.attempts import TIMES
 from lab.echo.files import LINE, FileClientCore
 from lab.echo.outcomes import (
     Broken,
@@ -159,8 +160,35 @@ class FailureTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """A refusal is one."""
-        for said in (b"#a-1 413 file is 200; at most 100\n", b"#a-1 429 1000 too many\n"):
-            self.assertIsInstance(result(fed(said).events()), Rejected)
+        self.assertIsInstance(
+            result(fed(b"#a-1 413 file is 200; at most 100\n").events()), Rejected
+        )
+
+    def test_busy(self) -> None:
+        """A server that is busy is asked again when it has said; a while later it is a refusal."""
+        core, now, busy = make(silence=5.0), 0.0, b"#a-1 429 2500 later\n"
+        core.open(now)
+        for _ in range(TIMES):
+            self.assertEqual(core.outgoing(), [b"#a-1 file 200 20 180 3\n"])
+            core.message(busy, now)
+            self.assertEqual((core.events(), core.deadline()), ([], now + 2.5))
+            now += 2.5
+            core.tick(now)
+            self.assertEqual(core.deadline(), now + 5.0)
+        core.message(busy, now)
+        error = result(core.events())
+        assert isinstance(error, Rejected)
+        self.assertEqual(str(error), "the server refuses: later")
+
+    def test_busy_no_longer(self) -> None:
+        """When it is asked again it may come; silence counts as ever."""
+        for said in (WHOLE, b""):
+            core = fed(b"#a-1 429 250 later\n")
+            core.tick(1.25)
+            core.message(said, 1.5)
+            core.tick(core.deadline() or 9.0)
+            value = result(core.events())
+            self.assertIsInstance(value, Received if said else NoAnswer)
 
     @given(st.lists(st.binary(max_size=60), max_size=8))
     def test_any_bytes(self, chunks: list[bytes]) -> None:

@@ -12,10 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.backoff import Backoff
 from lab.echo import assembly, pieces
+from lab.echo.attempts import LONGEST, TIMES
 from lab.echo.datagrams import EchoDatagramCore
 from lab.echo.outcomes import Characters, Cut, Gone, Received, Rejected, Stalled, WrongData
 from lab.echo.pattern import characters
-from lab.echo.pieces import LAST, MOST, PATIENCE, TIMES, TRIES, PieceClientCore
+from lab.echo.pieces import LAST, MOST, PATIENCE, PROMPTS, TRIES, PieceClientCore
 from lab.echo.settings import ServerSettings
 from lab.echo.wire import Busy, Challenge, Data, File, FileEnd, Ready, encode
 from lab.errors import NoAnswer, RemoteError, Unreachable
@@ -110,6 +111,38 @@ class WholeTests(SynchronousTestCase):
         core.tick(1.0 + LAST)
         self.assertEqual(core.outgoing(), [ASKED])
         self.assertTrue(result(fed(core, END, now=1.5)).confirmed)
+
+    def test_lost_end_of_one_that_is_reliable(self) -> None:
+        """It is asked for again, so often, with all attempts; then it is good as it is."""
+        core = make(reliable=True, retry=once())
+        play = opened(core).sends(ASKED, 0.0).receives(piece(20, 200)).wait(60.0)
+        asked = [when for when, kind, _ in play._seen if kind == "sent"]
+        # Once after the first request, then as often as it is prompted, and once more each time.
+        self.assertEqual(len(asked), 1 + 2 * PROMPTS)
+        received = result([event for _, kind, event in play._seen if kind == "told"])
+        self.assertEqual((received.whole, received.confirmed), (True, False))
+        self.assertEqual((received.requests, core.deadline()), (1, None))
+
+    def test_end_of_what_was_asked_for_again(self) -> None:
+        """If all ends of the first request were lost, it is asked for when all is there."""
+        core = asked(reliable=True, retry=once(), silence=1.0)
+        fed(core, piece(20, 100), now=0.5)
+        core.tick(1.5)
+        core.tick(2.5)
+        (rest,) = [data for data in core.outgoing() if b"a-2" in data]
+        self.assertEqual(rest, b"#a-2 file 200 100 100 3")
+        self.assertFalse(core.over)
+        fed(core, piece(100, 200, b"a-2"), now=2.6)
+        self.assertEqual(core.outgoing(), [ASKED])
+        self.assertTrue(result(fed(core, END, now=2.7)).confirmed)
+
+    def test_another_end(self) -> None:
+        """Who says another SHA-256 is not asked again."""
+        core = asked(reliable=True)
+        other = encode(FileEnd(3, "0" * 64, b"a-1"))
+        fed(core, piece(20, 200), other)
+        core.tick(core.deadline())
+        self.assertIsInstance(result(core.events()), WrongData)
 
     def test_nothing(self) -> None:
         """A part without characters is there when its end is."""
@@ -344,7 +377,7 @@ class FaultTests(SynchronousTestCase):
         )
         core = asked()
         fed(core, encode(Busy(10**15, "later", b"a-1")))
-        self.assertEqual(core.deadline(), 1.0 + pieces.LONGEST)
+        self.assertEqual(core.deadline(), 1.0 + LONGEST)
 
     def test_unread(self) -> None:
         """What makes too many parts is counted as not read."""

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.echo.attempts import TIMES
 from lab.echo.datagrams import EchoDatagramCore
 from lab.echo.measuring import AGAIN, COPIES, LAST, MORE, Plan
 from lab.echo.outcomes import Broken, Gone, Measured, Rejected, Stalled
@@ -148,17 +149,53 @@ class DatagramTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """A refusal is the end, before the first packet; behind it, it is out of place."""
+        core = make()
+        opened(core).receives(b"")
+        core.message(b"#a-1 413 count is 3; at most 2", 0.0)
+        events = core.events()
+        self.assertIsInstance(result(events), Rejected)
+        self.assertEqual(events[-1], Gone())
         for said in (b"#a-1 413 count is 3; at most 2", b"#a-1 429 1000 too many"):
-            core = make()
-            opened(core).receives(b"")
-            core.message(said, 0.0)
-            events = core.events()
-            self.assertIsInstance(result(events), Rejected)
-            self.assertEqual(events[-1], Gone())
             core = make()
             opened(core).receives(packet(0, 0.0))
             core.message(said, 0.0)
             self.assertEqual((core.events(), core.traffic.malformed), ([], 1))
+
+    def test_busy(self) -> None:
+        """A server that is busy is asked again when it has said, so often."""
+        for datagrams in (True, False):
+            core, now = make(datagrams=datagrams), 0.0
+            core.open(now)
+            for number in range(TIMES):
+                self.assertEqual(core.outgoing(), [ASKED])
+                core.message(b"#a-1 429 2500 later", now)
+                if datagrams and number:
+                    core.message(b"#a-1 429 9000 later", now)  # the answer to an attempt before
+                self.assertEqual((core.events(), core.deadline()), ([], now + 2.5))
+                now += 2.5
+                core.tick(now)
+                self.assertAlmostEqual(core.deadline(), now + (0.1 if datagrams else 2.0))
+            core.message(b"#a-1 429 2500 later", now)
+            error = result(core.events())
+            assert isinstance(error, Rejected)
+            self.assertEqual(str(error), "the server refuses: later")
+
+    def test_busy_no_longer(self) -> None:
+        """The proof still holds; what comes before it is asked again ends the wait."""
+        core = make()
+        core.open(0.0)
+        core.message(encode(Challenge(TOKEN, b"a-1")), 0.0)
+        core.message(b"#a-1 429 1000 later", 0.1)
+        core.outgoing()
+        core.tick(1.1)
+        self.assertEqual(core.outgoing(), [b"token=" + TOKEN + b" " + ASKED])
+        core.message(b"#a-1 429 1000 later", 1.2)
+        core.message(packet(0, 0.0), 1.3)
+        self.assertEqual(core.deadline(), 2.3)  # of a row
+        core.tick(2.3)
+        self.assertEqual((core.outgoing(), core.deadline()), ([], 3.3))
+        core.tick(3.3)
+        self.assertEqual(result(core.events()).report.received, 1)
 
     def test_foreign(self) -> None:
         """What is not of this stream is counted, and changes nothing."""
@@ -300,6 +337,19 @@ class PairTests(SynchronousTestCase):
         self.assertEqual((measured.report.received, measured.report.lost), (50, 0))
         self.assertAlmostEqual(measured.report.seconds, 0.49)
         self.assertEqual((measured.ended, server.counters.streams), (True, 1))
+
+    def test_busy(self) -> None:
+        """Whoever finds the server too busy gets his stream when the other has ended."""
+        server = EchoDatagramCore(ServerSettings(streams=1), 0.0, Tokens(b"k" * 16), "peer")
+        token = Tokens(b"k" * 16).make("peer", 0.0)
+        server.message(b"token=" + token + b" #b-1 stream 500 6", 0.0)
+        core = make(count=5)
+        pair = Pair(core, server)
+        core.open(0.0)
+        pair.run(20.0)
+        measured = result([event for _, event in pair.told[0]])
+        self.assertEqual((measured.report.received, measured.ended), (5, True))
+        self.assertEqual(server.counters.busy, 3)
 
     def test_lost_requests(self) -> None:
         """Whatever is lost on the way up, the server sends one stream."""
