@@ -29,7 +29,7 @@ PARAMETERS = [
     ["total-rate", None, None, "echo: most bytes a second in all."],
     ["streams", None, "16", "echo: most streams and files at a time for one address."],
     ["total-streams", None, "1000", "echo: most streams and files at a time in all."],
-    ["pace", None, "12500000", "echo over UDP: bytes a second of a file, or of a fast stream."],
+    ["pace", None, "4000000", "echo over UDP: bytes a second of a file, or of a fast stream."],
     ["piece", None, "1200", "echo over UDP: characters of a file in a datagram."],
 ]
 _Build = Callable[[float], classic.DiscardCore]

@@ -43,7 +43,7 @@ class ServerSettings:
     total_rate: float = math.inf
     streams: int = 16
     total_streams: int = 1000
-    pace: float = 12_500_000.0
+    pace: float = 4_000_000.0
     piece: int = 1200
 
     def __attrs_post_init__(self) -> None:
@@ -53,7 +53,7 @@ class ServerSettings:
             if not value > 0:
                 raise LocalError(f"{name} is {value:g}; give more than 0")
         if self.pace == math.inf:
-            raise LocalError("pace is inf; give bytes a second, for example 12500000")
+            raise LocalError("pace is inf; give bytes a second, for example 4000000")
         _check("interval", self.interval, 0, LONGEST)
         _check("packets", self.packets, 1, 10**9)
         _check("size", self.size, LEAST_SIZE, LIMIT)
