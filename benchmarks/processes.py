@@ -192,6 +192,26 @@ def listening(name: str, command: Sequence[str], folder: Path, port: int) -> Ite
 
 
 @contextmanager
+def announcing(name: str, command: Sequence[str], folder: Path, word: bytes) -> Iterator[Running]:
+    """
+    Run a server of somebody else's, which has a word in the line that says that it is ready.
+
+    Args:
+        name: For messages.
+        command: What to run.
+        folder: For the log of its standard error.
+        word: That word.
+
+    Raises:
+        BenchmarkError: It ended, or was not ready in time.
+    """
+    with _started(name, command, folder, subprocess.PIPE) as (process, log):
+        while word not in _read_line(process, name, log):
+            pass
+        yield Running(name, process.pid, {}, log)
+
+
+@contextmanager
 def _started(
     name: str, command: Sequence[str], folder: Path, out: int
 ) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
@@ -203,7 +223,8 @@ def _started(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=errors,
-            env={**os.environ, "PYTHONPATH": _search_path()},
+            bufsize=0,  # who waits for a line must not find it in a buffer of ours
+            env=environment(),
             start_new_session=True,  # Ctrl-C is for us; we end the server
         )
     try:
@@ -274,20 +295,27 @@ def generate(program: Path, server: Running, load: Load) -> Sample:
     return Sample(**json.loads(result.stdout))
 
 
-def _search_path() -> str:
-    """Return a PYTHONPATH by which the ``lab`` of this checkout is measured."""
-    return os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
+def environment() -> dict[str, str]:
+    """An environment in which the ``lab`` of this checkout is measured."""
+    path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
-def _read_ports(process: subprocess.Popen[bytes], name: str, log: Path) -> dict[str, int]:
-    """Wait for the line that tells the ports."""
+def _read_line(process: "subprocess.Popen[bytes]", name: str, log: Path) -> bytes:
+    """Wait for a line."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], START)
     if not ready:
         raise BenchmarkError(f"{name}: not ready in {START:g} s")
-    words = process.stdout.readline().decode().split()
-    if not words:
+    line: bytes = process.stdout.readline()
+    if not line:
         raise BenchmarkError(f"{name}: does not start: {_last_line(_read(log))}")
+    return line
+
+
+def _read_ports(process: "subprocess.Popen[bytes]", name: str, log: Path) -> dict[str, int]:
+    """Wait for the line that tells the ports."""
+    words = _read_line(process, name, log).decode().split()
     return {transport: int(port) for transport, port in zip(words[::2], words[1::2], strict=True)}
 
 

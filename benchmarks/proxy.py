@@ -23,7 +23,7 @@ from rich.table import Table
 
 from processes import HERE, BenchmarkError, Running, cpu_seconds, serving
 from proxies import LIFETIME, PROXIES, Proxy, choose, running
-from report import describe_machine
+from report import cell, describe_machine
 
 CHUNK = b"x" * (256 * 1024)
 """What a stream is sent in."""
@@ -188,12 +188,6 @@ def show(rows: Rows, titles: dict[str, str], rounds: int, seconds: float) -> Non
             rounds=rounds, seconds=seconds, **describe_machine()
         )
     )
-
-
-def cell(values: list[float]) -> str:
-    """Two lines: the median; the lowest and the highest."""
-    digits = 0 if max(values) >= 10 else 2
-    return f"{median(values):,.{digits}f}\n{min(values):,.{digits}f}-{max(values):,.{digits}f}"
 
 
 if __name__ == "__main__":

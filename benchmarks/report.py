@@ -92,6 +92,12 @@ def _rates(samples: Sequence[Sample]) -> list[float]:
     return [sample.replies / sample.seconds for sample in samples]
 
 
+def cell(values: list[float]) -> str:
+    """Two lines: the median; the lowest and the highest."""
+    digits = 0 if max(values) >= 10 else 2
+    return f"{median(values):,.{digits}f}\n{min(values):,.{digits}f}-{max(values):,.{digits}f}"
+
+
 def describe_machine() -> dict[str, str | int]:
     """Tell what the figures depend on."""
     congestion = Path("/proc/sys/net/ipv4/tcp_congestion_control")
