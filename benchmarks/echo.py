@@ -125,7 +125,8 @@ def main(*, rounds: int, seconds: float, size: int, interval: int) -> None:
             raise click.ClickException(str(error)) from error
     console.print(
         "Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest; "
-        f"CPU us: the server's for a packet. {OURS} is: its rate (came/s of streams) divided by theirs. "
+        f"CPU us: the server's for a packet; {OURS} is: its rate divided by theirs, of streams "
+        "that of what came. "
         "Python {python}, Twisted {twisted}, Linux {kernel}, "
         "{usable_cpus} CPUs, TCP congestion control {tcp_congestion_control}, load "
         "{load:.1f}.".format(

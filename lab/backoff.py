@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
-from lab.errors import LocalError
+from lab.errors import LocalError, NoAnswer
 from lab.rng import Random
+from lab.units import show_seconds
 
 
 @frozen
@@ -80,3 +81,24 @@ class Backoff:
             yield wait * (1 + spread)
             wait *= self.factor
             tried += 1
+
+
+def show_attempts(count: int) -> str:
+    """A number of attempts, for people."""
+    return f"{count} attempt{'' if count == 1 else 's'}"
+
+
+def no_answer(attempts: int, waited: float) -> NoAnswer:
+    """
+    That nobody answered.
+
+    Args:
+        attempts: How many there were; none if there was no connection to ask on.
+        waited: For so long, in seconds.
+
+    >>> str(no_answer(5, 3.1))
+    'no answer within 3.1 s after 5 attempts'
+    """
+    if not attempts:
+        return NoAnswer(f"no connection within {show_seconds(waited)}")
+    return NoAnswer(f"no answer within {show_seconds(waited)} after {show_attempts(attempts)}")

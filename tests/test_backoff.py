@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.backoff import Backoff
+from lab.backoff import Backoff, no_answer
 from lab.errors import LocalError
 from lab.rng import stream
 
@@ -141,3 +141,13 @@ class RefusalTests(SynchronousTestCase):
             error = self.assertRaises(LocalError, Backoff, **arguments)
             self.assertIn("never end", str(error))
             self.assertEqual(len(list(Backoff(attempts=3, **arguments).waits())), 3)
+
+
+class WordsTests(SynchronousTestCase):
+    """What is told of attempts."""
+
+    def test_no_answer(self) -> None:
+        """How long it was waited, and for how many attempts."""
+        self.assertEqual(str(no_answer(0, 0.5)), "no connection within 500 ms")
+        self.assertEqual(str(no_answer(1, 1.0)), "no answer within 1 s after 1 attempt")
+        self.assertEqual(str(no_answer(2, 2.0)), "no answer within 2 s after 2 attempts")

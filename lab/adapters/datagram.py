@@ -56,6 +56,10 @@ class _Sender(DatagramProtocol):
         """Datagrams that the system did not take."""
         return self.sender.unsent
 
+    def _send(self, messages: list[bytes], address: Address | None = None) -> None:
+        """Send each message; what can't be sent is lost, as datagrams may be."""
+        self.sender.send(messages, address)
+
 
 class PeersProtocol(_Sender):
     """
@@ -92,7 +96,7 @@ class PeersProtocol(_Sender):
         if len(self._drivers) >= self._peers:
             self._drivers.popitem(last=False)[1].close()
         driver = Driver(self._build(addr), self._clock)
-        driver.write = lambda messages: self.sender.send(messages, addr)
+        driver.write = lambda messages: self._send(messages, addr)
         driver.finish = lambda reason: self._forget(addr)
         self._drivers[addr] = driver
         return driver
@@ -128,7 +132,7 @@ class PeerProtocol(_Sender):
     def startProtocol(self) -> None:
         """The port is open: the core has a transport."""
         self.transport.connect(*self._peer)
-        self._driver.write = self.sender.send
+        self._driver.write = self._send
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """Hand a datagram to the core."""

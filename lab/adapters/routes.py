@@ -24,7 +24,7 @@ from lab.adapters.driver import Driver
 from lab.adapters.endpoints import DatagramClientEndpoint
 from lab.adapters.stream import LineCoreProtocol
 from lab.adapters.transports import why
-from lab.backoff import Backoff
+from lab.backoff import Backoff, show_attempts
 from lab.errors import ConnectionRefused, NoAnswer, Unreachable
 from lab.rng import Random
 
@@ -227,11 +227,6 @@ class DatagramRoute:
         else:
             host, port = self._endpoint.host, self._endpoint.port
             self.way.fail(ConnectionRefused(f"nobody listens at udp:{host}:{port}"))
-
-
-def show_attempts(count: int) -> str:
-    """A number of attempts, for people."""
-    return f"{count} attempt{'' if count == 1 else 's'}"
 
 
 def _unreachable(reason: Failure, attempts: int) -> NoAnswer | Unreachable:

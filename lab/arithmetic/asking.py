@@ -10,15 +10,16 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
+from lab.adapters.closing import Closing
 from lab.adapters.driver import Driver
-from lab.adapters.routes import Route, show_attempts
+from lab.adapters.routes import Route
 from lab.arithmetic.client import Answered, ArithmeticClientCore, GaveUp, Lost, Traffic
 from lab.arithmetic.numbers import Number
 from lab.arithmetic.settings import ClientSettings
 from lab.arithmetic.wire import OK, Reply, Request
-from lab.errors import LocalError, NoAnswer, RemoteError, Unreachable
+from lab.backoff import no_answer
+from lab.errors import NoAnswer, RemoteError, Unreachable
 from lab.rng import Random
-from lab.units import show_seconds
 
 
 class Refused(RemoteError):
@@ -133,16 +134,9 @@ class Way:
         if isinstance(event, Answered):
             result.callback(Answer(event.reply, event.attempts, event.waited))
         elif isinstance(event, GaveUp):
-            result.errback(NoAnswer(_no_answer(event)))
+            result.errback(no_answer(event.attempts, event.waited))
         else:
             result.errback(type(self._error)(str(self._error)))
-
-
-def _no_answer(event: GaveUp) -> str:
-    """What happened, for people."""
-    if not event.attempts:
-        return f"no connection within {show_seconds(event.waited)}"
-    return f"no answer within {show_seconds(event.waited)} after {show_attempts(event.attempts)}"
 
 
 class Asking:
@@ -168,7 +162,7 @@ class Asking:
         route: Callable[[Way], Route],
     ) -> None:
         self.traffic = Traffic()
-        self._closing: Deferred[None] | None = None
+        self._closing = Closing(self._close)
         self._routes = [
             route(Way.make(clock, settings, random, self.traffic))
             for _ in range(settings.connections)
@@ -203,8 +197,7 @@ class Asking:
         Raises:
             LocalError: It is no line, or too long, or the client is closed.
         """
-        if self._closing is not None:
-            raise LocalError("the client is closed; make a new one")
+        self._closing.check()
         route = min(self._routes, key=_waiting)
         result: Deferred[Answer] = route.way.ask(body)
         route.need()
@@ -222,12 +215,7 @@ class Asking:
         Returns:
             Fires when nothing is left in the reactor.
         """
-        if self._closing is None:
-            self._closing = Deferred()  # whoever is told of a failure may close the client, too
-            self._close().chainDeferred(self._closing)
-        ended: Deferred[None] = Deferred()
-        self._closing.addCallback(ended.callback)
-        return ended
+        return self._closing.close()
 
     def _close(self) -> Deferred[None]:
         """Fires when nothing is left in the reactor."""

@@ -13,6 +13,7 @@ from lab.backoff import Backoff
 from lab.commands.types import COUNT, SECONDS, SHARE
 from lab.rng import stream
 
+_Client = TypeVar("_Client")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -109,8 +110,33 @@ def make_client(
     Raises:
         LocalError: It is no endpoint string.
     """
+    return make_one_of(
+        tcp.ArithmeticClient, udp.ArithmeticClient, reactor, endpoint, settings, seed
+    )
+
+
+def make_one_of(
+    streams: Callable[..., _Client],
+    datagrams: Callable[..., _Client],
+    reactor: Any,
+    endpoint: str,
+    settings: object,
+    seed: int | None,
+) -> _Client:
+    """
+    A client for this endpoint string.
+
+    Args:
+        streams: Makes one for an endpoint of streams.
+        datagrams: Makes one for an endpoint of datagrams.
+        reactor: Of the program.
+        endpoint: Where the server is.
+        settings: Of the client.
+        seed: What it draws follows from it; from the system's if None.
+
+    Raises:
+        LocalError: It is no endpoint string.
+    """
     place = clientFromString(reactor, endpoint)
-    random = stream(seed, "client")
-    if isinstance(place, DatagramClientEndpoint):
-        return udp.ArithmeticClient(reactor, place, settings, random)
-    return tcp.ArithmeticClient(reactor, place, settings, random)
+    make = datagrams if isinstance(place, DatagramClientEndpoint) else streams
+    return make(reactor, place, settings, stream(seed, "client"))

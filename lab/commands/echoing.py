@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from lab.adapters.endpoints import DatagramClientEndpoint, clientFromString
 from lab.commands import running
-from lab.commands.asking import make_backoff, retry_options
+from lab.commands.asking import make_backoff, make_one_of, retry_options
 from lab.commands.hosts import is_endpoint, read_hosts
 from lab.commands.running import DATA_WRONG, REFUSED
 from lab.echo import tcp, udp
@@ -17,7 +16,6 @@ from lab.echo.asking import EchoAsking
 from lab.echo.outcomes import Rejected, WrongData
 from lab.echo.settings import ClientSettings
 from lab.errors import LabError
-from lab.rng import stream
 
 DEFAULT = "tcp:localhost:50001"
 
@@ -33,38 +31,21 @@ def server_options(command: _Command) -> _Command:
     return hosts(retry_options(command))
 
 
-def make_settings(  # noqa: PLR0913 - the options of a command
-    *,
-    timeout: float,
-    backoff: bool,
-    max_timeout: float,
-    attempts: int | None,
-    jitter: float,
-    silence: float | None = None,
-    deadline: float | None = None,
+def make_settings(
+    *, silence: float | None = None, deadline: float | None = None, **attempts: Any
 ) -> ClientSettings:
     """
     The settings of a client of the echo service that the options of a command ask for.
 
     Args:
-        timeout: As `make_backoff`, and so are the next four.
-        backoff: See there.
-        max_timeout: See there.
-        attempts: See there.
-        jitter: See there.
         silence: As `ClientSettings`; its default if None.
         deadline: As `ClientSettings`.
+        attempts: As `make_backoff`.
 
     Raises:
         LocalError: A value can't be.
     """
-    retry = make_backoff(
-        timeout=timeout,
-        backoff=backoff,
-        max_timeout=max_timeout,
-        attempts=attempts,
-        jitter=jitter,
-    )
+    retry = make_backoff(**attempts)
     if silence is None:
         return ClientSettings(retry, deadline)
     return ClientSettings(retry, deadline, silence)
@@ -95,11 +76,7 @@ def make_client(
     Raises:
         LocalError: It is no endpoint string.
     """
-    place = clientFromString(reactor, endpoint)
-    random = stream(seed, "client")
-    if isinstance(place, DatagramClientEndpoint):
-        return udp.EchoClient(reactor, place, settings, random)
-    return tcp.EchoClient(reactor, place, settings, random)
+    return make_one_of(tcp.EchoClient, udp.EchoClient, reactor, endpoint, settings, seed)
 
 
 def code_of(error: BaseException | None) -> int:

@@ -130,7 +130,7 @@ class EchoListeners:
             protocol,
             lambda: (
                 f"{_report(protocol.counters)}, {protocol.ignored:,} ignored, "
-                f"{protocol.unsent:,} not sent"
+                f"{protocol.sender.batched:,} sent in batches, {protocol.unsent:,} not sent"
             ),
         )
 

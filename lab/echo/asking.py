@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
+from lab.adapters.closing import Closing
 from lab.adapters.routes import Route
 from lab.echo.client import EchoClientCore
 from lab.echo.files import FileClientCore
@@ -64,7 +65,7 @@ class EchoAsking:
         self._asking = route(Way(self._core, clock))
         #: Of what is going on, the routes, and what is called when they are gone.
         self._routes: dict[Route, Deferred[None]] = {}
-        self._closing: Deferred[None] | None = None
+        self._closing = Closing(self._close)
 
     def echo(self, text: bytes) -> Deferred[bytes]:
         """
@@ -203,7 +204,7 @@ class EchoAsking:
         Raises:
             LocalError: A number that can't be, or a client that is closed.
         """
-        self._check_open()
+        self._closing.check()
         common = self._common()
         wanted = _part(n, offset, length, seed, common["name"] + b"-1")
         core: Any
@@ -224,12 +225,7 @@ class EchoAsking:
             Fires when nothing is left in the reactor. A server that has just been told to stop is
             told so again before, for 0.2 s.
         """
-        if self._closing is None:
-            self._closing = Deferred()  # whoever is told of a failure may close the client, too
-            self._close().chainDeferred(self._closing)
-        ended: Deferred[None] = Deferred()
-        self._closing.addCallback(ended.callback)
-        return ended
+        return self._closing.close()
 
     def _close(self) -> Deferred[None]:
         """Fires when nothing is left in the reactor."""
@@ -253,14 +249,9 @@ class EchoAsking:
             "traffic": self.traffic,
         }
 
-    def _check_open(self) -> None:
-        """Refuse what comes too late."""
-        if self._closing is not None:
-            raise LocalError("the client is closed; make a new one")
-
     def _ask(self, question: Echo | AskLimits) -> Deferred[Any]:
         """Ask on the way that all questions share."""
-        self._check_open()
+        self._closing.check()
         way: Way = self._asking.way
         number = self._core.ask(question, self._clock.seconds())
         result = way.result(number, lambda now: self._core.cancel(number))
@@ -278,7 +269,7 @@ class EchoAsking:
         **others: Any,
     ) -> Plan:
         """What is to be sent, and how that is looked at."""
-        self._check_open()
+        self._closing.check()
         timeout = interval + self._settings.silence if timeout is None else timeout
         return Plan(interval, count, size, rows, timeout=timeout, **others)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from lab.backoff import no_answer
 from lab.core import Finished
 from lab.echo.attempts import Attempts
-from lab.echo.operation import Operation, no_answer
+from lab.echo.operation import Operation
 from lab.echo.outcomes import Done, Rejected
 from lab.echo.wire import (
     LIMIT,
@@ -175,7 +176,7 @@ class EchoClientCore(Operation):
             self._say(call.attempts.data)
             self._wait(id)
         else:
-            self._done(id, no_answer(call.attempts, now - call.asked))
+            self._done(id, no_answer(call.attempts.count, now - call.asked))
 
     def _wait(self, id: bytes) -> None:
         """Come back to this question when its attempt has waited."""

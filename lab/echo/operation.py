@@ -9,7 +9,6 @@ from lab.echo.outcomes import Done, Gone, Traffic
 from lab.echo.settings import ClientSettings
 from lab.errors import NoAnswer, Unreachable
 from lab.rng import Random
-from lab.units import show_seconds
 
 #: A timer that comes so late, in seconds, says that we were not running: what waits to be read is
 #: looked at before a silence is believed.
@@ -104,17 +103,3 @@ class Operation:
         if self._needed:
             self._needed = False
             self._events.append(Gone())
-
-
-def no_answer(attempts: Attempts, waited: float) -> NoAnswer:
-    """
-    That nobody answered, in words.
-
-    Args:
-        attempts: Of the request.
-        waited: For so long, in seconds.
-    """
-    if not attempts.count:
-        return NoAnswer(f"no connection within {show_seconds(waited)}")
-    tries = f"{attempts.count} attempt{'' if attempts.count == 1 else 's'}"
-    return NoAnswer(f"no answer within {show_seconds(waited)} after {tries}")

@@ -28,9 +28,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from lab.backoff import no_answer
 from lab.echo.assembly import Assembly
 from lab.echo.attempts import Attempts, Patience
-from lab.echo.operation import Operation, no_answer
+from lab.echo.operation import Operation
 from lab.echo.outcomes import Characters, Cut, Received, Rejected, Stalled, WrongData
 from lab.echo.wire import (
     Busy,
@@ -265,7 +266,7 @@ class PieceClientCore(Operation):
         self._window = max(1, self._window // 2)
         self._barren += not fetch.fresh
         if fetch.part.id == self._first_id and not (fetch.heard or self._there.size):
-            self._fail(no_answer(fetch.attempts, self._now - self._asked))
+            self._fail(no_answer(fetch.attempts.count, self._now - self._asked))
 
     def _settle(self, now: float) -> None:
         """Let go what is complete, ask for what is missing, or come to the end."""

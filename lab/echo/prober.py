@@ -10,10 +10,10 @@ from typing import Any
 
 from attrs import define, field
 
+from lab.backoff import no_answer
 from lab.echo.attempts import Attempts
 from lab.echo.figures import Packet
 from lab.echo.measuring import Measuring
-from lab.echo.operation import no_answer
 from lab.echo.outcomes import Rejected, Stalled
 from lab.echo.roundtrip import Counts as Counted
 from lab.echo.roundtrip import RoundTrip
@@ -110,7 +110,7 @@ class ProbeClientCore(Measuring):
 
     def _silence(self, now: float) -> Stalled:
         """Nothing was answered at all."""
-        return Stalled(str(no_answer(self._question, now - self._asked)), self.so_far())
+        return Stalled(str(no_answer(self._question.count, now - self._asked)), self.so_far())
 
     def _probe(self, now: float) -> None:
         """Send what is due, and find out when the next is."""

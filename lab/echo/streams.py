@@ -7,11 +7,11 @@ Over datagrams it waits for what may have been overtaken by the end.
 
 from attrs import define, field
 
+from lab.backoff import no_answer
 from lab.echo.attempts import Attempts, Patience
 from lab.echo.figures import Packet as Kept
 from lab.echo.measuring import Measuring
 from lab.echo.oneway import OneWay
-from lab.echo.operation import no_answer
 from lab.echo.wire import (
     Busy,
     Challenge,
@@ -164,7 +164,7 @@ class StreamClientCore(Measuring):
             # The server lives, and has begun, perhaps: its next packet may be an interval away.
             self._patient, self._due = True, now + self.plan.timeout
         else:
-            self._end(no_answer(self._request, now - self._asked))
+            self._end(no_answer(self._request.count, now - self._asked))
             self._quit(now)
 
     def _silent(self, now: float) -> None:

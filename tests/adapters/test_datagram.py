@@ -231,7 +231,7 @@ class PeersTests(SynchronousTestCase):
         """Of several messages, one that is not taken does not hold back the others."""
         self.make()
         self.port.errors = [None, PermissionError(errno.EPERM, "not permitted"), None]
-        self.server.sender.send([b"a", b"b", b"c"], ONE)
+        self.server._send([b"a", b"b", b"c"], ONE)
         self.assertEqual(self.port.sent, [(b"a", ONE), (b"c", ONE)])
         self.assertEqual(self.server.unsent, 1)
 
@@ -290,7 +290,7 @@ class PeerTests(SynchronousTestCase):
         self.port.protocol.doStop()
         self.protocol.connectionRefused()
         self.assertEqual((self.refused, self.port.stopped), (1, 0))
-        self.assertNotEqual(self.driver.write, self.protocol.sender.send)
+        self.assertNotEqual(self.driver.write, self.protocol._send)
         self.driver.message(b"a")
         self.assertEqual(self.port.sent, [])
 
@@ -298,7 +298,7 @@ class PeerTests(SynchronousTestCase):
         """A port that we close is not refused, and sends no more."""
         self.assertIsNone(self.successResultOf(self.protocol.end()))
         self.assertEqual((self.refused, self.port.stopped), (0, 1))
-        self.assertNotEqual(self.driver.write, self.protocol.sender.send)
+        self.assertNotEqual(self.driver.write, self.protocol._send)
         self.driver.message(b"a")
         self.assertEqual(self.port.sent, [])
 

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.driver import Driver
-from lab.adapters.routes import RESOLVING, DatagramRoute, StreamRoute, show_attempts
+from lab.adapters.routes import RESOLVING, DatagramRoute, StreamRoute
 from lab.adapters.stream import LineCoreProtocol
 from lab.backoff import Backoff
 from lab.errors import ConnectionRefused, NoAnswer, Unreachable
@@ -274,12 +274,3 @@ class DatagramRouteTests(SynchronousTestCase):
             self.assertIsNone(self.successResultOf(route.close()))
             self.assertEqual(self.clock.getDelayedCalls(), [])
             self.assertFalse(any(port.open for port in self.endpoint.ports))
-
-
-class WordsTests(SynchronousTestCase):
-    """What is said."""
-
-    def test_attempts(self) -> None:
-        """One attempt is no attempts."""
-        self.assertEqual(show_attempts(1), "1 attempt")
-        self.assertEqual(show_attempts(2), "2 attempts")

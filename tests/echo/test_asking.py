@@ -481,7 +481,7 @@ def bad_network_udp(net: Network) -> None:
     if net.seed % 2:
         net.at(0.3, net.partition, "server", "client")
         net.at(0.8, net.heal, "server", "client")
-    s, file = set_up(net, "udp", retry=Backoff(0.2, cap=10.0)), File()
+    s, file = set_up(net, "udp", retry=Backoff(0.2, cap=60.0)), File()
     asked = s.client.file(100_000, file.write, reliable=True)
     stream, probe = s.client.stream(0.01, 100, 200), s.client.probe(0.01, 100, 200)
     echoes = [s.client.echo(b"%d" % number) for number in range(20)]

@@ -73,7 +73,7 @@ class AnswerTests(SynchronousTestCase):
     def test_limits(self) -> None:
         """What is allowed: over datagrams there is always a rate. It takes a proof."""
         limits = b"200 limits interval=0 packets=1000 size=65507 file=123456789 rate=%d streams=16"
-        for words, rate in (({}, 4_000_000), ({"rate": 5e6}, 5_000_000), ({"pace": 3.0}, 3)):
+        for words, rate in (({}, 4_000_000), ({"rate": 3e6}, 3_000_000), ({"pace": 3.0}, 3)):
             play = Playbook(make(**words)).receives(b"limits")
             play.sends(b"401 " + TOKENS.make(PEER, 0.0))
             play.receives(proved(b"#k limits")).sends(b"#k " + limits % rate).end()

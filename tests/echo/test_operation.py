@@ -2,8 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.echo.attempts import Attempts
-from lab.echo.operation import STALL, Operation, no_answer
+from lab.echo.operation import STALL, Operation
 from lab.echo.outcomes import Done, Gone
 from lab.errors import NoAnswer, Unreachable
 from tests.echo.cores import common
@@ -68,12 +67,3 @@ class OperationTests(SynchronousTestCase):
 
 class WordsTests(SynchronousTestCase):
     """What is said."""
-
-    def test_no_answer(self) -> None:
-        """It says how long was waited, and for how many attempts."""
-        attempts = Attempts(b"limits", iter([1.0, 1.0]))
-        self.assertEqual(str(no_answer(attempts, 0.5)), "no connection within 500 ms")
-        attempts.again(0.0)
-        self.assertEqual(str(no_answer(attempts, 1.0)), "no answer within 1 s after 1 attempt")
-        attempts.again(1.0)
-        self.assertEqual(str(no_answer(attempts, 2.0)), "no answer within 2 s after 2 attempts")
