@@ -11,13 +11,14 @@ from lab.echo.asking import EchoAsking
 from lab.echo.outcomes import Measured
 from lab.echo.settings import ServerSettings
 from lab.echo.udp import EchoClient, EchoDatagramProtocol
-from lab.echo.wire import Packet, Probed, StreamEnd, read_reply
+from lab.echo.wire import StreamEnd
 from lab.faults.datagrams import Duplicate, Latency, Loss, Reorder
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
 from lab.proxy.datagrams import DatagramRelay, Limits
 from lab.rng import stream
 from lab.simulator import simulate
+from tests.echo.truth import check_probes, check_stream, extents, replies
 from tests.helpers import thorough
 
 PORT, PROXY = 50001, 49157
@@ -78,23 +79,6 @@ class Truth:
     relay: NotingRelay
     server: Noting
 
-    def decided(self, direction: str, fault: str) -> set[int]:
-        """The units about which a fault has decided something; each counts those that it sees."""
-        return {
-            entry.unit
-            for entry in self.journal.entries
-            if (entry.place.direction, entry.place.fault) == (direction, fault)
-        }
-
-    def copies(self, direction: str, units: list[bytes]) -> dict[bytes, int]:
-        """How often each datagram leaves the proxy, by what the journal says."""
-        lost = self.decided(direction, "loss")
-        survived = [unit for number, unit in enumerate(units) if number not in lost]
-        twice = {survived[number] for number in self.decided(direction, "duplicate")}
-        return {
-            unit: 0 if number in lost else 1 + (unit in twice) for number, unit in enumerate(units)
-        }
-
 
 def faults() -> tuple[Fault, ...]:
     """3 % loss, 1 % duplicates, 2 % reordering, 5 ms jitter."""
@@ -132,41 +116,23 @@ def run(kind: str, count: int, *, up: bool, seed: int = 7) -> Truth:
         return Truth(measured, journal, relay, server)
 
 
+class ExtentTests(SynchronousTestCase):
+    """What the comparison itself computes."""
+
+    def test_extents(self) -> None:
+        """The first with a higher number counts, and of copies the first."""
+        self.assertEqual(extents([0, 2, 3, 1, 3]), {0: 0, 2: 0, 3: 0, 1: 2})
+
+
 class StreamTests(SynchronousTestCase):
     """Streams: nothing is wrong with the way up, so that what is lost was lost on the way back."""
 
     def compare(self, count: int, seed: int) -> None:
         """No packet is misclassified."""
         truth = run("stream", count, up=False, seed=seed)
-        copies = {
-            packet.seq: times
-            for unit, times in truth.copies("downstream", truth.server.said).items()
-            if isinstance(packet := read_reply(unit), Packet)
-        }
-        self.assertEqual(sorted(copies), list(range(count)))
-        behind, highest, before = set[int](), -1, set[int]()
-        for unit in truth.relay.left:
-            if isinstance(packet := read_reply(unit), Packet):
-                if packet.seq < highest and packet.seq not in before:
-                    behind.add(packet.seq)
-                highest = max(highest, packet.seq)
-                before.add(packet.seq)
-        found: Any = truth.measured.report
-        wrong = [
-            packet
-            for packet in truth.measured.packets
-            if packet.copies != copies[packet.number]
-            or (packet.extent > 0) != (packet.number in behind)
-        ]
-        self.assertEqual((wrong, len(truth.measured.packets)), ([], count))
-        counts = (found.packets, found.lost, found.duplicates, found.reordered)
-        lost = sum(times == 0 for times in copies.values())
-        twice = sum(times == 2 for times in copies.values())
-        self.assertEqual(counts, (count, lost, twice, len(behind)))
-        self.assertEqual((found.foreign, found.overdue, found.forgotten), (0, 0, 0))
-        self.assertEqual(sum(row.lost for row in found.intervals), lost)
-        self.assertGreater(min(counts), count / 500)
-        ends = [unit for unit in truth.server.said if isinstance(read_reply(unit), StreamEnd)]
+        found = check_stream(truth.measured, truth.journal.entries, truth.relay.left, count)
+        self.assertGreater(min(found.values()), count / 500)
+        ends = [one for one in replies(truth.server.said) if isinstance(one, StreamEnd)]
         self.assertEqual((len(ends), truth.measured.ended), (3, True))
 
     def test_five_thousand(self) -> None:
@@ -186,25 +152,7 @@ class ProbeTests(SynchronousTestCase):
         """What was lost and doubled on which way is what the journal says."""
         count = 5000
         truth = run("probe", count, up=True)
-        probes = [unit for unit in truth.relay.came if b" probe " in unit]
         # Nothing was sent before the probes, so that the units are theirs.
-        self.assertEqual(truth.relay.came[:count], probes)
-        up = truth.copies("upstream", truth.relay.came)
-        said = [(unit, read_reply(unit)) for unit in truth.server.said]
-        lost_up = sum(up[unit] == 0 for unit in probes)
-        answered: dict[int, int] = {}
-        # An answer is another for each copy of a probe, so that each is a unit of its own.
-        down = truth.copies("downstream", truth.server.said)
-        for unit, reply in said:
-            if isinstance(reply, Probed):
-                answered[reply.seq] = answered.get(reply.seq, 0) + down[unit]
-        report: Any = truth.measured.report
-        lost_down = sum(times == 0 for times in answered.values())
-        self.assertEqual((report.sent, report.lost_up), (count, lost_up))
-        self.assertEqual((report.lost_down, report.lost_unknown), (lost_down, 0))
-        self.assertEqual(report.duplicates_up, sum(up[unit] == 2 for unit in probes))
-        twice = sum(down[unit] == 2 for unit, reply in said if isinstance(reply, Probed))
-        self.assertEqual(report.duplicates_down, twice)
-        for packet in truth.measured.packets:
-            self.assertEqual(packet.copies, answered.get(packet.number, 0))
-        self.assertGreater(min(lost_up, lost_down, twice), 20)
+        self.assertTrue(all(b" probe " in unit for unit in truth.relay.came[:count]))
+        found = check_probes(truth.measured, truth.journal.entries, truth.relay.left, count)
+        self.assertGreater(min(found.values()), count / 500)

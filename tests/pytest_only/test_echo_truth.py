@@ -1,0 +1,206 @@
+"""
+What an echo client reports, packet by packet, of a real network: server, proxy, sockets, clock.
+
+The proxy is a process that writes down what it decides; what comes out of it is noted where the
+client takes it from its sockets.
+
+However busy the machine is, nothing is lost but by the proxy: no socket is ever sent more than
+its buffer holds, even if nobody reads. So there are many short streams and short runs of
+probes, each with sockets of its own, and where a socket is of all (the server's, and that at which
+a proxy listens) there is one of them after the other.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import pytest_twisted
+from attrs import define, field, frozen
+from twisted.internet import reactor as real_reactor
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
+
+from lab.adapters.endpoints import DatagramClientEndpoint
+from lab.backoff import Backoff
+from lab.echo import measuring
+from lab.echo.asking import EchoAsking
+from lab.echo.outcomes import Measured
+from lab.echo.settings import ClientSettings
+from lab.echo.udp import EchoClient
+from lab.faults.journal import Journal, Line
+from lab.rng import stream
+from tests.echo.truth import check_probes, check_stream
+from tests.pytest_only.processes import TWISTD, address, running, serving
+
+reactor: Any = real_reactor
+#: Packets of a stream, and probes of a run, and bytes of each: with 1 % of copies, and 768 bytes
+#: that Linux counts for each, that is less than the 212,992 bytes of a buffer.
+COUNT, SIZE = 200, 100
+#: What a proxy holds back and nobody overtakes leaves a second later; clients wait for so long, in
+#: seconds, when all seems to be there, so that it is never too late for them.
+LAST = 1.5
+#: Draws what the proxies do.
+SEED = 7
+UDP = "udp:0:interface=127.0.0.1"
+
+
+@define
+class NotingReactor:
+    """The reactor, for a client whose sockets note what comes."""
+
+    came: list[bytes] = field(factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the reactor's."""
+        return getattr(reactor, name)
+
+    def listenUDP(self, number: int, protocol: Any, *more: Any) -> Any:
+        """A port that notes."""
+        take = protocol.datagramReceived
+
+        def note(datagram: bytes, addr: Any) -> None:
+            """One came."""
+            self.came.append(datagram)
+            take(datagram, addr)
+
+        protocol.datagramReceived = note
+        return reactor.listenUDP(number, protocol, *more)
+
+
+@frozen
+class Run:
+    """
+    What a client has seen.
+
+    Args:
+        kind: A stream or probes.
+        place: Name of the proxy, and the number of the client there.
+        measured: Its report.
+        came: What came, in its order.
+    """
+
+    kind: str
+    place: tuple[str, int]
+    measured: Measured
+    came: list[bytes]
+
+    def check(self, journal: list[Line]) -> Counter[str]:
+        """Hold it against the journal; what has happened."""
+        check = check_stream if self.kind == "stream" else check_probes
+        return check(self.measured, journal, self.came, COUNT)
+
+
+@define
+class Lane:
+    """
+    A proxy that leads to a port of the server; one client at a time.
+
+    Args:
+        kind: A stream or probes.
+        name: Of the proxy.
+        where: Where it listens.
+    """
+
+    kind: str
+    name: str
+    where: tuple[str, int]
+
+    async def run(self, times: int) -> list[Run]:
+        """So many, one after the other."""
+        return [await self._one(number) for number in range(times)]
+
+    async def _one(self, number: int) -> Run:
+        """A client."""
+        noting: Any = NotingReactor()
+        # Who is late asks again, which does no harm; nothing is over because somebody is late.
+        settings = ClientSettings(Backoff.fixed(0.5, 60), silence=30.0)
+        endpoint = DatagramClientEndpoint(noting, *self.where)
+        client: EchoAsking = EchoClient(noting, endpoint, settings, stream(SEED, self.name))
+        ask = getattr(client, self.kind)
+        measured = await ask(0.001, COUNT, SIZE, keep=True)
+        await client.close()
+        return Run(self.kind, (self.name, number), measured, noting.came)
+
+
+def toxics(*directions: str) -> list[dict[str, Any]]:
+    """3 % loss, 1 % duplicates, 2 % reordering, 5 ms jitter."""
+    kinds: dict[str, Any] = {
+        "loss": {"probability": 0.03},
+        "duplicate": {"probability": 0.01},
+        "reorder": {"probability": 0.02, "displacement": 5},
+        "latency": {"latency": 20, "jitter": 5},
+    }
+    return [
+        {"type": kind, "stream": direction, "attributes": attributes}
+        for direction in directions
+        for kind, attributes in kinds.items()
+    ]
+
+
+#: What is wrong with the way of what: who asks for a stream is heard.
+FAULTS = {"stream": toxics("downstream"), "probe": toxics("upstream", "downstream")}
+
+
+@contextmanager
+def lanes(kinds: list[str], folder: Path, journal: Path) -> Iterator[list[Lane]]:
+    """
+    A server, and a proxy before it; when both have ended, the journal is there.
+
+    Args:
+        kinds: What shall be asked for at a time: so many proxies lead to a port of the server each.
+        folder: For a file of these proxies.
+        journal: Of what they decide.
+    """
+    with serving("--streams", "100", places=[UDP] * len(kinds), service="echo") as server:
+        upstreams = ["{}:{}".format(*address(place)) for place in server.places]
+        proxies = [
+            {"name": f"{kind}-{number}", "protocol": "udp", "listen": "127.0.0.1:0"}
+            | {"upstream": upstream, "toxics": FAULTS[kind]}
+            for number, (kind, upstream) in enumerate(zip(kinds, upstreams, strict=True))
+        ]
+        config = folder / "proxies.json"
+        config.write_text(json.dumps(proxies))
+        words = ("--config", str(config), "--seed", str(SEED), "--journal", str(journal))
+        command = (TWISTD, "-n", "--pidfile=", "lab-proxy", "--log-format", "json", *words)
+        with running(*command) as proxy:
+            found = []
+            for kind, made in zip(kinds, proxies, strict=True):
+                event = proxy.event(f"{made['name']} listens on")
+                found.append(Lane(kind, str(made["name"]), address(f"udp:{event['listen']}")))
+            proxy.started()
+            yield found
+            assert proxy.end().err == ""
+
+
+async def explore(kinds: list[str], times: int, folder: Path) -> Counter[str]:
+    """Have so many on each lane, and check each of them; what has happened in all."""
+    path = folder / "journal"
+    with mock.patch.object(measuring, "LAST", LAST), lanes(kinds, folder, path) as found:
+        asked = [ensureDeferred(lane.run(times)) for lane in found]
+        results: Deferred[list[list[Run]]] = gatherResults(asked, consumeErrors=True)
+        runs = [run for runs in await results for run in runs]
+    journal = defaultdict(list)
+    for entry in Journal.read(path.read_text().splitlines()).entries:
+        journal[entry.place.link, entry.place.connection].append(entry)
+    return sum((run.check(journal[run.place]) for run in runs), Counter[str]())
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_thousand(tmp_path: Path) -> None:
+    """Each of 1,400 packets of streams, and of 600 probes, is what the report says of it."""
+    happened = await explore(["stream"] * 7 + ["probe"] * 3, 1, tmp_path)
+    assert (happened["packets"], happened["probes"]) == (1400, 600)
+    assert (len(happened), min(happened.values()) > 1) == (9, True), happened
+
+
+@pytest.mark.thorough
+@pytest_twisted.ensureDeferred
+async def test_hundred_thousand(tmp_path: Path) -> None:
+    """So is each of 75,000 packets of streams, and of 25,000 probes."""
+    happened = await explore(["stream"] * 75 + ["probe"] * 25, 5, tmp_path)
+    assert (happened["packets"], happened["probes"]) == (75_000, 25_000)
+    assert (len(happened), min(happened.values()) > 150) == (9, True), happened
