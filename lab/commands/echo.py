@@ -11,6 +11,7 @@ from attrs import asdict, define
 from lab.commands import file as files
 from lab.commands.conversation.converse import converse, on_terminal
 from lab.commands.conversation.pipe import IN_FLIGHT
+from lab.commands.conversation.session import Interrupted
 from lab.commands.echoing import (
     DEFAULT,
     code_of,
@@ -94,6 +95,7 @@ class Questions:
 
         Raises:
             LabError: There was no answer, or a wrong one, and not everything is JSON.
+            Interrupted: A stream was cancelled; this is the report of what there was of it.
         """
         asked = read(text)
         try:
@@ -165,16 +167,20 @@ class Questions:
         request = Request(self._endpoint, asked.interval_ms / 1000, asked.count, asked.size)
         rows: list[str] = []
         view = Lines(rows.append) if self._live is None else Terminal(self._live)
-        measured: Measured = await Stoppable().wait(
+        waiting = Stoppable()
+        measured: Measured = await waiting.wait(
             self._client.stream(request.interval, request.count, request.size, watch=view.row)
         )
+        text = ""
         if self._as_json:
-            return json.dumps({"start": request.as_json()} | measured.report.as_json())
-        if self._live is None:
-            rows.append(plain_summary(summary_of(measured)))
-            return "\n".join(rows)
-        view.summary(summary_of(measured))
-        return None
+            text = json.dumps({"start": request.as_json()} | measured.report.as_json())
+        elif self._live is None:
+            text = "\n".join([*rows, plain_summary(summary_of(measured))])
+        else:
+            view.summary(summary_of(measured))
+        if waiting.stopped:
+            raise Interrupted(text)
+        return text or None
 
 
 async def _ask_all(questions: Questions, texts: tuple[str, ...]) -> int:
@@ -187,6 +193,9 @@ async def _ask_all(questions: Questions, texts: tuple[str, ...]) -> int:
                 click.echo(answer)
         except LabError as error:
             complain(error)
+        except Interrupted as interrupted:
+            click.echo(interrupted.text)
+            raise
     return questions.code
 
 

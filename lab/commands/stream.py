@@ -93,17 +93,18 @@ class Measuring:
         except LabError as failed:
             error, measured = failed, getattr(failed, "so_far", None)
         text, code = ("", OK) if error is None else (str(error), code_of(error))
-        if measured is not None and error is None:
-            text, code = self._judge(measured, stopped=waiting.stopped)
-        view.end(measured, text)
+        if measured is not None and waiting.stopped:
+            view.stop(measured)  # the exit code says 130 all the same
+        else:
+            if measured is not None and error is None:
+                text, code = self._judge(measured)
+            view.end(measured, text)
         if measured is not None:
             self._keep(measured)
         return code
 
-    def _judge(self, measured: Measured, *, stopped: bool) -> tuple[str, int]:
+    def _judge(self, measured: Measured) -> tuple[str, int]:
         """What is wrong with it, and the exit code; losses are a result like any other."""
-        if stopped:
-            return "the stream was stopped", OK  # the exit code says 130 all the same
         if measured.ended or self.request.round_trip:
             return "", OK
         if measured.report.received == self.request.count:  # type: ignore[union-attr]

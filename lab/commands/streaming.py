@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ from lab.echo.report import Interval, ProbeReport
 from lab.echo.tables import COLUMNS, Rows, interval_rows, probe_rows, stream_rows
 from lab.errors import LocalError
 
-#: Short names of `lab.echo.tables.COLUMNS`, and their widths: all fit into 80 columns.
+#: Short names of `lab.echo.tables.COLUMNS`, and their widths: those of streams fit into 80 columns,
+#: and those of probes.
 _SHORT = (
-    ("seconds", 9), ("packets", 8), ("lost", 6), ("dup.", 4), ("reord.", 6), ("late", 4),
-    ("rate", 11), ("jitter", 7), ("mean", 7), ("max", 7),
+    ("seconds", 9), ("packets", 8), ("lost", 6), ("flight", 6), ("dup.", 4), ("reord.", 6),
+    ("late", 4), ("rate", 11), ("jitter", 7), ("mean", 7), ("max", 7),
 )  # fmt: skip
+#: What only rows of streams have, and what only rows of probes have.
+_STREAMS, _PROBES = "jitter", "in flight"
 
 
 @frozen
@@ -88,7 +91,7 @@ def _worded(name: str, text: str) -> str:
     """One number with its name."""
     if name == "bits/s":
         return text
-    return f"{text} {name}" if name in COLUMNS[:6] else f"{name} {text}"
+    return f"{text} {name}" if name in COLUMNS[:7] else f"{name} {text}"
 
 
 def plain_summary(rows: Rows) -> str:
@@ -125,24 +128,38 @@ class Lines:
         if error:
             click.echo(error, err=True)
 
+    def stop(self, measured: Measured) -> None:
+        """Somebody has seen enough, and is told elsewhere that it was heard."""
+        self.end(measured, "")
+
     def summary(self, rows: Rows) -> None:
         """What there is to say of all of it."""
         self._say(plain_summary(rows))
 
 
 class Terminal(Lines):
-    """Columns on a terminal, with one head above them; a table at the end."""
+    """
+    Columns on a terminal, with one head above them; a table at the end.
 
-    def __init__(self, say: Callable[[str], object] = click.echo) -> None:
+    Args:
+        say: Prints a text.
+        round_trip: Whether they are probes.
+    """
+
+    def __init__(
+        self, say: Callable[[str], object] = click.echo, *, round_trip: bool = False
+    ) -> None:
         super().__init__(say)
         self._headed = False
+        without = _STREAMS if round_trip else _PROBES
+        self._shown = [place for place, name in enumerate(COLUMNS) if name != without]
 
     def row(self, interval: Interval) -> None:
         """An interval is over."""
         if not self._headed:
             self._headed = True
-            self._say(_columns(name for name, _ in _SHORT))
-        self._say(_columns(interval_rows((interval,))[0]))
+            self._say(self._columns([name for name, _ in _SHORT]))
+        self._say(self._columns(interval_rows((interval,))[0]))
 
     def summary(self, rows: Rows) -> None:
         """What there is to say of all of it."""
@@ -156,6 +173,10 @@ class Terminal(Lines):
         with console.capture() as drawn:
             console.print(table)
         self._say(drawn.get().rstrip("\n"))
+
+    def _columns(self, texts: Sequence[str]) -> str:
+        """A row, of which some columns are shown."""
+        return " ".join(f"{texts[place]:>{_SHORT[place][1]}}" for place in self._shown)
 
 
 class Json(Lines):
@@ -178,12 +199,16 @@ class Json(Lines):
         found = measured.report.as_json() if measured else {"intervals": [], "end": {}}
         click.echo(json.dumps(self._start | found | ({"error": error} if error else {})))
 
+    def stop(self, measured: Measured) -> None:
+        """Somebody has seen enough: whoever reads this later shall know it."""
+        self.end(measured, "interrupted")
+
 
 def make_view(request: Request, *, as_json: bool) -> Lines:
     """What shows it: JSON if asked for, columns on a terminal, lines elsewhere."""
     if as_json:
         return Json(request)
-    return Terminal() if sys.stdout.isatty() else Lines()
+    return Terminal(round_trip=request.round_trip) if sys.stdout.isatty() else Lines()
 
 
 def write_packets(path: Path, packets: Iterable[Packet]) -> None:
@@ -217,11 +242,6 @@ def _packet_json(packet: Packet) -> dict[str, Any]:
         "extent": packet.extent,
         "late": packet.late,
     }
-
-
-def _columns(texts: Iterable[str]) -> str:
-    """A row of the table on a terminal."""
-    return " ".join(f"{text:>{width}}" for text, (_, width) in zip(texts, _SHORT, strict=True))
 
 
 class Stoppable:

@@ -5,6 +5,8 @@ Knows no clock.
 """
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 
 from attrs import define, field
 
@@ -27,7 +29,7 @@ class Row:
         reordered: Packets that came behind a higher number.
         late: Packets that came too long behind their successors.
         size: Bytes of all that came.
-        jitter: At its end, in seconds.
+        jitter: At its end, in seconds; None before anything came.
         total: Sum of the delays, in seconds.
         least: The smallest delay, in seconds.
         most: The largest delay, in seconds.
@@ -39,7 +41,7 @@ class Row:
     reordered: int = 0
     late: int = 0
     size: int = 0
-    jitter: float = 0.0
+    jitter: float | None = None
     total: float = 0.0
     least: float = math.inf
     most: float = -math.inf
@@ -51,7 +53,9 @@ class Row:
         self.least = min(self.least, delay)
         self.most = max(self.most, delay)
 
-    def value(self, start: float, end: float, zero: float, lost: int) -> Interval:
+    def value(
+        self, start: float, end: float, zero: float, lost: int, in_flight: int = 0
+    ) -> Interval:
         """
         It as a value.
 
@@ -60,13 +64,14 @@ class Row:
             end: In seconds from the beginning.
             zero: What is taken from each delay, in seconds.
             lost: So many more were found missing.
+            in_flight: So many that were counted as lost may still come.
         """
         found = self.received > 0
         return Interval(
             start,
             end,
             self.received,
-            self.lost + lost,
+            self.lost + lost - in_flight,
             self.duplicates,
             self.reordered,
             self.late,
@@ -75,6 +80,7 @@ class Row:
             self.least - zero if found else None,
             self.total / self.received - zero if found else None,
             self.most - zero if found else None,
+            in_flight,
         )
 
     def add(self, later: "Row") -> None:
@@ -130,28 +136,35 @@ class Intervals:
         """
         if self.start is None:
             self.start = at
-        since = max(0.0, at - self.start)
-        while since >= ROWS * self.every:
+        while at - self.start >= ROWS * self.every:
             self._halve()
-        number = int(since / self.every)
+        number = self._number(at)
         while len(self.rows) <= number:
             self.rows.append(Row())
         return self.rows[number]
 
-    def values(self, least: float, lost: int = 0) -> tuple[Interval, ...]:
+    def values(
+        self, least: float, lost: int = 0, in_flight: Iterable[float] = ()
+    ) -> tuple[Interval, ...]:
         """
         All rows as values, each of a whole interval.
 
         Args:
             least: The least of all delays, in seconds; it is taken from each.
             lost: So many more were found missing in the last row.
+            in_flight: The times of those that were counted as lost and may still come, in seconds.
         """
         rows = self.rows or [Row()] * (lost > 0)
         more = [0] * (len(rows) - 1) + [lost]
+        waited = Counter(map(self._number, in_flight))
         return tuple(
-            row.value(number * self.every, (number + 1) * self.every, least, after)
+            row.value(number * self.every, (number + 1) * self.every, least, after, waited[number])
             for number, (row, after) in enumerate(zip(rows, more, strict=False))
         )
+
+    def _number(self, at: float) -> int:
+        """Of the row of a time."""
+        return int(max(0.0, at - (self.start or 0.0)) / self.every)
 
     def _halve(self) -> None:
         """Make one row of two."""

@@ -157,6 +157,11 @@ class Measuring(Operation):
         """Each packet, if they were kept."""
         return ()
 
+    def _rows(self, now: float) -> tuple[Interval, ...]:
+        """Those so far."""
+        found: tuple[Interval, ...] = self.meter.so_far()
+        return found
+
     def _overdue(self, now: float) -> None:
         """Silence, or something is to be sent."""
 
@@ -224,7 +229,7 @@ class Measuring(Operation):
         """Tell of the rows that are over; at the end, of the others, too."""
         if self._start is None or not (last or now >= self._next_row()):
             return
-        intervals = self.meter.report().intervals if last else self.meter.so_far()
+        intervals = self.meter.report().intervals if last else self._rows(now)
         if intervals:
             # They are twice as long when there are too many.
             self._step = intervals[0].end
@@ -239,4 +244,4 @@ class Measuring(Operation):
 
 def _empty(start: float, end: float) -> Interval:
     """A row in which nothing came."""
-    return Interval(start, end, 0, 0, 0, 0, 0, 0, 0.0, None, None, None)
+    return Interval(start, end, 0, 0, 0, 0, 0, 0, None, None, None, None)

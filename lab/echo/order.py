@@ -6,6 +6,7 @@ Knows no time: with each packet comes a tag, and a tag is what is told of its ne
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterator
 from enum import Enum
 from operator import attrgetter
 from typing import Generic, TypeVar
@@ -177,6 +178,18 @@ class Order(Generic[_T]):
             self.duplicates += 1
             return Mark(Kind.DUPLICATE)
         return self._fill(at, number, tag)
+
+    def absent(self, first: int, stop: int) -> Iterator[int]:
+        """
+        The numbers of a range that have not come, as far as that is known.
+
+        Args:
+            first: The lowest.
+            stop: One more than the highest; more than that of all that came.
+        """
+        for gap in self._gaps[max(0, bisect_right(self._gaps, first, key=_first) - 1) :]:
+            yield from range(max(first, gap.first), gap.last + 1)
+        yield from range(max(first, self.highest + 1), stop)
 
     def losses(self, count: int) -> Losses:
         """

@@ -15,6 +15,7 @@ from lab.echo.attempts import Attempts
 from lab.echo.figures import Packet
 from lab.echo.measuring import Measuring
 from lab.echo.outcomes import Rejected, Stalled
+from lab.echo.report import Interval
 from lab.echo.roundtrip import Counts as Counted
 from lab.echo.roundtrip import RoundTrip
 from lab.echo.wire import (
@@ -162,6 +163,11 @@ class ProbeClientCore(Measuring):
     def _counts_id(self) -> bytes:
         """Of the question for counts."""
         return self.name + b"-2"
+
+    def _rows(self, now: float) -> tuple[Interval, ...]:
+        """Those so far; what is in flight is not lost."""
+        found: tuple[Interval, ...] = self.meter.so_far(now)
+        return found
 
     def _packets(self) -> tuple[Packet, ...]:
         """Each probe, if they were kept."""

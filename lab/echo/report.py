@@ -23,15 +23,17 @@ class Interval:
         received: Packets that came, each counted once; of probes: those that were sent in this
             interval and answered.
         lost: Packets that were found missing in it and never came; of probes: those that were
-            sent in this interval and not answered.
+            sent in this interval and not answered, but for those in flight.
         duplicates: Packets that had come before.
         reordered: Packets that came behind a higher number.
         late: Packets that came too long behind their successors.
         size: Bytes of all that came.
-        jitter: At its end, in seconds (RFC 3550); 0 for probes.
+        jitter: At its end, in seconds (RFC 3550); None if nothing came, and for probes.
         least: The smallest delay, in seconds; see `lab.echo.figures.Packet`; None without packets.
         mean: The mean delay, in seconds.
         most: The largest delay, in seconds.
+        in_flight: While more may come: probes that were sent in it, and whose answer is not
+            overdue yet.
     """
 
     start: float
@@ -42,10 +44,11 @@ class Interval:
     reordered: int
     late: int
     size: int
-    jitter: float
+    jitter: float | None
     least: float | None
     mean: float | None
     most: float | None
+    in_flight: int = 0
 
     @property
     def packets(self) -> int:
@@ -195,7 +198,7 @@ def _iperf(what: Report | Interval, start: float, end: float) -> dict[str, Any]:
         "seconds": end - start,
         "bytes": what.size,
         "bits_per_second": what.bits_per_second,
-        "jitter_ms": what.jitter * 1000,
+        "jitter_ms": None if what.jitter is None else what.jitter * 1000,
         "lost_packets": what.lost,
         "packets": what.packets,
         "lost_percent": 100 * what.lost / what.packets if what.packets else 0.0,

@@ -10,6 +10,9 @@ Which way a single probe was lost is not said. The sums are exact; but which of 
 never came there, and which was overtaken on its way and lost on the way back, no answer tells.
 """
 
+import math
+from bisect import bisect_left
+
 from attrs import define, evolve, field, frozen
 
 from lab.echo.delays import Delays, Tag
@@ -147,7 +150,7 @@ class RoundTrip:
         if self._sent - number > WINDOW:
             self._forgotten += 1
             return
-        sent = self._sent_at[number % WINDOW]
+        sent = self._sent_when(number)
         delay = self._up.of(sent, server_at)
         mark = self._order.arrived(number, (at, delay))
         row = self._intervals.row(sent)
@@ -170,9 +173,14 @@ class RoundTrip:
         self._counted = True
         self._down.counted(self._counts.arrivals)
 
-    def so_far(self) -> tuple[Interval, ...]:
-        """The rows while more may come; what is not answered yet counts as lost."""
-        return self.report().intervals
+    def so_far(self, now: float) -> tuple[Interval, ...]:
+        """
+        The rows while more may come: a probe is lost when its answer is overdue.
+
+        Args:
+            now: In seconds of the prober's clock; not before anything that was told.
+        """
+        return self._intervals.values(least=0.0, in_flight=self._in_flight(now))
 
     def report(self) -> ProbeReport:
         """What is to be said if nothing more comes."""
@@ -202,6 +210,17 @@ class RoundTrip:
     def packets(self) -> list[Packet]:
         """Each probe by its number, and what became of it; needs ``keep``."""
         return [evolve(packet, sent=packet.sent - self._kept[0].sent) for packet in self._kept]
+
+    def _in_flight(self, now: float) -> list[float]:
+        """When those were sent that may still be answered in time."""
+        known = range(max(0, self._sent - WINDOW), self._sent)
+        limit = -math.inf if self.timeout is None else now - self.timeout
+        first = known.start + bisect_left(known, limit, key=self._sent_when)
+        return [self._sent_when(number) for number in self._order.absent(first, known.stop)]
+
+    def _sent_when(self, number: int) -> float:
+        """When a probe was sent, one of the last `WINDOW`."""
+        return self._sent_at[number % WINDOW]
 
     def _first(self, packet: Packet, row: Row) -> None:
         """Count the first answer to a probe."""

@@ -16,6 +16,7 @@ COLUMNS = (
     "seconds",
     "packets",
     "lost",
+    "in flight",
     "duplicates",
     "reordered",
     "late",
@@ -89,12 +90,12 @@ def interval_rows(intervals: tuple[Interval, ...]) -> list[tuple[str, ...]]:
     return [
         (
             f"{one.start:g}-{one.end:.3g}" if one.end < 1000 else f"{one.start:g}-{one.end:.0f}",
-            *(
-                f"{count:,}"
-                for count in (one.packets, one.lost, one.duplicates, one.reordered, one.late)
-            ),
+            f"{one.packets:,}",
+            f"{one.lost:,}",
+            f"{one.in_flight:,}" if one.in_flight else "",
+            *(f"{count:,}" for count in (one.duplicates, one.reordered, one.late)),
             show_rate(one.bits_per_second),
-            show_seconds(one.jitter),
+            "" if one.jitter is None else show_seconds(one.jitter),
             "" if one.mean is None else show_seconds(one.mean),
             "" if one.most is None else show_seconds(one.most),
         )

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands import echo, file
+from lab.commands.conversation.session import Interrupted
 from lab.commands.echo import Questions, choose, read
 from lab.commands.echoing import DEFAULT
 from lab.echo.pattern import characters
@@ -95,6 +96,14 @@ class WordsTests(EchoCommandCase):
             self.assertEqual((done.exit_code, done.output), (0, ""))
             self.assertEqual(out.data, characters(0, 0, 1000) + characters(3, 10, 5))
             out.data.clear()
+
+    def test_interrupted(self) -> None:
+        """A stream that is interrupted is reported, and what stands behind it is not sent."""
+        self.interrupt = 1.05
+        done = self.call(UDP, "stream 100 100", "hello")
+        self.assertEqual(done.exit_code, 130)
+        self.assertRegex(done.stdout, r"(?m)^packets +1[01]$")
+        self.assertNotIn("hello", done.stdout)
 
     def test_stream(self) -> None:
         """A stream is reported."""
@@ -205,6 +214,7 @@ class TalkTests(EchoCommandCase):
         self.given: dict[str, Any] = {}
         self.lines = ["hello", "stream 100 2"]
         self.printed: list[str | None] = []
+        self.interrupted: list[str] = []
         self.code = self.worst = 0
         self.tty = False
         self.patch(echo, "converse", self.converse)
@@ -221,6 +231,9 @@ class TalkTests(EchoCommandCase):
                     self.printed.append(await questions.line(line))
                 except NoAnswer:
                     self.printed.append("no answer")
+                except Interrupted as error:
+                    self.interrupted.append(error.text)
+                    raise
             return self.code
 
         return Deferred.fromCoroutine(talk())
@@ -243,6 +256,20 @@ class TalkTests(EchoCommandCase):
         self.assertEqual(self.printed, ["hello", None])
         self.assertRegex(done.stdout, r"^  seconds +packets")
         self.assertRegex(done.stdout, r"(?m)^packets +2")
+
+    def test_interrupted(self) -> None:
+        """A stream that is interrupted has its report, and nothing behind it is asked."""
+        for words in ((), ("--json",)):
+            self.interrupted.clear()
+            self.lines, self.interrupt = ["stream 100 100", "hello"], 2.05
+            done = self.call(UDP, *words)
+            self.assertEqual((done.exit_code, self.printed), (130, []))
+            (text,) = self.interrupted
+            self.assertRegex(text, '"packets": 2[01]' if words else r"\npackets +2[01]\n")
+        self.tty = True
+        done = self.call(UDP)
+        self.assertEqual(self.interrupted[1:], [""])
+        self.assertRegex(done.stdout, r"(?m)^packets +2[01]")
 
     def test_printed_on_a_terminal(self) -> None:
         """Behind a file that is printed on a terminal its line ends."""

@@ -95,6 +95,23 @@ class ViewTests(SynchronousTestCase):
         view.end(self.measured, "")
         self.assertRegex("\n".join(self.said[3:]), r"(?m)^lost +1 \(33\.3 %\)")
 
+    def test_terminal_of_probes(self) -> None:
+        """How many are in flight stands there in the place of the jitter."""
+        view = Terminal(self.echo, round_trip=True)
+        view.row(evolve(self.row, jitter=None, in_flight=7))
+        head, row = self.said
+        self.assertEqual(head.split()[:4], ["seconds", "packets", "lost", "flight"])
+        self.assertEqual(row.split()[:4], ["0-1", "3", "1", "7"])
+        self.assertNotIn("jitter", head)
+        self.assertEqual((len(head) <= 80, len(head)), (True, len(row)))
+
+    def test_stopped(self) -> None:
+        """Who stops it has the report; who reads it later is told that it was stopped."""
+        Lines(self.echo).stop(self.measured)
+        self.assertEqual((len(self.said), self.errors), (1, []))
+        Json(REQUEST).stop(self.measured)
+        self.assertEqual(json.loads(self.said[1])["error"], "interrupted")
+
     def test_json(self) -> None:
         """One object, with iperf3's names."""
         view = Json(REQUEST)

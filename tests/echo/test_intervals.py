@@ -36,6 +36,16 @@ class IntervalsTests(SynchronousTestCase):
         self.assertEqual((last.start, last.end, last.received, last.lost), (0.5, 1.0, 2, 2))
         self.assertEqual((last.least, last.mean, last.most), (2, 2.5, 3))
 
+    def test_in_flight(self) -> None:
+        """What may still come is not lost, and is in the row of its time."""
+        intervals = Intervals(0.5, 10.0)
+        for at in (10.0, 10.4, 10.5):
+            intervals.row(at).lost += 1
+        first, last = intervals.values(least=0.0, in_flight=[9.9, 10.5])
+        self.assertEqual((first.lost, first.in_flight, first.packets), (1, 1, 1))
+        self.assertEqual((last.lost, last.in_flight, last.packets), (0, 1, 0))
+        self.assertIsNone(first.jitter)
+
     def test_nothing(self) -> None:
         """Without rows there are no values, unless something is lost."""
         self.assertEqual(Intervals(1.0).values(least=math.inf), ())

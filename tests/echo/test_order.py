@@ -53,6 +53,15 @@ class OrderTests(SynchronousTestCase):
         )
         self.assertEqual((marks[4].extent, order.duplicates, order.missing), (1, 3, 0))
 
+    def test_absent(self) -> None:
+        """Which numbers of a range have not come: in gaps, and above all that came."""
+        order, _ = told([0, 3, 4, 8])
+        for first, stop, absent in (
+            (0, 9, [1, 2, 5, 6, 7]), (2, 11, [2, 5, 6, 7, 9, 10]), (6, 9, [6, 7]), (9, 10, [9]),
+        ):  # fmt: skip
+            self.assertEqual(list(order.absent(first, stop)), absent)
+        self.assertEqual(list(Order[int]().absent(1, 3)), [1, 2])
+
     def test_far_ahead(self) -> None:
         """A number a quintillion ahead costs no more than any other."""
         order, marks = told([0, 10**18, 10**9])

@@ -79,7 +79,7 @@ class RoundTripTests(SynchronousTestCase):
         assert down is not None
         self.assertEqual((trip.least, trip.most, trip.count), (0.375, 0.625, 3))
         self.assertEqual((up.least, up.most, down.least, down.most), (0.0, 0.125, 0.0, 0.25))
-        self.assertEqual(probes.so_far(), report.intervals)
+        self.assertEqual(probes.so_far(9.0), report.intervals)
         (row,) = report.intervals
         self.assertEqual((row.received, row.lost, row.size), (3, 0, 192))
         self.assertEqual((row.least, row.most), (0.375, 0.625))
@@ -126,6 +126,31 @@ class RoundTripTests(SynchronousTestCase):
         self.assertEqual((report.overdue, report.lost), (1, 1))
         self.assertEqual(report.round_trip and report.round_trip.count, 1)
         self.assertEqual([packet.copies for packet in probes.packets()], [0, 1])
+
+    def test_in_flight(self) -> None:
+        """A row before the end counts as lost only what is overdue."""
+        probes = self.probes(8, timeout=1.0)
+        probes.answered(1, Counts(1), 0.5, 0.5, 64)
+        probes.answered(5, Counts(2), 0.5, 1.5, 64)
+
+        def rows(now: float | None = None) -> list[tuple[int, int, int]]:
+            """What they say."""
+            found = probes.report().intervals if now is None else probes.so_far(now)
+            return [(row.received, row.lost, row.in_flight) for row in found]
+
+        self.assertEqual(rows(1.0), [(1, 0, 3), (1, 0, 3)])
+        # The first left at 0, the third at 0.5 s.
+        self.assertEqual(rows(1.25), [(1, 1, 2), (1, 0, 3)])
+        self.assertEqual(rows(2.125), [(1, 3, 0), (1, 1, 2)])
+        self.assertEqual(rows(9.0), rows())
+        probes.timeout = None
+        self.assertEqual(rows(9.0), [(1, 0, 3), (1, 0, 3)])
+
+    def test_in_flight_of_many(self) -> None:
+        """What was sent too long ago is not known any more, and lost."""
+        self.patch(roundtrip, "WINDOW", 4)
+        (first, last) = self.probes(6).so_far(1.5)
+        self.assertEqual((first.lost, first.in_flight, last.in_flight), (2, 2, 2))
 
     def test_foreign(self) -> None:
         """Answers to what was not asked change nothing but their own count."""

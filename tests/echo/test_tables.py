@@ -74,11 +74,20 @@ class IntervalRowsTests(SynchronousTestCase):
         stream.arrived(2, 0.5, 1.25, 100)
         rows = interval_rows(stream.report().intervals)
         self.assertEqual({len(row) for row in rows}, {len(COLUMNS)})
-        self.assertEqual(rows[0], ("0-0.5", "1", "0", "0", "0", "0", "1.6 kbit/s", "0 s",
+        self.assertEqual(rows[0], ("0-0.5", "1", "0", "", "0", "0", "0", "1.6 kbit/s", "0 s",
                                    "0 s", "0 s"))  # fmt: skip
-        self.assertEqual(rows[1][:3] + rows[1][-2:], ("0.5-1", "0", "0", "", ""))
-        self.assertEqual(rows[2], ("1-1.5", "3", "2", "0", "0", "0", "1.6 kbit/s", "31.2 ms",
+        self.assertEqual(rows[1][:3] + rows[1][-3:], ("0.5-1", "0", "0", "", "", ""))
+        self.assertEqual(rows[2], ("1-1.5", "3", "2", "", "0", "0", "0", "1.6 kbit/s", "31.2 ms",
                                    "500 ms", "500 ms"))  # fmt: skip
+
+    def test_probes(self) -> None:
+        """Probes have no jitter, and some are in flight."""
+        probes = RoundTrip(timeout=2.0)
+        for number in range(2):
+            probes.sent(number, number / 4)
+        probes.answered(0, Counts(1), 0.0, 0.5, 100)
+        (row,) = interval_rows(probes.so_far(1.0))
+        self.assertEqual(row[:4] + row[-3:], ("0-1", "1", "0", "1", "", "500 ms", "500 ms"))
 
     def test_long(self) -> None:
         """Thousands of seconds are not rounded."""

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError
 
 from lab.commands.conversation.editor import Editor, typable, width
 from lab.commands.conversation.keyboard import CTRL_C, CTRL_D, HANG_UP, TAB, Keyboard
-from lab.commands.conversation.session import Session, begin, encode, one_line
+from lab.commands.conversation.session import Interrupted, Session, begin, encode, one_line
 from lab.commands.running import INTERRUPTED
 from lab.errors import LabError
 
@@ -90,10 +90,10 @@ class Dialogue:
                     answer = await under_way
         except LabError as error:
             answer = None if interrupted else one_line(error)
-        except CancelledError:
+        except CancelledError as error:
             if not interrupted:
                 raise
-            answer = None
+            answer = error.text if isinstance(error, Interrupted) else None
         if answer:
             self._write(encode(answer))
         if interrupted:

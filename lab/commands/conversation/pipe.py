@@ -12,7 +12,14 @@ from twisted.internet.defer import Deferred, DeferredQueue, DeferredSemaphore, m
 from twisted.python.failure import Failure
 
 from lab.commands.conversation.descriptors import Input, Output, OutputClosedError
-from lab.commands.conversation.session import LINE_LIMIT, Session, begin, encode, one_line
+from lab.commands.conversation.session import (
+    LINE_LIMIT,
+    Interrupted,
+    Session,
+    begin,
+    encode,
+    one_line,
+)
 from lab.errors import LabError, LocalError
 
 #: Most lines that are under way, or answered and not yet printed.
@@ -116,10 +123,17 @@ class Lines:
             failure = Failure()
             await self._complain(f"line {number}: {one_line(error)}")
             return self._code_of(failure)
+        except Interrupted as interrupted:
+            await self._show(interrupted.text)
+            raise
+        await self._show(text)
+        return 0
+
+    async def _show(self, text: str | None) -> None:
+        """Print an answer, if there is one."""
         if text:
             self._out.write(encode(text))
             await self._out.drain()
-        return 0
 
     async def _complain(self, text: str) -> None:
         """Print an error; when nobody reads errors, answers go on."""

@@ -7,7 +7,7 @@ Knows neither terminal nor pipe.
 from collections.abc import Awaitable
 from typing import Protocol, cast
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 
 from lab.errors import LabError
 
@@ -39,6 +39,7 @@ class Session(Protocol):
         Raises:
             LabError: Its text is printed as one line, and the talk goes on. Any other
                 exception is a bug and ends the talk.
+            Interrupted: Its text is printed; only when it was cancelled.
         """
 
     def complete(self, text: str) -> list[str]:
@@ -48,6 +49,19 @@ class Session(Protocol):
         Each completion is a whole replacement and begins with ``text``, as ``get readme.txt``
         does with ``get re``; nothing is put behind it.
         """
+
+
+class Interrupted(CancelledError):
+    """
+    A line was interrupted, and there is something to say of it all the same.
+
+    Attributes:
+        text: What is to be printed, in place of an answer.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
 
 def begin(session: Session, text: str) -> Deferred[str | None]:

@@ -5,6 +5,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from lab.commands.conversation.dialogue import Dialogue
 from lab.commands.conversation.editor import Editor
 from lab.commands.conversation.keyboard import Keyboard
+from lab.commands.conversation.session import Interrupted
 from lab.commands.running import INTERRUPTED
 from lab.errors import RemoteError
 from tests.commands.conversation.helpers import HOME, LEFT, UP, BoundedTestCase, FakeSession
@@ -156,6 +157,10 @@ class DialogueTests(BoundedTestCase):
         self.session.begin = lambda text: Deferred(lambda answer: answer.callback("2 of 9"))
         self.shows(of=b"slow\r")
         self.assertTrue(self.shows(of=b"\x03").startswith(b"2 of 9\ninterrupted\n\r> "))
+        failing = Interrupted("3 of 9")
+        self.session.begin = lambda text: Deferred(lambda answer: answer.errback(failing))
+        self.shows(of=b"slow\r")
+        self.assertTrue(self.shows(of=b"\x03").startswith(b"3 of 9\ninterrupted\n\r> "))
         self.session.begin = lambda text: Deferred(lambda answer: answer.errback(RemoteError()))
         self.shows(of=b"slow\r")
         self.assertTrue(self.shows(of=b"\x03").startswith(b"interrupted\n\r> "))

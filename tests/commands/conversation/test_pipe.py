@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from lab.commands.conversation.descriptors import Input, Output
 from lab.commands.conversation.pipe import IN_FLIGHT, OUTPUT_CLOSED, Lines
-from lab.commands.conversation.session import LINE_LIMIT
+from lab.commands.conversation.session import LINE_LIMIT, Interrupted
 from lab.errors import LocalError, RemoteError
 from tests.commands.conversation.helpers import BoundedTestCase, FakeReactor, FakeSession, take
 
@@ -76,6 +76,18 @@ class LinesTests(BoundedTestCase):
         self.assertEqual(self.session.lines, ["a"])
         self.session.answers[0].callback("A")
         self.assertEqual((self.session.lines, self.printed(self.out)), (["a", "b"], "A\n"))
+
+    def test_interrupted(self) -> None:
+        """What there is to say of an interrupted line is printed; those behind it are cancelled."""
+        self.session.begin = lambda text: Deferred(
+            lambda answer: answer.errback(Interrupted(f"half of {text}"))
+        )
+        done = self.start(b"a\nb\n")
+        done.cancel()
+        self.failureResultOf(done, CancelledError)
+        self.assertEqual((self.printed(self.out), self.printed(self.err)), ("half of a\n", ""))
+        self.assertTrue(all(answer.called for answer in self.session.answers))
+        self.assertTrue(self.reactor.idle())
 
     def test_answers_come_in_the_order_of_the_lines(self) -> None:
         """An answer waits for those before it."""

@@ -3,7 +3,7 @@
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.conversation.session import begin, encode, one_line
+from lab.commands.conversation.session import Interrupted, begin, encode, one_line
 from lab.errors import LocalError, RemoteError
 from tests.commands.conversation.helpers import FakeSession
 
@@ -32,6 +32,11 @@ class SessionTests(SynchronousTestCase):
     def test_an_error_at_once_is_an_error_all_the_same(self) -> None:
         """Nothing is raised where a line begins."""
         self.failureResultOf(begin(CoroutineSession(), "bad"), LocalError)
+
+    def test_interrupted(self) -> None:
+        """It is a cancellation, with a text."""
+        self.assertIsInstance(Interrupted("2 of 9"), CancelledError)
+        self.assertEqual(Interrupted("2 of 9").text, "2 of 9")
 
     def test_a_text_has_one_line_ending(self) -> None:
         """It is added where there is none, and what is no UTF-8 is shown as code."""
