@@ -139,6 +139,10 @@ class StreamClientCore(Measuring):
         if end.count > self.plan.count:
             self._wrong(f"{end.count} packets, and {self.plan.count} were asked for", self._now)
             return
+        came = self.meter.received
+        if not self.datagrams and came != end.count:
+            self._wrong(f"the end of {end.count} packets, and {came} came", self._now)
+            return
         if not self._ended:
             self._ended = True
             self._begin()

@@ -207,6 +207,7 @@ class DatagramTests(SynchronousTestCase):
             packet(1, 0.1, id=b"b-1"),
             packet(1, 0.1, size=65),
             end(4),
+            end(3),
             b"#a-1 200 counts 1 1",
         )
         play.receives(*wrong).silent()
@@ -310,6 +311,7 @@ class ConnectionTests(SynchronousTestCase):
             packet(0, 0.0, size=64),
             packet(0, 0.0, size=63, id=b"a-2"),
             end(4),
+            end(3),
             b"#a-1 200 counts 1 1",
             packet(1, 0.1, size=63),
             b"9" * 70_000,

@@ -4,7 +4,8 @@ Every fault that there is on the path of every service, one after the other.
 One real server and one real proxy for all of them; clients are the classes that applications embed,
 and the commands. Whatever a fault does, a client has right answers, or a clean error with its exit
 code; nobody hangs, and nobody has a traceback. What a fault makes of a digit on its way to or from
-the arithmetic service nobody can tell, since that has no checksum; the sequence service has one.
+the arithmetic service nobody can tell, since that has no checksum; the sequence service has one,
+and every character of the echo service's files is known.
 """
 
 import json
@@ -13,20 +14,28 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import pytest_twisted
 from attrs import define, frozen
 from twisted.internet import reactor as real_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 
 from lab.adapters.endpoints import clientFromString
 from lab.arithmetic import tcp, udp
 from lab.arithmetic.asking import Answer, Asking
 from lab.arithmetic.settings import ClientSettings
 from lab.backoff import Backoff
+from lab.commands import echoing
 from lab.commands.running import DATA_WRONG, FAILED, OK, REFUSED, TIMED_OUT, code_of
 from lab.commands.sequence import _CODES
+from lab.echo import measuring
+from lab.echo import tcp as echo_tcp
+from lab.echo import udp as echo_udp
+from lab.echo.asking import EchoAsking
+from lab.echo.pattern import characters
+from lab.echo.settings import ClientSettings as EchoSettings
 from lab.errors import LabError
 from lab.faults.fault import DIRECTIONS
 from lab.faults.schema import DATAGRAMS, STREAMS
@@ -44,6 +53,8 @@ reactor: Any = real_reactor
 QUESTIONS = {f"*,{number},3": 3 * number for number in range(4)}
 #: How many numbers a sequence has, and how often one comes, in seconds.
 N, INTERVAL = 10, 0.005
+#: What the echo service is asked for: a text, packets, one a millisecond, and characters.
+TEXT, PACKETS, CHARACTERS = b"hello", 5, 500
 #: What can't be answered is given up after so long, in seconds.
 SOON = 0.15
 
@@ -57,6 +68,8 @@ class Case:
         attributes: In the units of the API.
         codes: Exit codes of a client of the arithmetic service.
         sequence: Those of a client of the sequence service; the fault goes when a connection has.
+        echo: The worst of a client of the echo service, of a text, a stream and a file; those of
+            the arithmetic service if None.
         blind: Whether nobody can tell that an answer is wrong.
     """
 
@@ -64,6 +77,7 @@ class Case:
     codes: frozenset[int] = frozenset({OK})
     sequence: frozenset[int] = frozenset({OK})
     blind: bool = False
+    echo: frozenset[int] | None = None
 
     @property
     def patience(self) -> float:
@@ -77,7 +91,7 @@ BROKEN, SILENT, ANY = (
     frozenset({OK, FAILED, TIMED_OUT}),
 )
 TOLD = frozenset({OK, FAILED, REFUSED, DATA_WRONG})
-CORRUPT = Case({"probability": 0.7}, ANY, TOLD, blind=True)
+CORRUPT = Case({"probability": 0.7}, ANY, TOLD, blind=True, echo=ANY | TOLD)
 #: One case for each fault of streams, and for each of datagrams: who adds a fault adds it here.
 CASES = {
     "tcp": {
@@ -88,11 +102,11 @@ CASES = {
         "reset_peer": Case({"timeout": 5}, BROKEN),
         "slicer": Case({"average_size": 3, "size_variation": 1, "delay": 50}),
         "limit_data": Case({"bytes": 10}, BROKEN),
-        "packet_loss": Case({"loss_rate": 0.5}, SILENT | {OK}),
+        "packet_loss": Case({"loss_rate": 0.5}, SILENT | {OK}, echo=ANY),
         "loss": Case({"every": 2}),
         "corrupt": CORRUPT,
         "blackhole": Case({}, SILENT),
-        "cut": Case({"probability": 0.3}, BROKEN),
+        "cut": Case({"probability": 0.3}, BROKEN, echo=BROKEN | {OK}),
         "partition": Case({}, SILENT),
         "noop": Case({}),
     },
@@ -109,13 +123,18 @@ CASES = {
 }
 
 
+#: In the order in which the server says where they are.
+SERVICES = ("tcp", "udp", "echo-tcp", "echo-udp", "sequence")
+
+
 @frozen
 class Services:
     """
     A server and a proxy.
 
     Args:
-        places: Where the services are: arithmetic over TCP and over UDP, and the sequence.
+        places: Where the services are: arithmetic over TCP and over UDP, the sequence, and echo
+            over both.
         proxies: The proxy.
     """
 
@@ -125,7 +144,7 @@ class Services:
     @contextmanager
     def broken(self, service: str, kind: str, direction: str) -> Iterator["BrokenPath"]:
         """A path to a service with this fault on it."""
-        protocol = "udp" if service == "udp" else "tcp"
+        protocol = "udp" if service.endswith("udp") else "tcp"
         name = f"{service}-{kind}-{direction}"
         toxic = {
             "type": kind,
@@ -188,15 +207,17 @@ def services() -> Iterator[Services]:
         ("arithmetic", PLACES[0]),
         ("arithmetic", PLACES[1]),
         ("sequence", PLACES[0]),
+        ("echo", PLACES[0]),
+        ("echo", PLACES[1]),
     ):
         words += [f"--{option}", place]
     with (
         running(*words, "--interval", str(INTERVAL)) as server,
         proxying(options=("--seed", "12")) as proxies,
     ):
-        found = [server.event("listens on")["endpoint"] for _ in range(3)]
+        found = [server.event("listens on")["endpoint"] for _ in SERVICES]
         server.started()
-        yield Services(dict(zip(("tcp", "udp", "sequence"), found, strict=True)), proxies)
+        yield Services(dict(zip(SERVICES, found, strict=True)), proxies)
         for process in (server, proxies.process):
             ended = process.end()
             assert ended.err == ""
@@ -310,6 +331,80 @@ async def test_sequence(services: Services, protocol: str, kind: str, direction:
     if code == OK and not case.blind:
         assert ended.count == N
     assert not [event for event in logs if "log_failure" in event]
+
+
+# The echo service.
+
+
+def echoing_client(protocol: str, place: str, case: Case) -> EchoAsking:
+    """A client."""
+    endpoint: Any = clientFromString(reactor, place)
+    soon = case.patience == SOON
+    if protocol == "tcp":
+        settings = EchoSettings(Backoff.fixed(case.patience), silence=case.patience)
+        return echo_tcp.EchoClient(reactor, endpoint, settings, stream(7, "client"))
+    retry = Backoff.fixed(SOON / 2, 2) if soon else Backoff(0.05, 4.0)
+    settings = EchoSettings(retry, silence=SOON if soon else 1.0)
+    return echo_udp.EchoClient(reactor, endpoint, settings, stream(7, "client"))
+
+
+async def echoed(client: EchoAsking, protocol: str, case: Case) -> int:
+    """Ask for texts in turn, a stream and a file at a time; the worst exit code."""
+    there: dict[int, bytes] = {}
+
+    async def texts() -> bytes:
+        """What came back each time."""
+        return b"".join([await client.echo(TEXT) for _ in range(4)])
+
+    asked = (
+        Deferred.fromCoroutine(texts()),
+        client.stream(0.001, PACKETS, 64),
+        client.file(CHARACTERS, there.__setitem__, reliable=protocol == "udp"),
+    )
+    results = await DeferredList(asked, consumeErrors=True)
+    await client.close()
+    codes = [OK if done else echoing.code_of(result.value) for done, result in results]
+    (texted, text), (streamed, measured), (filed, received) = results
+    if texted:
+        assert case.blind or text == 4 * TEXT
+    if streamed:
+        report = measured.report
+        assert 0 < report.received + report.lost <= PACKETS
+        assert protocol == "udp" or report.received == PACKETS
+    if filed:  # a file is whole and right, or none
+        assert received.whole
+        data = b"".join(there[offset] for offset in sorted(there))
+        assert data == characters(0, 0, CHARACTERS)
+    return max(codes)
+
+
+async def ask_echo(services: Services, protocol: str, kind: str, direction: str) -> None:
+    """Ask through a fault."""
+    case = CASES[protocol][kind]
+    with (
+        mock.patch.object(measuring, "LAST", 0.1),
+        captured_logs() as logs,
+        services.broken(f"echo-{protocol}", kind, direction) as path,
+    ):
+        client = echoing_client(protocol, path.place, case)
+        code = await in_time(echoed(client, protocol, case))
+        path.check_hit()
+    assert code in (case.codes if case.echo is None else case.echo)
+    assert not [event for event in logs if "log_failure" in event]
+
+
+@cases("tcp", STREAMS)
+@pytest_twisted.ensureDeferred
+async def test_echo_streams(services: Services, protocol: str, kind: str, direction: str) -> None:
+    """A text, a stream and a file over TCP: each is right, or there is a clean error."""
+    await ask_echo(services, protocol, kind, direction)
+
+
+@cases("udp", DATAGRAMS)
+@pytest_twisted.ensureDeferred
+async def test_echo_datagrams(services: Services, protocol: str, kind: str, direction: str) -> None:
+    """The same over UDP, where packets may be lost, and a file is asked for until it is whole."""
+    await ask_echo(services, protocol, kind, direction)
 
 
 # The commands.
