@@ -1,6 +1,7 @@
 """``lab demo``: the laboratory once, on this machine, and what happened there."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from lab.arithmetic.settings import ClientSettings
 from lab.arithmetic.wire import Request
 from lab.backoff import Backoff
 from lab.commands.asking import make_client
+from lab.commands.demo_echo import FAULTS, EchoLeg, echo
 from lab.commands.processes import TwistdProcess
 from lab.commands.running import FAILED, OK, run
 from lab.commands.types import COUNT, SEED
@@ -70,6 +72,14 @@ class Leg:
         failure.trap(LabError)
         self.error = str(failure.value)
 
+    @property
+    def row(self) -> tuple[str, ...]:
+        """For the table."""
+        times = (self.latency.percentile(50), self.latency.percentile(99), self.latency.most)
+        again = self.traffic.sent - self.traffic.requests
+        counts = (self.requests, again, self.dropped, self.right)
+        return self.name, *(f"{n:,}" for n in counts), *map(units.show_seconds, times)
+
 
 def questions(random: Random, count: int) -> list[Request]:
     """That many requests, of all operators, each with a right answer."""
@@ -103,18 +113,15 @@ async def ask(
         await client.close()
 
 
-def table(legs: list[Leg]) -> Table:
+def table(legs: Sequence[Leg | EchoLeg]) -> Table:
     """What happened, a row for each leg."""
     title = "What was asked, what the network did, what came back"
     rows = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    rows.add_column("arithmetic", no_wrap=True)
+    rows.add_column("part", no_wrap=True)
     for name in ("requests", "resent", "dropped", "right", "p50", "p99", "max"):
         rows.add_column(name, justify="right", no_wrap=True)
     for leg in legs:
-        times = (leg.latency.percentile(50), leg.latency.percentile(99), leg.latency.most)
-        again = leg.traffic.sent - leg.traffic.requests
-        counts = (leg.requests, again, leg.dropped, leg.right)
-        rows.add_row(leg.name, *(f"{n:,}" for n in counts), *map(units.show_seconds, times))
+        rows.add_row(*leg.row)
     return rows
 
 
@@ -132,20 +139,53 @@ async def _main(reactor: Any, count: int, seed: int) -> int:
     arguments = ["lab-server", "--drop-rate", str(DROP_RATE), "--seed", str(seed)]
     for kind in ("tcp", "udp"):
         arguments += ["--arithmetic", f"{kind}:0:interface=127.0.0.1"]
-    starting = server.start(reactor, arguments, places=2)
+    arguments += ["--echo", "udp:0:interface=127.0.0.1"]
+    starting = server.start(reactor, arguments, places=3)
     console.print("twistd -n " + " ".join(arguments), highlight=False, soft_wrap=True)
     try:
-        tcp, udp = await starting
+        tcp, udp, upstream = await starting
         legs += [Leg("tcp", tcp), Leg(f"udp, {DROP_RATE:.0%} loss", udp)]
-        await _ask_all(reactor, console, legs, count, seed)
+        async with _proxy(reactor, console, upstream, seed) as proxying:
+            await _ask_all(reactor, console, legs, count, seed)
+            (place,) = await proxying
+            echoed = await echo(reactor, place, seed)
     finally:
         await server.stop()
-    console.print(table(legs))
+    for told in echoed if not console.is_terminal else ():
+        console.print(told.told, highlight=False)
+    console.print(table([*legs, *echoed]))
+    return _judge(console, legs, echoed, count)
+
+
+@asynccontextmanager
+async def _proxy(
+    reactor: Any, console: Console, upstream: str, seed: int
+) -> AsyncIterator[Deferred[list[str]]]:
+    """A proxy that starts while others are asked already, and has ended at the end."""
+    proxy = TwistdProcess(lambda entry: None)
+    arguments = ["lab-proxy", "--listen", "udp:0:interface=127.0.0.1", "--upstream", upstream]
+    arguments += [word for fault in FAULTS for word in ("--fault", fault)]
+    arguments += ["--seed", str(seed)]
+    console.print("twistd -n " + " ".join(arguments), highlight=False, soft_wrap=True)
+    starting = proxy.start(reactor, arguments, places=1)
+    try:
+        yield starting
+    finally:
+        starting.addErrback(lambda _: None)  # what matters more has failed before
+        await proxy.stop()
+
+
+def _judge(console: Console, legs: list[Leg], echoed: list[EchoLeg], count: int) -> int:
+    """Say what was wrong, if anything was, and what to do next; the exit code."""
     for leg in legs:
         if leg.right != leg.requests:
             console.print(f"{leg.name}: {leg.requests - leg.right} without a right answer")
             console.print(f"  {leg.error}", highlight=False)
+    for part in echoed:
+        if not part.whole:
+            console.print(f"{part.name}: {part.error or part.told}", highlight=False)
     right = all(leg.right == leg.requests == count for leg in legs)
+    right = right and all(part.whole for part in echoed)
     console.print("Every answer was right." if right else "Not every answer was right.")
     console.print(
         "Go on with: twistd -n lab-server, and in another terminal: lab arithmetic --help"
@@ -182,7 +222,9 @@ def command(requests: int, seed: int) -> None:
     Run the laboratory once, on this machine, and show what happened.
 
     It starts a real `twistd -n lab-server` in a process of its own on free ports of 127.0.0.1,
-    asks it over TCP, and over UDP while the server drops 30 % of what comes in, and prints a
-    table. It ends after a few seconds; exit code 0 only if every answer was right.
+    asks it over TCP, and over UDP while the server drops 30 % of what comes in; then a stream
+    of packets and a file come from its echo service through a `twistd -n lab-proxy` that delays and
+    loses, and it prints a table. It ends after a few seconds; exit code 0 only if every answer was
+    right and the file whole.
     """
     run(lambda reactor: _main(reactor, requests, seed))

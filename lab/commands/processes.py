@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from collections import deque
@@ -54,7 +55,8 @@ class TwistdProcess(ProcessProtocol):
             places: How many endpoints it will listen on.
 
         Returns:
-            Fires with those endpoints, in the order of listening; fails with `ServerError`.
+            Fires with those endpoints, as a client's, in the order of listening; fails with
+            `ServerError`.
         """
         self._wanted = places
         ready: Deferred[list[str]] = Deferred()
@@ -79,8 +81,9 @@ class TwistdProcess(ProcessProtocol):
                 continue
             self._last += event["message"].splitlines()
             self._event(event)
-            if "endpoint" in event and "listens on" in event["message"]:
-                self._listens(event["endpoint"])
+            place = _place(event)
+            if place and "listens on" in event["message"]:
+                self._listens(place)
 
     def errReceived(self, data: bytes) -> None:
         """What it says when it fails."""
@@ -100,6 +103,12 @@ class TwistdProcess(ProcessProtocol):
         if len(self._places) == self._wanted and self._ready is not None:
             ready, self._ready = self._ready, None
             ready.callback(self._places)
+
+
+def _place(event: dict[str, Any]) -> str:
+    """Where a client finds what listens, by an event of a server or of a proxy; or nothing."""
+    proxy = re.fullmatch(r"(tcp|udp):(\d+):interface=(.+)", str(event.get("listen")))
+    return f"{proxy[1]}:{proxy[3]}:{proxy[2]}" if proxy else str(event.get("endpoint", ""))
 
 
 def _read_event(line: bytes) -> dict[str, Any] | None:

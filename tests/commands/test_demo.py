@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from attrs import define
 from click.testing import CliRunner, Result
 from rich.console import Console
 from twisted import internet
@@ -24,12 +25,14 @@ from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.wire import Reply, Request, read_request
 from lab.commands import demo
 from lab.commands.demo import DROP_RATE, Leg, ask, questions, table
+from lab.commands.demo_echo import FILE, STREAM, EchoLeg
 from lab.commands.main import main
 from lab.errors import NoAnswer
 from lab.rng import stream
 
 PLACES = {"tcp": "tcp:127.0.0.1:4001", "udp": "udp:127.0.0.1:4002"}
-HEAD = ["arithmetic", "requests", "resent", "dropped", "right", "p50", "p99", "max"]
+ECHO, PROXY = "udp:127.0.0.1:4003", "udp:4004:interface=127.0.0.1"
+HEAD = ["part", "requests", "resent", "dropped", "right", "p50", "p99", "max"]
 #: What a client makes of its requests, by their number: an answer off by that, or a failure.
 Script = Callable[[int], int | Exception]
 
@@ -69,30 +72,70 @@ class StandIn:
         return succeed(None)
 
 
+def listens(name: str, place: str) -> bytes:
+    """The line that says where something listens."""
+    event = {"message": f"something listens on {place}", name: place}
+    return json.dumps(event).encode() + b"\n"
+
+
+@define(eq=False)
+class FakeProcess:
+    """
+    A stand-in of twistd.
+
+    Args:
+        reactor: Of the command.
+        protocol: Is told what it says.
+        said: What it says when it starts.
+        fails: Whether it ends then.
+    """
+
+    reactor: "FakeReactor"
+    protocol: Any
+    said: bytes
+    fails: bool
+
+    def speak(self) -> None:
+        """It starts, or not."""
+        (self.protocol.errReceived if self.fails else self.protocol.outReceived)(self.said)
+        if self.fails:
+            self.end()
+
+    def signalProcess(self, number: str | int) -> None:
+        """End it, if it is there."""
+        if self in self.reactor.alive:
+            self.reactor.signals.append(number)
+            self.reactor.callLater(0, self.end)
+
+    def end(self) -> None:
+        """It ends."""
+        self.reactor.alive.remove(self)
+        self.protocol.processEnded(Failure(ProcessTerminated(exitCode=1)))
+
+
 class FakeReactor(Clock):
     """
-    A reactor for one command, whose only process is a stand-in of twistd.
+    A reactor for one command, whose only processes are stand-ins of twistd.
 
     Attributes:
-        said: What the process says when it starts; None if it then goes on without a word.
-        fails: Whether it ends then.
+        said: What the server says when it starts; nothing if it then goes on without a word.
+        proxy: What the proxy says.
+        fails: Those that end then.
+        alive: Those that have not ended.
         spawned: The command lines.
-        signals: What was sent to the process.
+        signals: What was sent to processes.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.said = b"".join(map(self.listens, PLACES.values()))
-        self.fails = False
+        places = (*PLACES.values(), ECHO)
+        self.said = b"".join(listens("endpoint", place) for place in places)
+        self.proxy = listens("listen", PROXY)
+        self.fails: set[str] = set()
+        self.alive: list[FakeProcess] = []
         self.spawned: list[list[str]] = []
         self.signals: list[str | int] = []
         self.running = True
-
-    @staticmethod
-    def listens(place: str) -> bytes:
-        """The line that says where it listens."""
-        event = {"message": f"arithmetic listens on {place}", "endpoint": place}
-        return json.dumps(event).encode() + b"\n"
 
     def callWhenRunning(self, function: Callable[[], object]) -> None:
         """Call it with the next calls."""
@@ -111,32 +154,19 @@ class FakeReactor(Clock):
         self.running = False
 
     def spawnProcess(self, protocol: Any, executable: str, args: list[str], env: object) -> None:
-        """Say what a server says, and end if it fails."""
+        """Say what it says, and end if it fails."""
         self.spawned.append(args)
-        self.process = protocol
-        protocol.makeConnection(self)
-        self.callLater(0, self.speak)
-
-    def speak(self) -> None:
-        """The process starts, or not."""
-        (self.process.errReceived if self.fails else self.process.outReceived)(self.said)
-        if self.fails:
-            self.end()
-
-    def signalProcess(self, number: str | int) -> None:
-        """End it, if it is there."""
-        if self.process:
-            self.signals.append(number)
-            self.callLater(0, self.end)
-
-    def end(self) -> None:
-        """The process ends."""
-        protocol, self.process = self.process, None
-        protocol.processEnded(Failure(ProcessTerminated(exitCode=1)))
+        (name,) = {"lab-server", "lab-proxy"}.intersection(args)
+        said = self.said if name == "lab-server" else self.proxy
+        process = FakeProcess(self, protocol, said, name in self.fails)
+        self.alive.append(process)
+        protocol.makeConnection(process)
+        self.callLater(0, process.speak)
 
     def log(self, message: str) -> None:
         """The server logs this."""
-        self.process.outReceived(json.dumps({"message": message}).encode() + b"\n")
+        line = json.dumps({"message": message}).encode() + b"\n"
+        self.alive[0].protocol.outReceived(line)
 
 
 class DemoTestCase(SynchronousTestCase):
@@ -149,6 +179,10 @@ class DemoTestCase(SynchronousTestCase):
 
         self.patch(internet, "reactor", self.reactor)
         self.patch(demo, "make_client", self.make)
+        self.patch(demo, "echo", self.echo)
+        self.legs = [EchoLeg(STREAM, 100, 97, whole=True, lost=3, times=(0.002, 0.003, 0.004))]
+        self.legs.append(EchoLeg(FILE, 5000, 5000, whole=True, again=2))
+        self.echoed: list[tuple[str, int]] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.scripts: dict[str, Script] = dict.fromkeys(PLACES, right)
@@ -164,6 +198,11 @@ class DemoTestCase(SynchronousTestCase):
         client = StandIn(self.scripts[kind], dropped)
         self.clients.append((endpoint, seed, client))
         return client
+
+    async def echo(self, reactor: object, endpoint: str, seed: int) -> list[EchoLeg]:
+        """What is seen of the echo service."""
+        self.echoed.append((endpoint, seed))
+        return self.legs
 
     def run_demo(self, *words: str, **env: str) -> Result:
         """Run it as a shell would."""
@@ -187,23 +226,33 @@ class RunTests(DemoTestCase):
         lines = result.stdout.splitlines()
         command = (
             "lab-server --drop-rate 0.3 --seed 8 --arithmetic tcp:0:interface=127.0.0.1 "
-            "--arithmetic udp:0:interface=127.0.0.1"
+            "--arithmetic udp:0:interface=127.0.0.1 --echo udp:0:interface=127.0.0.1"
         )
-        self.assertEqual(lines[0], f"twistd -n {command}")
-        self.assertEqual(lines[1], "arithmetic, tcp: 7 of 7 right")
-        self.assertEqual(lines[2], "arithmetic, udp, 30% loss: 7 of 7 right")
+        proxy = (
+            f"lab-proxy --listen udp:0:interface=127.0.0.1 --upstream {ECHO} "
+            "--fault latency:latency=20,jitter=5 --fault loss:probability=0.03 --seed 8"
+        )
+        self.assertEqual(lines[:2], [f"twistd -n {command}", f"twistd -n {proxy}"])
+        self.assertEqual(lines[2], "arithmetic, tcp: 7 of 7 right")
+        self.assertEqual(lines[3], "arithmetic, udp, 30% loss: 7 of 7 right")
+        self.assertEqual(lines[4], "echo, stream: 97 of 100 packets")
+        self.assertEqual(lines[5], "echo, file: 5,000 of 5,000 characters")
+        self.assertEqual(self.echoed, [("udp:127.0.0.1:4004", 8)])
         self.assertIn("Every answer was right.", lines)
         self.assertIn("lab arithmetic --help", lines[-1])
-        ((*_, format, json),) = self.reactor.spawned
-        self.assertIn(command, " ".join(self.reactor.spawned[0]))
+        (*_, format, json), _ = self.reactor.spawned
+        for said, spawned in zip((command, proxy), self.reactor.spawned, strict=True):
+            self.assertIn(said, " ".join(spawned))
         self.assertEqual((format, json), ("--log-format", "json"))
 
     def test_table(self) -> None:
         """The table has a row for each leg: asked, sent again, dropped, right, and the times."""
-        head, tcp, udp = self.cells(self.run_demo("--requests", "7"))
+        head, tcp, udp, stream = self.cells(result := self.run_demo("--requests", "7"))
         self.assertEqual(head, HEAD)
         self.assertEqual(tcp, ["tcp", "7", "3", "0", "7", *["4 ms"] * 3])
         self.assertEqual(udp, ["udp, 30% loss", "7", "3", "3", "7", *["4 ms"] * 3])
+        self.assertEqual(stream, [STREAM, "100", "0", "3", "97", "2 ms", "3 ms", "4 ms"])
+        self.assertRegex(result.stdout, rf"(?m)^ {FILE} +5,000 +2 +0 +5,000 *$")
 
     def test_one_after_the_other(self) -> None:
         """First the leg over TCP, then that over UDP, where the server listens, with the seed."""
@@ -226,7 +275,7 @@ class RunTests(DemoTestCase):
     def test_defaults(self) -> None:
         """Without options it asks 200 requests on each leg, with seed 7."""
         result = self.run_demo()
-        self.assertEqual([row[1] for row in self.cells(result)[1:]], ["200", "200"])
+        self.assertEqual([row[1] for row in self.cells(result)[1:3]], ["200", "200"])
         self.assertIn("--seed 7 ", result.stdout)
 
     def test_wrong_answer(self) -> None:
@@ -242,10 +291,27 @@ class RunTests(DemoTestCase):
             self.assertRegex(lines[start + 1], r"^  the answer to \S+,\d+,\d is not 200,[0-9.]+$")
             self.assertEqual(lines[start + 2], "Not every answer was right.")
             self.assertNotIn("Every answer was right.", lines)
-            right = {row[0]: row[4] for row in self.cells(result)[1:]}
+            right = {row[0]: row[4] for row in self.cells(result)[1:3]}
             self.assertEqual(right.pop(name), "8")
             self.assertEqual(list(right.values()), ["9"])
-            self.assertEqual(self.reactor.signals, [signal.SIGTERM])
+            self.assertEqual(self.reactor.signals, [signal.SIGTERM] * 2)
+
+    def test_echo_is_wrong(self) -> None:
+        """A file that is not whole, or a stream without its end, is named with the reason."""
+        self.legs[0].whole = self.legs[1].whole = False
+        self.legs[1].error = "nothing came for 5 s"
+        result = self.run_demo("--requests", "1")
+        self.assertEqual(result.exit_code, 1)
+        said = f"{STREAM}: echo, stream: 97 of 100 packets\n{FILE}: nothing came for 5 s\nNot every"
+        self.assertIn(said, result.stdout)
+
+    def test_proxy_does_not_start(self) -> None:
+        """The same of the proxy; what was begun is ended."""
+        self.reactor.fails, self.reactor.proxy = {"lab-proxy"}, b"no such fault\n"
+        result = self.run_demo("--requests", "1")
+        said = "the server did not start: no such fault\n"
+        self.assertEqual((result.exit_code, result.stderr), (1, said))
+        self.assertEqual((self.reactor.alive, self.echoed), ([], []))
 
     def test_no_answer(self) -> None:
         """Requests without an answer are counted, and the reason is told."""
@@ -258,7 +324,10 @@ class RunTests(DemoTestCase):
 
     def test_server_does_not_start(self) -> None:
         """A server that fails to start is one line on standard error, and the code is not 0."""
-        self.reactor.fails, self.reactor.said = True, b"Traceback\narithmetic can't listen: no\n"
+        self.reactor.fails, self.reactor.said = (
+            {"lab-server"},
+            b"Traceback\narithmetic can't listen: no\n",
+        )
         result = self.run_demo()
         said = "the server did not start: arithmetic can't listen: no\n"
         self.assertEqual((result.exit_code, result.stderr), (1, said))
@@ -266,19 +335,19 @@ class RunTests(DemoTestCase):
 
     def test_server_ends_in_silence(self) -> None:
         """One that ends without a word is one line, too."""
-        self.reactor.fails, self.reactor.said = True, b""
+        self.reactor.fails, self.reactor.said = {"lab-server"}, b""
         result = self.run_demo()
         self.assertEqual((result.exit_code, result.stderr.count("\n")), (1, 1))
         self.assertIn("the server did not start: ", result.stderr)
 
     def test_server_is_ended(self) -> None:
-        """The server is ended when all is asked, and also when a bug ends the demo."""
+        """Both processes are ended when all is asked, and also when a bug ends the demo."""
         self.run_demo("--requests", "1")
-        self.assertEqual((self.reactor.signals, self.reactor.process), ([signal.SIGTERM], None))
+        self.assertEqual((self.reactor.signals, self.reactor.alive), ([signal.SIGTERM] * 2, []))
         self.setUp()
         self.patch(demo, "make_client", lambda *arguments: 1 // 0)
         result = self.run_demo("--requests", "1")
-        self.assertEqual((result.exit_code, self.reactor.process), (1, None))
+        self.assertEqual((result.exit_code, self.reactor.alive), (1, []))
         self.assertIn("ZeroDivisionError", result.stderr)
 
     def test_interrupted_while_it_starts(self) -> None:
@@ -294,7 +363,7 @@ class RunTests(DemoTestCase):
         self.patch(self.reactor, "spawnProcess", interrupted)
         result = self.run_demo()
         self.assertEqual((result.exit_code, result.stderr), (130, "interrupted\n"))
-        self.assertEqual((self.reactor.signals, self.reactor.process), ([signal.SIGTERM], None))
+        self.assertEqual((self.reactor.signals, self.reactor.alive), ([signal.SIGTERM], []))
 
     def test_bar_on_a_terminal(self) -> None:
         """On a terminal a bar for each leg stands in the place of its line."""
@@ -349,15 +418,18 @@ class PartsTests(SynchronousTestCase):
 
     def test_table_fits(self) -> None:
         """Large numbers and long times fit in 80 columns, and nothing is cut."""
-        legs = [Leg("tcp", ""), Leg(f"udp, {DROP_RATE:.0%} loss", "", 10**5, 10**5, 0, 10**5)]
+        legs: list[Any] = [
+            Leg("tcp", ""),
+            Leg(f"udp, {DROP_RATE:.0%} loss", "", 10**5, 10**5, 0, 10**5),
+        ]
         legs[1].traffic.sent = 2 * 10**5
         legs[1].latency.add(81.9)
+        legs.append(EchoLeg(STREAM, 10**5, 10**5, times=(0.00123, 0.0123, 0.123)))
         console = Console(width=80)
         with console.capture() as capture:
             console.print(table(legs))
         text = capture.get()
-        self.assertIn("udp, 30% loss", text)
-        for cell in ("100,000", "200,000", "81.9 s", "0 s", *HEAD):
+        for cell in ("udp, 30% loss", STREAM, "100,000", "200,000", "81.9 s", "0 s", *HEAD):
             self.assertIn(cell, text)
         self.assertNotIn("\u2026", text)
 

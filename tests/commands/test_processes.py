@@ -78,6 +78,15 @@ class TwistdProcessTests(SynchronousTestCase):
         self.process.outReceived(entry("drop rate 0.3, seed 7") + listens(PLACES[1]))
         self.assertEqual(self.successResultOf(ready), PLACES)
 
+    def test_proxy(self) -> None:
+        """Of a proxy, too, the endpoint is a client's."""
+        ready = self.start(places=2)
+        for number in (4001, 4002):
+            place = f"udp:{number}:interface=127.0.0.1"
+            self.process.outReceived(entry(f"proxy listens on {place}", listen=place))
+        places = ["udp:127.0.0.1:4001", "udp:127.0.0.1:4002"]
+        self.assertEqual(self.successResultOf(ready), places)
+
     def test_events(self) -> None:
         """Each event of the log is told, before and after it is ready; other lines are not."""
         self.start(places=1)

@@ -207,7 +207,6 @@ class DatagramTests(SynchronousTestCase):
             packet(1, 0.1, id=b"b-1"),
             packet(1, 0.1, size=65),
             end(4),
-            end(3),
             b"#a-1 200 counts 1 1",
         )
         play.receives(*wrong).silent()

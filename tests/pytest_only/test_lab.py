@@ -239,6 +239,10 @@ def test_demo() -> None:
     assert "Every answer was right." in ended.out
     assert re.search(r"^ tcp +50 +0 +0 +50 ", ended.out, re.MULTILINE)
     assert re.search(r"^ udp, 30% loss +50 +[1-9]\d* +[1-9]\d* +50 ", ended.out, re.MULTILINE)
+    stream = re.search(r"^ stream, jitter +100 +0 +(\d+) +(\d+) ", ended.out, re.MULTILINE)
+    assert stream is not None
+    assert int(stream[1]) + int(stream[2]) == 100
+    assert re.search(r"^ file, 3% loss +50,000 +\d+ +0 +50,000 *$", ended.out, re.MULTILINE)
 
 
 def test_demo_is_repeatable() -> None:
@@ -255,15 +259,15 @@ def table_row(out: str) -> list[int]:
 
 
 def test_demo_interrupted() -> None:
-    """Ctrl-C during the demo ends it with 130, and its server with it."""
-    with running(LAB, "demo", "--requests", "1000000") as process:
-        process.line(lambda line: line.startswith("twistd -n lab-server"))
-        (server,) = children(process.pid)
-        watched = os.pidfd_open(server)
+    """Ctrl-C during the demo ends it with 130, and its server and proxy with it."""
+    with running(LAB, "demo", "--requests", "5000") as process:
+        process.line(lambda line: line.startswith("twistd -n lab-proxy"))
+        watched = [os.pidfd_open(child) for child in children(process.pid)]
         ended = process.end(signal.SIGINT)
-    gone = select.select([watched], [], [], 0)[0]
-    os.close(watched)
-    assert gone
+    gone = select.select(watched, [], [], 0)[0]
+    for process_fd in watched:
+        os.close(process_fd)
+    assert (len(watched), gone) == (2, watched)
     assert (ended.code, ended.err) == (130, "interrupted\n")
 
 
