@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from lab import units
@@ -108,6 +108,8 @@ async def ask(
     try:
         asked = [room.run(one, request) for request in requests]
         await gatherResults(asked, consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()  # what happened, above all that it was cancelled
     finally:
         leg.traffic = client.traffic
         await client.close()
@@ -166,8 +168,8 @@ async def _proxy(
     arguments = ["lab-proxy", "--listen", "udp:0:interface=127.0.0.1", "--upstream", upstream]
     arguments += [word for fault in FAULTS for word in ("--fault", fault)]
     arguments += ["--seed", str(seed)]
-    console.print("twistd -n " + " ".join(arguments), highlight=False, soft_wrap=True)
     starting = proxy.start(reactor, arguments, places=1)
+    console.print("twistd -n " + " ".join(arguments), highlight=False, soft_wrap=True)
     try:
         yield starting
     finally:

@@ -365,6 +365,22 @@ class RunTests(DemoTestCase):
         self.assertEqual((result.exit_code, result.stderr), (130, "interrupted\n"))
         self.assertEqual((self.reactor.signals, self.reactor.alive), ([signal.SIGTERM], []))
 
+    def test_interrupted_while_it_asks(self) -> None:
+        """The same when questions are under way: no traceback."""
+
+        def interrupted(number: int) -> int:
+            """Ctrl-C comes behind the answer."""
+            handler: Any = signal.getsignal(signal.SIGINT)
+            handler(signal.SIGINT, None)
+            return 0
+
+        self.scripts["tcp"] = interrupted
+        waiting = Deferred[Answer]()
+        self.patch(StandIn, "request", lambda client, body: (client.script(0), waiting)[1])
+        result = self.run_demo("--requests", "1")
+        self.assertEqual((result.exit_code, result.stderr), (130, "interrupted\n"))
+        self.assertEqual((self.reactor.alive, self.echoed), ([], []))
+
     def test_bar_on_a_terminal(self) -> None:
         """On a terminal a bar for each leg stands in the place of its line."""
         result = self.run_demo("--requests", "7", FORCE_COLOR="1", TERM="xterm")
