@@ -11,6 +11,8 @@ import pytest
 
 from tests.pytest_only.processes import BIN, TWISTD, Server, run, running, serving
 
+#: Commands that ask a server.
+CLIENTS = "arithmetic|sequence|echo|file|stream"
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
 
 
@@ -25,7 +27,10 @@ def asked() -> Iterator[tuple[str, str]]:
     for block in blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            if re.search("lab (arithmetic|sequence)", command) and "51000" not in command:
+            if (
+                re.search("lab (arithmetic|sequence|echo|file|stream)", command)
+                and "51000" not in command
+            ):
                 yield command, output
 
 
@@ -53,7 +58,8 @@ def drawn(number: int) -> tuple[str, str]:
     return found
 
 
-PLAIN = [one for one in ASKED if one not in {drawn(0), drawn(1)}]
+ECHO = [one for one in ASKED if re.match("lab (echo|file|stream)", one[0])]
+PLAIN = [one for one in ASKED if one not in {drawn(0), drawn(1), *ECHO}]
 
 
 @pytest.mark.parametrize(("command", "output"), PLAIN)
@@ -83,6 +89,24 @@ def test_sequence(tmp_path: Path) -> None:
         assert "49155" not in command
         shown, seen = (re.sub(r"\d{4,}", "N", text) for text in (output, shell(command, tmp_path)))
     assert seen == shown.rstrip() + "\n"
+
+
+def timeless(text: str) -> list[str]:
+    """Lines without what is another each time, and without those that tell how far a file is."""
+    text = re.sub(r"[\d.]+ [kMG]?bit/s", "RATE", re.sub(r"in [\d.]+ m?s,", "in TIME,", text))
+    return [line for line in text.rstrip().splitlines() if " of 1,000,000 " not in line]
+
+
+def test_echo(tmp_path: Path) -> None:
+    """Texts, a file and a stream come as they are shown, but for times; both files are there."""
+    assert [command.split()[1] for command, _ in ECHO] == ["echo", "file", "stream"]
+    with serving(service="echo") as server:
+        for command, output in ECHO:
+            here = re.sub(r"(tcp|udp):localhost:50001", lambda m: server.place(m[1]), command)
+            assert "50001" not in here
+            assert timeless(shell(here, tmp_path)) == timeless(output)
+    assert (tmp_path / "big.txt").stat().st_size == 1_000_000
+    assert (tmp_path / "delays.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_proxy(server: Server) -> None:
