@@ -75,7 +75,7 @@ def probe_rows(report: ProbeReport) -> Rows:
         ("reordered", _share(report.reordered, report.sent)),
     ]
     rows += _rest(report)
-    rows += _percentiles("round trip", report.round_trip)
+    rows += _percentiles("round trip", report.round_trip, more=True)
     rows += _percentiles("delay variation up", report.up)
     return rows + _percentiles("delay variation down", report.down.pdv)
 
@@ -132,13 +132,16 @@ def _lengths(figures: Figures) -> str:
     return f"{figures.count:,}, mean {figures.mean:.3g}, max {figures.most:,.0f} packets"
 
 
-def _percentiles(name: str, figures: Figures | None) -> Rows:
-    """Figures of times."""
+def _percentiles(name: str, figures: Figures | None, *, more: bool = False) -> Rows:
+    """Figures of times; more of them, if that is what matters most."""
     if figures is None:
         return []
-    named = (("min", figures.least), ("mean", figures.mean), ("p50", figures.p50))
-    more = (("p99", figures.p99), ("max", figures.most))
-    return [(name, ", ".join(f"{of} {_time(value)}" for of, value in named + more))]
+    named = {"min": figures.least, "mean": figures.mean, "p50": figures.p50}
+    named |= {"p90": figures.p90} if more else {}
+    named |= {"p99": figures.p99}
+    named |= {"p99.9": figures.p999} if more else {}
+    named |= {"max": figures.most}
+    return [(name, ", ".join(f"{of} {_time(value)}" for of, value in named.items()))]
 
 
 def _time(value: float) -> str:

@@ -58,7 +58,8 @@ class ProbeRowsTests(SynchronousTestCase):
         self.assertEqual(rows["lost"], "3 (75 %): 2 up, 1 down")
         self.assertEqual((rows["probes"], rows["answered"]), ("4", "1"))
         self.assertEqual(
-            rows["round trip"], "min 500 ms, mean 500 ms, p50 500 ms, p99 500 ms, max 500 ms"
+            rows["round trip"],
+            "min 500 ms, mean 500 ms, p50 500 ms, p90 500 ms, p99 500 ms, p99.9 500 ms, max 500 ms",
         )
         self.assertIn("delay variation up", rows)
         self.assertIn("delay variation down", rows)

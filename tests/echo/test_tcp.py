@@ -290,6 +290,17 @@ class SimulatedTests(SynchronousTestCase):
                 # It is let go in the end, and its place is free.
                 self.assertEqual((factory.budget.running, holds(net)), (0, 0))
 
+    def test_text_read_late(self) -> None:
+        """Who takes nothing for a minute gets every byte of his text; the server holds little."""
+        said = b"".join(b"%05d %s\n" % (number, b"x" * 994) for number in range(4000))
+        with simulate(7) as net:
+            peer = Peer(said, reads=False)
+            meet(net, peer)
+            net.run(60)
+            self.assertEqual((bytes(peer.got), holds(net) < 2**21), (b"", True))
+            peer.transport.resumeProducing()
+            self.assertEqual(net.run_until(peer.ended, limit=60), said)
+
     def test_reads_late(self) -> None:
         """One that reads late misses nothing of a file, and packets are late and not lost."""
         with simulate(7) as net:
