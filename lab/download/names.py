@@ -60,7 +60,7 @@ def unquote(text: str, plain: str = "") -> str:
     'a b/100%.txt'
     """
     if not re.fullmatch(rf"(?:[{re.escape(plain)}{_PLAIN}]|%[0-9A-Fa-f]{{2}})+", text):
-        raise WrongName(f"{_short(text)} is no name; give one that is percent-encoded, as a%20b")
+        raise WrongName(f"{short(text)} is no name; give one that is percent-encoded, as a%20b")
     found = _CODED.sub(lambda code: bytes.fromhex(code[1].decode()), text.encode())
     return os.fsdecode(found)
 
@@ -85,10 +85,10 @@ def check(name: str, *, recursive: bool = False, hidden: bool = False) -> tuple[
     """
     data = _bytes(name)
     if not data or b"\0" in data or len(data) > LONGEST:
-        raise WrongName(f"{_short(name)} is no name; give 1 to {LONGEST:,} bytes without NUL")
+        raise WrongName(f"{short(name)} is no name; give 1 to {LONGEST:,} bytes without NUL")
     parts = tuple(name.split("/"))
     if len(parts) > 1 and not recursive:
-        raise WrongName(f"{_short(name)} has a /; only names without directories are served")
+        raise WrongName(f"{short(name)} has a /; only names without directories are served")
     for part in parts:
         _component(name, part, hidden=hidden)
     return parts
@@ -97,14 +97,14 @@ def check(name: str, *, recursive: bool = False, hidden: bool = False) -> tuple[
 def _component(name: str, part: str, *, hidden: bool) -> None:
     """Refuse a component that leads elsewhere, or that no file can have."""
     if part in {"", ".", ".."}:
-        raise WrongName(f"{_short(name)} is no plain path; give one without //, . and ..")
+        raise WrongName(f"{short(name)} is no plain path; give one without //, . and ..")
     if len(os.fsencode(part)) > LONGEST_COMPONENT:
         raise WrongName(
-            f"{_short(name)} has a component that is too long; "
+            f"{short(name)} has a component that is too long; "
             f"give at most {LONGEST_COMPONENT} bytes"
         )
     if part.startswith(".") and not hidden:
-        raise WrongName(f"{_short(name)} begins with a dot; hidden files are not served")
+        raise WrongName(f"{short(name)} begins with a dot; hidden files are not served")
 
 
 def _bytes(name: str) -> bytes:
@@ -112,9 +112,9 @@ def _bytes(name: str) -> bytes:
     try:
         return os.fsencode(name)
     except UnicodeEncodeError:
-        raise WrongName(f"{_short(name)} is no name; it has a character without bytes") from None
+        raise WrongName(f"{short(name)} is no name; it has a character without bytes") from None
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """The beginning of a text that somebody sent, in ASCII, for an error's one line."""
     return ascii(text if len(text) <= 40 else text[:40] + "...")

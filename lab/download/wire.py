@@ -449,6 +449,6 @@ _ENCODERS: dict[type[Any], Callable[[Any], str]] = {
     Hashed: lambda reply: f"200 {reply.size} {reply.tag} {reply.piece} {reply.count}",
     Working: lambda reply: f"102 {reply.done} {reply.size}",
     Refused: lambda reply: f"{reply.code} {reply.text}",
-    Busy: lambda reply: f"429 {math.ceil(reply.wait * 1000)} {reply.text}",
+    Busy: lambda reply: f"429 {math.ceil(round(reply.wait * 1000, 6))} {reply.text}",
     bytes: lambda digest: digest.hex(),
 }
