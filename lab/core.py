@@ -39,6 +39,18 @@ class Left:
     reason: str
 
 
+@frozen
+class Broken:
+    """
+    The event by which a core ends a connection at once, because it can't send what it has promised.
+
+    Args:
+        reason: Why, in a few words for the log.
+    """
+
+    reason: str
+
+
 class Body(Protocol):
     """
     Many bytes of one answer, which are pulled while the transport has room for them.
@@ -48,8 +60,8 @@ class Body(Protocol):
     follows then, such as a checksum, is outgoing; so are bytes that were not there yet, as a body
     again, perhaps the same.
 
-    Whoever pulls may know of bodies that can more than be read. Of one that is a part of a file it
-    may hand the file to the system instead, where nothing stands between it and the socket.
+    Whoever pulls may know of bodies that can more than be read: of a `FileBody` it may hand the
+    file to the system instead, where nothing stands between it and the socket.
     """
 
     def read(self, size: int, now: float) -> bytes:
@@ -63,6 +75,38 @@ class Body(Protocol):
         Returns:
             At least one byte, or none at the end.
         """
+
+
+@frozen
+class Part:
+    """
+    A part of a file.
+
+    Args:
+        fd: The descriptor of the file.
+        offset: Where the part begins, in bytes.
+        size: How many bytes; more than 0.
+    """
+
+    fd: int
+    offset: int
+    size: int
+
+
+@runtime_checkable
+class FileBody(Body, Protocol):
+    """A body whose bytes are those of a file."""
+
+    def part(self, now: float) -> Part | None:
+        """
+        What may be sent of the file now, instead of reading it.
+
+        Returns:
+            None: only `read` can tell how it goes on.
+        """
+
+    def sent(self, size: int, now: float) -> None:
+        """So many bytes of the part were sent, which are not to be read any more."""
 
 
 class Core(Protocol):

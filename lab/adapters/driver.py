@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from lab.core import BatchCore, Core, Finished, Left
+from lab.core import BatchCore, Broken, Core, Finished, Left
 
 
 def _nowhere(_: Any) -> None:
@@ -34,9 +34,10 @@ class Driver:
     Attributes:
         write: Called with the messages to send; what is sent while there is no transport is
             dropped, as a network would.
-        tell: Called with each event but `Finished` and `Left`.
+        tell: Called with each event but `Finished`, `Left` and `Broken`.
         finish: Called with the reason when the core wants the connection to end.
         leave: Called with the reason when the peer wants it.
+        abort: Called with the reason when the connection has to end at once.
         busy: Says whether the core is; see `lab.core.BusyCore`.
     """
 
@@ -46,6 +47,7 @@ class Driver:
     tell: Callable[[Any], None] = _nowhere
     finish: Callable[[str], None] = _nowhere
     leave: Callable[[str], None] = _nowhere
+    abort: Callable[[str], None] = _nowhere
     _timer: IDelayedCall | None = None
     _due: float = 0.0
     _ticked: float = 0.0
@@ -88,7 +90,7 @@ class Driver:
 
     def unplug(self) -> None:
         """There is no transport any more; what is sent is dropped."""
-        self.write = self.finish = self.leave = _nowhere
+        self.write = self.finish = self.leave = self.abort = _nowhere
 
     def settle(self) -> None:
         """Do what the core wants done, after any call to it."""
@@ -116,6 +118,8 @@ class Driver:
                 self.finish(event.reason)
             elif isinstance(event, Left):
                 self.leave(event.reason)
+            elif isinstance(event, Broken):
+                self.abort(event.reason)
             else:
                 self.tell(event)
 

@@ -22,7 +22,9 @@ first bytes that the system does not take, everything goes the transport's way.
 
 An answer of many bytes is a `lab.core.Body`: it is read in pieces, one when the transport has
 taken the one before, so that a connection holds a few hundred KiB of it, however slowly its peer
-reads. The lines behind it wait. Meanwhile the peer is read from all the same, up to a bound: a core
+reads. Of a `lab.core.FileBody` the system sends the file by itself, where it can
+(`lab.adapters.sendfile`); when it takes no more, that is as if the transport were full. The lines
+behind a body wait. Meanwhile the peer is read from all the same, up to a bound: a core
 may find something among what came that ends its answer. So it is with a core that is busy for
 another reason.
 
@@ -46,8 +48,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lab.adapters.driver import Driver
+from lab.adapters.sendfile import FileSender, file_sender
 from lab.adapters.transports import can_half_close, is_tcp
-from lab.core import Body
+from lab.core import Body, FileBody
 from lab.wire.lines import LineReader
 
 #: A connection that we have ended is let go after so long, whatever the peer does, in seconds.
@@ -90,6 +93,11 @@ class LineCoreProtocol(Protocol):
         self._handshaking = False
         #: What is being sent, if that is no line.
         self._body: Body | None = None
+        #: The same, if it is of a file that the system may send, and what has it do that.
+        self._file: FileBody | None = None
+        self._sender: FileSender | None = None
+        #: Whether the transport has nothing of ours to send, as far as we know.
+        self._clear = True
         #: Whether lines wait for a core that is busy, and how many bytes came since.
         self._held = False
         self._ahead = 0
@@ -104,6 +112,8 @@ class LineCoreProtocol(Protocol):
         self._driver.write = self._write
         self._driver.finish = self._finish
         self._driver.leave = self._leave
+        self._driver.abort = self._abort
+        self._sender = file_sender(self.transport)
         self._handshaking = ISSLTransport.providedBy(self.transport)
         if is_tcp(self.transport):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
@@ -160,7 +170,7 @@ class LineCoreProtocol(Protocol):
 
     def resumeProducing(self) -> None:
         """It does again: all that was queued is gone."""
-        self._paused = False
+        self._paused, self._clear = False, True
         self._at_once = self._system
         if self._turn is None:
             self._work()
@@ -205,16 +215,33 @@ class LineCoreProtocol(Protocol):
         """Send of the body what there is room for, as much as is this connection's turn."""
         left = TURN
         while self._body is not None and not self._paused:
-            data = self._body.read(PIECE, self._driver.now())
-            if data:
-                self._give(data)
-                left -= len(data)
-                if left <= 0:
-                    self._later()
+            sent = self._send_file()
+            if sent is None:
+                data = self._body.read(PIECE, self._driver.now())
+                if not data:
+                    self._body = self._file = None
+                    self._driver.settle()
+                    if self._held and not self._driver.busy():
+                        self._later()  # nothing may be outgoing behind it
                     return
-            else:
-                self._body = None
-                self._driver.settle()
+                self._give(data)
+                sent = len(data)
+            left -= sent
+            if left <= 0:
+                self._later()
+                return
+
+    def _send_file(self) -> int | None:
+        """Have the system send of the body's file; None if the body has to be read instead."""
+        if self._file is None or self._sender is None:
+            return None
+        sent: int | None = 0
+        if self._clear:
+            sent = self._sender.send(self._file, self._driver.now())
+        if sent is not None and (self._sender.full or not self._clear):
+            self.pauseProducing()
+            self._sender.wait()
+        return sent
 
     def _read(self, *, wanted: bool) -> None:
         """Read from the peer, or stop that."""
@@ -233,6 +260,7 @@ class LineCoreProtocol(Protocol):
                 self._later()
         else:
             *lines, self._body = messages
+            self._file = self._body if isinstance(self._body, FileBody) else None
             self._held = True
             if lines:
                 self._give(self._ending.join(lines) + self._ending)
@@ -248,6 +276,7 @@ class LineCoreProtocol(Protocol):
             # connection that is lost has no number of bytes; the transport will find that out.
             self._at_once = None
             data = data[sent:] if isinstance(sent, int) else data
+        self._clear = False
         self.transport.write(data)
 
     def _finish(self, reason: str) -> None:
@@ -260,6 +289,14 @@ class LineCoreProtocol(Protocol):
         """The peer wants the connection to end; what it may have sent besides is thrown away."""
         if not self._finished:
             self._end(DRAIN, reading=can_half_close(self.transport))
+
+    def _abort(self, reason: str) -> None:
+        """What was promised can't be sent: the peer has to see that it was cut."""
+        if not self._finished:
+            self._note(reason)
+            self._finished = True
+            self._drop()
+            self.transport.abortConnection()
 
     def _note(self, reason: str) -> None:
         """Log why the connection is ended."""
@@ -286,7 +323,7 @@ class LineCoreProtocol(Protocol):
     def _drop(self) -> None:
         """Nothing more is worked on or sent."""
         self._lines.clear()
-        self._body = None
+        self._body = self._file = None
 
 
 class _Chunks:

@@ -7,11 +7,11 @@ What the server needs of the files that it serves, wherever they are.
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol
 
 from lab.download.names import WrongName
-from lab.download.wire import ENTRIES, Entry
+from lab.download.wire import ENTRIES, Entry, Working
 from lab.errors import LabError
 
 #: Most bytes of a pattern.
@@ -105,9 +105,12 @@ def matching(glob: str) -> Callable[[str], object]:
     return re.compile(fnmatch.translate(glob)).match
 
 
-def collect(found: Iterable[Batch]) -> Batch:
+def gather(found: Iterable[Batch]) -> Generator[Working, None, Batch]:
     """
     All that was found, in the order of names.
+
+    Yields:
+        How many were found, after each batch.
 
     Raises:
         TooMany: There are more than a list may have.
@@ -117,4 +120,16 @@ def collect(found: Iterable[Batch]) -> Batch:
         entries += batch
         if len(entries) > ENTRIES:
             raise TooMany(f"more than {ENTRIES:,} files match; give a narrower pattern")
+        yield Working(len(entries), len(entries))
     return sorted(entries, key=lambda entry: entry.name)
+
+
+def collect(found: Iterable[Batch]) -> Batch:
+    """The same, all at once."""
+    gathering = gather(found)
+    while True:
+        try:
+            next(gathering)
+        except StopIteration as stop:
+            entries: Batch = stop.value
+            return entries
