@@ -235,9 +235,12 @@ class LineCoreProtocol(Protocol):
         """Have the system send of the body's file; None if the body has to be read instead."""
         if self._file is None or self._sender is None:
             return None
-        sent: int | None = 0
+        now = self._driver.now()
         if self._clear:
-            sent = self._sender.send(self._file, self._driver.now())
+            sent = self._sender.send(self._file, now)
+        else:
+            # Nothing may overtake what the transport has.
+            sent = None if self._file.part(now) is None else 0
         if sent is not None and (self._sender.full or not self._clear):
             self.pauseProducing()
             self._sender.wait()

@@ -86,7 +86,7 @@ class DownloadServerCore:
     volume: int = field(init=False, default=0)
     #: What is asked for elsewhere, how far that is, and when the client was told.
     _wanted: List | Stat | Hashes | None = field(init=False, default=None)
-    _working: Working | None = field(init=False, default=None)
+    _working: Working = field(init=False, default=Working(0, 0))
     _told: float = field(init=False, default=0.0)
     #: What is sent; whether the transport has it as a body; when it is looked at otherwise.
     _sending: Sending | None = field(init=False, default=None)
@@ -203,8 +203,7 @@ class DownloadServerCore:
         """There is news, or bytes may be sent, or the peer was idle for too long."""
         if self._wanted is not None:
             self._told = now
-            if self._working is not None:
-                self._say(self._working)
+            self._say(self._working)
         elif self._sending is not None and not self._pulled:
             self._pull()
         else:

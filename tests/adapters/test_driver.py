@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.driver import Driver
-from lab.core import Finished, Left
+from lab.core import Broken, Finished, Left
 
 
 class FakeCore:
@@ -164,6 +164,14 @@ class DeliveryTests(DriverCase):
         self.driver.message(b"x")
         self.assertEqual(self.did, [("write", [b"a"]), ("leave", "quit")])
 
+    def test_abort(self) -> None:
+        """What can't be kept ends the connection at once."""
+        self.make()
+        self.driver.abort = lambda reason: self.did.append(("abort", reason))
+        self.core.told = [Broken("gone")]
+        self.driver.message(b"x")
+        self.assertEqual(self.did, [("abort", "gone")])
+
     def test_nothing(self) -> None:
         """Without anything to send, nothing is written."""
         self.make()
@@ -190,6 +198,7 @@ class DeliveryTests(DriverCase):
         self.make()
         self.driver.unplug()
         self.core.out, self.core.told = [b"a"], ["one", Finished("enough"), Left("quit")]
+        self.core.told.append(Broken("gone"))
         self.driver.settle()
         self.assertEqual(self.did, [("tell", "one")])
 

@@ -27,6 +27,7 @@ from twisted.test.iosim import FakeTransport, connect
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import alsoProvides, implementer
 
+from lab.adapters import stream
 from lab.adapters.driver import Driver
 from lab.adapters.stream import (
     DRAIN,
@@ -37,7 +38,7 @@ from lab.adapters.stream import (
     ChunkCoreProtocol,
     LineCoreProtocol,
 )
-from lab.core import Finished, Left
+from lab.core import Broken, FileBody, Finished, Left, Part
 from lab.testing import chunkings
 from tests.helpers import captured_logs
 
@@ -712,6 +713,205 @@ class BodyTests(StreamCase):
             for one in asked
         )
         self.assertEqual(got, b"".join(bodies))
+
+
+class FileCore(LetterCore):
+    """
+    Answers a number with so many bytes of a file, behind which stands no line.
+
+    Args:
+        data: What is in the file.
+    """
+
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__()
+        self.data = data
+        #: Whether the file can only be read.
+        self.read_only = False
+
+    def part(self, now: float) -> Part | None:
+        """All that is left."""
+        if self.read_only or not self.left:
+            return None
+        return Part(7, len(self.data) - self.left, self.left)
+
+    def sent(self, size: int, now: float) -> None:
+        """So many were sent."""
+        self.left -= size
+
+    def read(self, size: int, now: float) -> bytes:
+        """The next bytes; the answer ends with the last."""
+        start = len(self.data) - self.left
+        data = self.data[start : start + min(size, self.left)]
+        self.left -= len(data)
+        self.going = bool(data)
+        return data
+
+    def outgoing(self) -> list[Any]:
+        """No line ends it."""
+        return EchoCore.outgoing(self)
+
+
+class Sender:
+    """
+    Stands for the system: sends of files what there is room for.
+
+    Args:
+        transport: Where to.
+        room: Bytes that the socket takes; then it is full.
+    """
+
+    def __init__(self, transport: Transport, room: int) -> None:
+        self.transport, self.room, self.left = transport, room, room
+        self.full, self.waits, self.sizes = False, 0, [0]
+        self.calls = 1_000_000
+
+    def send(self, body: FileCore, now: float) -> int | None:
+        """What there is room for."""
+        part = body.part(now)
+        if part is None:
+            return None
+        sent = min(part.size, self.left, self.calls)
+        self.left -= sent
+        self.full = sent < min(part.size, self.calls)
+        self.sizes.append(sent)
+        if sent:
+            self.transport.io.write(body.data[part.offset : part.offset + sent])
+            body.sent(sent, now)
+        return sent
+
+    def wait(self) -> None:
+        """Count it."""
+        self.waits += 1
+
+    def take(self) -> None:
+        """The peer takes what it has, and the transport finds out."""
+        self.left = self.room
+        self.transport.producer.resumeProducing()
+
+
+class FileTests(StreamCase):
+    """Bodies that the system sends by itself."""
+
+    data = bytes(range(256)) * 4096
+
+    def begin(self, room: int = 10**9) -> tuple[FileCore, LineCoreProtocol, Transport, Sender]:
+        """A connection that can do it."""
+        core, transport = FileCore(self.data), Transport(10**9)
+        sender = Sender(transport, room)
+        self.patch(stream, "file_sender", lambda _: sender)
+        protocol, _ = self.connect(core, transport)
+        return core, protocol, transport, sender
+
+    def test_all(self) -> None:
+        """What stands before it is written first; then the file is sent, and what follows."""
+        core, protocol, transport, sender = self.begin()
+        protocol.dataReceived(b"%d\nb\n" % len(self.data))
+        # The line before is in the transport: nothing may overtake it.
+        self.assertEqual((transport.value(), sender.waits), (b"begin\n", 1))
+        sender.take()
+        self.clock.advance(0)
+        self.assertEqual(transport.value(), b"begin\n" + self.data + b"b\n")
+        self.assertIsInstance(core, FileBody)
+        self.assertEqual((self.timers(), transport.reads, core.reads), ([], True, []))
+
+    def test_full(self) -> None:
+        """When the socket is full nothing is tried before there is room."""
+        _, protocol, transport, sender = self.begin(room=100_000)
+        protocol.dataReceived(b"%d\nb\n" % len(self.data))
+        for waits in range(1, 12):
+            self.clock.advance(1)
+            self.assertEqual((sender.waits, len(sender.sizes)), (waits, waits))
+            self.assertEqual(self.timers(), [])
+            sender.take()
+        self.clock.advance(0)
+        self.assertEqual(transport.value(), b"begin\n" + self.data + b"b\n")
+
+    def test_turns(self) -> None:
+        """Who takes everything at once gets no more in a turn than a share."""
+        _, protocol, _, sender = self.begin()
+        sender.calls = TURN
+        protocol.dataReceived(b"%d\n" % len(self.data))
+        sender.take()
+        self.assertEqual((sender.sizes, len(self.timers())), ([0, TURN], 1))
+        turn(self.clock)
+        self.assertEqual(sender.sizes, [0, TURN, len(self.data) - TURN])
+
+    def test_read(self) -> None:
+        """What can't be sent in this way is read."""
+        core, protocol, transport, sender = self.begin()
+        core.read_only = True
+        protocol.dataReceived(b"%d\nb\n" % len(self.data))
+        self.clock.advance(0)
+        self.assertEqual(transport.value(), b"begin\n" + self.data + b"b\n")
+        self.assertEqual((sender.sizes, sender.waits), ([0], 0))
+
+    def test_no_sender(self) -> None:
+        """So it is with all where the system can't."""
+        core = FileCore(self.data)
+        protocol, transport = self.connect(core, Transport(10**9))
+        protocol.dataReceived(b"%d\nb\n" % len(self.data))
+        self.clock.advance(0)
+        self.assertEqual(transport.value(), b"begin\n" + self.data + b"b\n")
+
+    def test_many(self) -> None:
+        """File after file, though no line stands behind one."""
+        _, protocol, transport, sender = self.begin()
+        protocol.dataReceived(b"5\n0\n3\nb\n")
+        while sender.waits:
+            sender.waits = 0
+            sender.take()
+            self.clock.advance(0)
+        end = self.data
+        text = b"begin\n" + end[-5:] + b"begin\nbegin\n" + end[-3:] + b"b\n"
+        self.assertEqual(transport.value(), text)
+        self.assertEqual(self.timers(), [])
+
+    def test_after_a_tick(self) -> None:
+        """What begins by the clock and ends at once does not forget the lines that wait."""
+        core, protocol, transport, _ = self.begin()
+        core.going, core.until = True, 5.0
+        core.read_only = True
+        protocol.dataReceived(b"b\n")
+
+        def tick(now: float) -> None:
+            """There is something."""
+            core.until, core.left = None, 3
+            core.out.append(core)
+
+        self.patch(core, "tick", tick)
+        protocol._driver.settle()
+        self.clock.advance(5)
+        self.clock.advance(0)
+        self.assertEqual(transport.value(), self.data[-3:] + b"b\n")
+
+    def test_lost(self) -> None:
+        """A connection that is lost holds no body any more."""
+        _, protocol, _, _ = self.begin(room=1)
+        protocol.dataReceived(b"1000\n")
+        protocol.connectionLost()
+        self.assertEqual((protocol._body, protocol._file, self.timers()), (None, None, []))
+
+
+class BrokenTests(StreamCase):
+    """What was promised can't be sent."""
+
+    def test_cut(self) -> None:
+        """The connection is cut at once, once, and it is logged why."""
+        core = LetterCore()
+        protocol, transport = self.connect(core, Transport(room=1000))
+        protocol.dataReceived(b"1000000\na\n")
+        core.told += [Broken("the file is gone"), Broken("again")]
+        with captured_logs() as events:
+            protocol._driver.settle()
+        self.assertTrue(transport.aborted)
+        [event] = [event for event in events if "reason" in event]
+        self.assertEqual(event["reason"], "the file is gone")
+        before = transport.value()
+        protocol.dataReceived(b"b\n")
+        protocol.resumeProducing()
+        self.clock.advance(100)
+        self.assertEqual((transport.value(), self.timers()), (before, []))
 
 
 class ChunkTests(StreamCase):
