@@ -317,9 +317,10 @@ class LineCoreProtocol(Protocol):
         # A transport that has a producer and is full would wait for more before it closes.
         self.transport.unregisterProducer()
         self._lingering = self._driver.clock.callLater(patience, self.transport.abortConnection)
+        # What ends TLS has to be read, too.
+        self._read(wanted=True)
         if reading:
             self.transport.loseWriteConnection()
-            self._read(wanted=True)
         else:
             self.transport.loseConnection()
 

@@ -1085,6 +1085,18 @@ class EndTests(StreamCase):
         self.assertTrue(transport.disconnecting and not transport.half_closed)
         self.assertEqual(self.timers(), [DRAIN])
 
+    def test_left_with_work_left(self) -> None:
+        """The peer is read from again, for TLS ends by what both sides say."""
+        transport = Transport()
+        alsoProvides(transport, ISSLTransport)
+        core = EchoCore(share=1)
+        protocol, _ = self.connect(core, transport)
+        protocol.dataReceived(b"a\nb\n")
+        self.assertFalse(transport.reads)
+        core.told = [Left("quit")]
+        self.clock.advance(0)
+        self.assertTrue(transport.disconnecting and transport.reads)
+
     def test_finished_once(self) -> None:
         """A core that ends it twice ends it once."""
         core = EchoCore()
