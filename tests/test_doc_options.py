@@ -28,6 +28,7 @@ COMPUTED = {
     ("lab-server", "--arithmetic"),
     ("lab-server", "--sequence"),
     ("lab-server", "--echo"),
+    ("lab-server", "--download"),
     ("lab-proxy", "--api"),
 }
 

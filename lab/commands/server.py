@@ -6,7 +6,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.logger import Logger
 
@@ -18,8 +18,17 @@ from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
 from lab.commands.options import LabOptions, one_line
+from lab.commands.server_download import (
+    FLAGS,
+    DirectoryService,
+    catalogue,
+    download_settings,
+)
+from lab.commands.server_download import PARAMETERS as DOWNLOAD
+from lab.commands.server_download import report as report_download
 from lab.commands.server_echo import CLASSIC, PARAMETERS, EchoListeners, echo_settings
 from lab.commands.stores import StoreService, make_store
+from lab.download.tcp import DownloadFactory
 from lab.errors import LocalError
 from lab.faults.datagrams import Loss
 from lab.faults.fault import Fault
@@ -39,9 +48,13 @@ DEFAULTS = {
         "tcp:50001:backlog=1024:interface=127.0.0.1",
         "udp:50001:interface=127.0.0.1",
     ],
+    "download": ["tcp:50002:backlog=1024:interface=127.0.0.1"],
 }
 #: All services; those without a default start only if somebody names them.
 SERVICES = (*DEFAULTS, *CLASSIC)
+
+#: Those that need a stream, and where that may be.
+STREAMS = {"sequence": "tcp:49155", "download": "tcp:50002"}
 
 
 class Options(LabOptions):
@@ -52,8 +65,9 @@ class Options(LabOptions):
     synopsis = "[options]"
     longdesc = (
         "Without options all services listen at 127.0.0.1 on their usual ports: arithmetic on TCP "
-        "50000 and UDP 50000, sequence on TCP 49155, echo on TCP 50001 and UDP 50001. As soon as "
-        "an option names a service, only the named ones start. "
+        "50000 and UDP 50000, sequence on TCP 49155, echo on TCP 50001 and UDP 50001, download, of "
+        "the files in the current directory, on TCP 50002. As soon as an option names a service, "
+        "only the named ones start. "
         "An ENDPOINT is udp:PORT:interface=ADDRESS or any endpoint string of Twisted's: "
         "tcp:50000, ssl:50000:privateKey=key.pem:certKey=cert.pem, unix:/tmp/arithmetic. "
         "Example: twistd -n lab-server --arithmetic udp:50000:interface=127.0.0.1 "
@@ -71,9 +85,12 @@ class Options(LabOptions):
         ["reconnect-window", None, "30", "Keep a session so long after its client was lost."],
         ["sessions", None, "memory", "Where: memory, sqlite:PATH or redis://HOST:PORT/DATABASE."],
         *PARAMETERS,
+        *DOWNLOAD,
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
     ]
+
+    optFlags = FLAGS
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,6 +108,10 @@ class Options(LabOptions):
     def opt_echo(self, endpoint: str) -> None:
         """Serve the echo service at this ENDPOINT; may be repeated."""
         self["echo"] = [*self["echo"], endpoint]
+
+    def opt_download(self, endpoint: str) -> None:
+        """Serve files at this ENDPOINT; may be repeated."""
+        self["download"] = [*self["download"], endpoint]
 
     def opt_classic_echo(self, endpoint: str) -> None:
         """Send back all bytes (RFC 862) at this ENDPOINT; may be repeated."""
@@ -130,6 +151,7 @@ class Options(LabOptions):
             window=units.positive_seconds(self["reconnect-window"], "reconnect-window"),
         )
         self.echo = echo_settings(self)
+        self.download = download_settings(self)
         self.store = make_store(reactor, self["sessions"], self.sequence)
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
@@ -139,6 +161,7 @@ class Options(LabOptions):
             for name, texts in services.items()
             for text in texts
         ]
+        self.catalogue = catalogue(self) if "download" in services else None
 
 
 def makeService(options: Options) -> IService:
@@ -160,6 +183,7 @@ def makeService(options: Options) -> IService:
     sequence = SequenceFactory(reactor, options.sequence, options.store)
     sequences = StoreService(options.store, sequence.disconnect)
     echoes = EchoListeners(reactor, options.echo, options.seed)
+    download = _download(reactor, options, services)
     for name, text, endpoint in options.endpoints:
         parent = services
         if name == "arithmetic":
@@ -168,6 +192,8 @@ def makeService(options: Options) -> IService:
             # One factory for all its endpoints: a client may come back by another.
             parent = sequences
             listener, report = sequence, partial(_report_sequence, sequence)
+        elif download is not None and name == "download":
+            listener, report = download, partial(report_download, download)
         else:
             listener, report = echoes.listener(name, endpoint)
         ListeningService(name, text, endpoint, listener, report).setServiceParent(parent)
@@ -177,11 +203,22 @@ def makeService(options: Options) -> IService:
 
 
 def _endpoint(reactor: Any, name: str, text: str) -> Any:
-    """Where a service listens; sequences need a stream."""
+    """Where a service listens; some need a stream."""
     endpoint = serverFromString(reactor, text)
-    if name == "sequence" and isinstance(endpoint, DatagramServerEndpoint):
-        raise LocalError(f"sequence is at {text!r}; give an endpoint of streams, like tcp:49155")
+    if name in STREAMS and isinstance(endpoint, DatagramServerEndpoint):
+        raise LocalError(
+            f"{name} is at {text!r}; give an endpoint of streams, like {STREAMS[name]}"
+        )
     return endpoint
+
+
+def _download(reactor: Any, options: Options, services: MultiService) -> DownloadFactory | None:
+    """One factory for all its endpoints: they share their limits."""
+    if options.catalogue is None:
+        return None  # nobody wants it
+    factory = DownloadFactory(reactor, options.catalogue, options.download)
+    DirectoryService(factory, options.catalogue.root).setServiceParent(services)
+    return factory
 
 
 def _arithmetic(

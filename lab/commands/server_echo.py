@@ -64,11 +64,11 @@ def echo_settings(options: Mapping[str, Any]) -> ServerSettings:
         packets=units.count(options["stream-packets"], "stream-packets"),
         size=units.count(options["stream-size"], "stream-size", LEAST_SIZE, LIMIT),
         file=units.count(options["file-size"], "file-size", 0, 10**15),
-        rate=_rate(options, "rate"),
-        total_rate=_rate(options, "total-rate"),
+        rate=rate(options, "rate"),
+        total_rate=rate(options, "total-rate"),
         streams=units.count(options["streams"], "streams", most=10**6),
         total_streams=units.count(options["total-streams"], "total-streams", most=10**6),
-        pace=_rate(options, "pace"),
+        pace=rate(options, "pace"),
         piece=units.count(options["piece"], "piece", most=65_400),
     )
 
@@ -81,8 +81,13 @@ def _interval(text: str) -> float:
     return value
 
 
-def _rate(options: Mapping[str, Any], name: str) -> float:
-    """Bytes a second; infinity if nothing is said."""
+def rate(options: Mapping[str, Any], name: str) -> float:
+    """
+    Bytes a second; infinity if nothing is said.
+
+    Raises:
+        LocalError: The value can't be.
+    """
     if options[name] is None:
         return math.inf
     value = units.size(options[name], name)

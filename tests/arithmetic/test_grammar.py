@@ -23,9 +23,18 @@ from lab.wire.tokens import with_token
 
 PAGE = Path(__file__).parents[2] / "doc" / "reference" / "wire-arithmetic.rst"
 #: RFC 5234, appendix B.1, as far as the page uses it.
-CORE = {"ALPHA": b"[A-Za-z]", "DIGIT": b"[0-9]", "CR": b"\r", "LF": b"\n", "SP": b" "}
-#: Names, texts, bytes, repetitions, brackets and bars.
-SIGN = re.compile(r'[A-Za-z][A-Za-z0-9-]*|"[^"]*"|%x[0-9A-F.]+|[0-9]*\*[0-9]*|[0-9]+|[][()/]')
+CORE = {
+    "ALPHA": b"[A-Za-z]",
+    "DIGIT": b"[0-9]",
+    "CR": b"\r",
+    "LF": b"\n",
+    "SP": b" ",
+    "OCTET": rb"[\x00-\xff]",
+}
+#: Names, texts, bytes and ranges of them, repetitions, brackets and bars.
+SIGN = re.compile(
+    r'[A-Za-z][A-Za-z0-9-]*|(?:%s)?"[^"]*"|%x[0-9A-F.-]+|[0-9]*\*[0-9]*|[0-9]+|[][()/]'
+)
 
 
 def read_rules(page: str) -> dict[str, str]:
@@ -72,15 +81,24 @@ class Grammar:
             closing = signs.pop(0)
             assert sign + closing in {"()", "[]"}
             return inner if sign == "(" else inner + b"?"
+        if sign.startswith("%s"):
+            return re.escape(sign[3:-1].encode())
         if sign.startswith('"'):
             return b"".join(b"[%s]" % _either(letter) for letter in sign[1:-1])
         if sign.startswith("%x"):
-            return b"".join(rb"\x%s" % byte.encode() for byte in sign[2:].split("."))
+            return _bytes(sign[2:])
         if sign[0].isdigit() or sign[0] == "*":
             least, star, most = sign.partition("*")
             times = f"{least or 0},{most}" if star else least
             return b"%s{%s}" % (self._element(signs), times.encode())
         return self._rule(sign)
+
+
+def _bytes(digits: str) -> bytes:
+    """Bytes, one behind the other, or one of a range."""
+    if "-" in digits:
+        return rb"[\x%s-\x%s]" % tuple(map(str.encode, digits.split("-")))
+    return b"".join(rb"\x%s" % byte.encode() for byte in digits.split("."))
 
 
 def _either(letter: str) -> bytes:
@@ -197,6 +215,14 @@ class PageTests(SynchronousTestCase):
             self.assertTrue(grammar.pattern("a").fullmatch(text), text)
         for text in (b"", b"123", b"1x", b"1x+", b"1x+-+", b"Y", b"1y", b"x+-"):
             self.assertFalse(grammar.pattern("a").fullmatch(text), text)
+
+    def test_ranges(self) -> None:
+        """So are ranges of bytes, and texts in one case (RFC 7405)."""
+        pattern = Grammar({"a": '%s"aB" %x31-33 / OCTET'}).pattern("a")
+        for text in (b"aB1", b"aB3", b"\n", b"\xff"):
+            self.assertTrue(pattern.fullmatch(text), text)
+        for text in (b"ab1", b"AB1", b"aB4", b""):
+            self.assertFalse(pattern.fullmatch(text), text)
 
 
 class RequestTests(SynchronousTestCase):

@@ -3,6 +3,7 @@
 import io
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from twisted import internet
@@ -19,6 +20,8 @@ from lab.adapters.endpoints import DatagramServerEndpoint
 from lab.arithmetic.settings import ServerSettings
 from lab.commands.options import one_line
 from lab.commands.server import DEFAULTS, SERVICES, Options, makeService
+from lab.download.settings import ServerSettings as DownloadSettings
+from lab.download.tcp import DownloadFactory
 from lab.echo.classic import ClassicFactory
 from lab.echo.settings import ServerSettings as EchoSettings
 from lab.echo.tcp import EchoFactory
@@ -125,16 +128,23 @@ class OptionsTests(ServerTestCase):
         """Without options all services are at their usual ports of 127.0.0.1."""
         options = self.options()
         self.assertEqual(options.settings, ServerSettings())
-        (_, tcp, _), (_, udp, endpoint), (_, sequence, _), *echo = options.endpoints
+        (_, tcp, _), (_, udp, endpoint), (_, sequence, _), *others = options.endpoints
         self.assertEqual(tcp, "tcp:50000:backlog=1024:interface=127.0.0.1")
         self.assertEqual(udp, "udp:50000:interface=127.0.0.1")
         self.assertEqual(sequence, "tcp:49155:backlog=1024:interface=127.0.0.1")
         self.assertEqual(
-            [text for _, text, _ in echo],
-            ["tcp:50001:backlog=1024:interface=127.0.0.1", "udp:50001:interface=127.0.0.1"],
+            [text for _, text, _ in others],
+            [
+                "tcp:50001:backlog=1024:interface=127.0.0.1",
+                "udp:50001:interface=127.0.0.1",
+                "tcp:50002:backlog=1024:interface=127.0.0.1",
+            ],
         )
         self.assertEqual(options.sequence, SequenceSettings())
         self.assertEqual(options.echo, EchoSettings())
+        self.assertEqual(options.download, DownloadSettings())
+        assert options.catalogue is not None
+        self.assertEqual(options.catalogue.root, str(Path.cwd()))
         at: Any = self.reactor
         self.assertEqual(endpoint, DatagramServerEndpoint(at, 50000, "127.0.0.1"))
         self.assertEqual({name for name, _, _ in options.endpoints}, set(DEFAULTS))
@@ -274,11 +284,11 @@ class ServiceTests(ServerTestCase):
         """Without options it listens for all, on the usual ports."""
         service: Any = self.start()
         places = [(port, *rest) for port, _, *rest in self.reactor.tcpServers]
-        expected = [(port, 1024, "127.0.0.1") for port in (50000, 49155, 50001)]
+        expected = [(port, 1024, "127.0.0.1") for port in (50000, 49155, 50001, 50002)]
         self.assertEqual(sorted(places), sorted(expected))
         udp = [(port.port, port.interface) for port in self.reactor.udp]
         self.assertEqual(udp, [(50000, "127.0.0.1"), (50001, "127.0.0.1")])
-        self.assertEqual(len(list(service)), 5)
+        self.assertEqual(len(list(service)), 7)
 
     def test_sequence(self) -> None:
         """Sequences, at all their endpoints by one factory, which says what it did."""
@@ -324,6 +334,31 @@ class ServiceTests(ServerTestCase):
                 f"echo ends: {counted}, 1 refused, 0 busy",
             ],
         )
+
+    def test_download(self) -> None:
+        """Files of the directory that is named, at all endpoints by one factory."""
+        root = folder(self)
+        (root / "a").write_bytes(b"12345")
+        words = ("--download", TCP, "--download", TCP, "--root", str(root), "--transfers", "1")
+        service = self.start(*words)
+        (_, one, *_), (_, other, *_) = self.reactor.tcpServers
+        self.assertIs(one, other)
+        self.assertIsInstance(one, DownloadFactory)
+        self.assertEqual(one.shared.settings.transfers, 1)
+        protocol, transport = one.buildProtocol(IPv4Address("TCP", *CLIENT)), StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"get a\nget x\n")
+        self.reactor.advance(0)
+        self.assertIn(b"\n12345404 there is no file 'x'\n", transport.value())
+        protocol.connectionLost(Failure(ConnectionDone()))
+        said = [line for line in self.stop(service) if " ends: " in line]
+        text = "download ends: 2 requests, 1 transfers, 5 bytes, 0 hashed, 1 refused, 0 busy"
+        self.assertEqual(said, [text, text])
+
+    def test_root(self) -> None:
+        """The directory is looked for only where it is served."""
+        self.assertIsNone(self.options("--echo", TCP, "--root", "/nothing").catalogue)
+        self.assertIn("root is '/nothing'", self.mistake("--download", TCP, "--root", "/nothing"))
 
     def test_mistakes_are_one_line(self) -> None:
         """What can't be listened at will be one line: the hook for exceptions is ours."""
