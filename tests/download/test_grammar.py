@@ -107,7 +107,7 @@ class RequestTests(SynchronousTestCase):
         self.assertTrue(REQUEST.fullmatch(line))
         self.assertEqual(accepts(read_request, line), is_request(line))
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(mutations(REQUESTS.map(encode)) | st.lists(BYTES, max_size=10).map(b"".join))
     @example(b"get a 9223372036854775808")
     @example(b"list a\n")
@@ -130,14 +130,14 @@ class RequestTests(SynchronousTestCase):
 class ReplyTests(SynchronousTestCase):
     """The rules of replies, and their parsers."""
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=100)
     @given(REPLIES)
     def test_written(self, both: tuple[Any, Any]) -> None:
         """What we write is a reply for the page, and to that request."""
         request, reply = both
         self.assertTrue(PATTERNS[type(request)].fullmatch(encode(reply)))
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(st.data(), st.sampled_from([List(), Stat("a"), Get("a"), Hashes("a")]))
     def test_mutated(self, data: st.DataObject, request: Any) -> None:
         """Right or wrong, page and parser say the same."""
@@ -147,7 +147,7 @@ class ReplyTests(SynchronousTestCase):
         right = is_reply(line, type(request))
         self.assertEqual(accepts(read_reply, line, request), right, line)
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=100)
     @given(st.from_regex(ENTRY, fullmatch=True) | mutations(st.from_regex(ENTRY, fullmatch=True)))
     def test_entries(self, line: bytes) -> None:
         """So it is with entries of a list."""
