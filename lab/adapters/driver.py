@@ -34,7 +34,7 @@ class Driver:
     Attributes:
         write: Called with the messages to send; what is sent while there is no transport is
             dropped, as a network would.
-        tell: Called with each event but `Finished`, `Left` and `Broken`.
+        tell: Called with each event but `lab.core.Finished`, `lab.core.Left` and `lab.core.Broken`.
         finish: Called with the reason when the core wants the connection to end.
         leave: Called with the reason when the peer wants it.
         abort: Called with the reason when the connection has to end at once.

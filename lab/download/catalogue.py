@@ -41,7 +41,7 @@ _ABSENT = {
     errno.ENAMETOOLONG,
 }
 #: The system is asked to read so many bytes ahead, of what will be sent.
-AHEAD = 2**22
+WILL_NEED = 2**22
 #: Directories that are to be looked at.
 Waiting = list[tuple[str, ...]]
 
@@ -76,7 +76,7 @@ class DiskFile:
         """See `lab.download.files.Opened`."""
         try:
             os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            os.posix_fadvise(self.fd, offset, min(size, AHEAD), os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self.fd, offset, min(size, WILL_NEED), os.POSIX_FADV_WILLNEED)
         except (AttributeError, OSError):
             pass  # it is advice, and not every system takes it
 

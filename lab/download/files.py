@@ -47,7 +47,7 @@ class Opened(Protocol):
 
     def read(self, offset: int, size: int) -> bytes:
         """
-        What is there: fewer bytes than `size` at the end, none behind it.
+        What is there: fewer bytes than that at the end, none behind it.
 
         Raises:
             OSError: The system can't read it.

@@ -1,7 +1,7 @@
 """
 The names of files: on the wire, and which of them may be.
 
-A name is what `os.fsdecode` gives: bytes that are no text are in it as surrogates. On the wire it
+A name is what ``os.fsdecode`` gives: bytes that are no text are in it as surrogates. On the wire it
 is its bytes, percent-encoded (RFC 3986, section 2.1), all but letters, digits and ``-._~``, and the
 ``/`` between components. Knows no files.
 """

@@ -312,7 +312,7 @@ def tag(found: os.stat_result) -> str:
     Equal tags on one machine mean one file. What two machines have has different tags.
 
     Args:
-        found: Of `os.fstat`.
+        found: Of ``os.fstat``.
     """
     facts = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
     return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:32]
