@@ -42,7 +42,7 @@ nitpick_ignore_regex = [
     # Other projects' pages are not fetched, so that a build needs no network.
     (
         "py:.*",
-        r"(_pytest|multiprocessing|os|attrs?|collections|pathlib|typing|random|twisted|zope)\..*",
+        r"(_pytest|multiprocessing|os|attrs?|collections|pathlib|re|typing|random|twisted|zope)\..*",
     ),
     ("py:.*", r"prometheus_client\..*"),
     ("py:obj", r"I[A-Z]\w+"),

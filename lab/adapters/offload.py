@@ -20,7 +20,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port
 from twisted.logger import Logger
 
-#: What ``sendmsg`` is told; Python's `socket` has no name for the second.
+#: What ``sendmsg`` is told; Python's ``socket`` has no name for the second.
 SOL_UDP, UDP_SEGMENT = 17, 103
 #: Most datagrams, and most bytes, of a batch: what every kernel takes, and a datagram of IPv4.
 SEGMENTS, SIZE = 64, 65_507

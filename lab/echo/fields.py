@@ -22,7 +22,7 @@ HUGE = 10**19 - 1
 #: A pattern, and what makes a message of its groups.
 Grammar = tuple[re.Pattern[bytes], Callable[..., Any]]
 
-#: A number, of any size. `*+` never gives back a digit: a line that is wrong at its end costs no
+#: A number, of any size. ``*+`` never gives back a digit: a line that is wrong at its end costs no
 #: search.
 NUMBER = rb"(0|[1-9][0-9]*+)"
 #: A number that comes back, or a server's, has to be read exactly.

@@ -98,7 +98,7 @@ def encode(message: Any) -> bytes:
     Write a request or a reply, without line ending.
 
     Raises:
-        LocalError: A wrong id, or more than `LIMIT` bytes.
+        LocalError: A wrong id, or more than `lab.echo.fields.LIMIT` bytes.
 
     >>> encode(Echo(b"hello")), encode(Echo(b"stream")), encode(Stream(10, 100))
     (b'hello', b'echo stream', b'stream 10 100 64')
@@ -121,7 +121,7 @@ def read_request(message: bytes) -> Request:
     Read what a client says. One line ending behind a command is no part of it.
 
     Raises:
-        WireError: More than `LIMIT` bytes; all else is a request.
+        lab.echo.fields.WireError: More than `lab.echo.fields.LIMIT` bytes; all else is a request.
 
     >>> read_request(b"stream 10\n"), read_request(b"#a stream x\n")
     (Stream(interval_ms=10, count=10, size=64, id=b''), Echo(text=b'stream x\n', id=b'a'))
@@ -138,7 +138,7 @@ def read_reply(message: bytes) -> Reply:
     Read what a server says to any request but an `Echo`.
 
     Raises:
-        WireError: Not a reply.
+        lab.echo.fields.WireError: Not a reply.
 
     >>> read_reply(b"#a 200 ready 1000")
     Ready(length=1000, piece=None, count=None, id=b'a')
@@ -155,7 +155,7 @@ def read_text(message: bytes) -> Text:
     Read what a server says to an `Echo`, which may look like any other reply.
 
     Raises:
-        WireError: More than `LIMIT` bytes.
+        lab.echo.fields.WireError: More than `lab.echo.fields.LIMIT` bytes.
     """
     id, said = _parts(message)
     return Text(said, id)

@@ -112,7 +112,8 @@ class ListenersTests(SynchronousTestCase):
         )
         self.assertEqual(
             report(),
-            "1 echoed, 1 probes, 0 streams, 0 files, 0 refused, 0 busy, 0 ignored, 0 not sent",
+            "1 echoed, 1 probes, 0 streams, 0 files, 0 refused, 0 busy, 0 ignored, "
+            "0 sent in batches, 0 not sent",
         )
 
     def test_classic_streams(self) -> None:
