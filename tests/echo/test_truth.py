@@ -131,6 +131,7 @@ class StreamTests(SynchronousTestCase):
         """No packet is misclassified."""
         truth = run("stream", count, up=False, seed=seed)
         found = check_stream(truth.measured, truth.journal.entries, truth.relay.left, count)
+        self.assertEqual(found.pop("late"), 0)
         self.assertGreater(min(found.values()), count / 500)
         ends = [one for one in replies(truth.server.said) if isinstance(one, StreamEnd)]
         self.assertEqual((len(ends), truth.measured.ended), (3, True))
@@ -155,4 +156,5 @@ class ProbeTests(SynchronousTestCase):
         # Nothing was sent before the probes, so that the units are theirs.
         self.assertTrue(all(b" probe " in unit for unit in truth.relay.came[:count]))
         found = check_probes(truth.measured, truth.journal.entries, truth.relay.left, count)
+        self.assertEqual(found.pop("late"), 0)
         self.assertGreater(min(found.values()), count / 500)

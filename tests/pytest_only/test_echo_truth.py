@@ -4,10 +4,11 @@ What an echo client reports, packet by packet, of a real network: server, proxy,
 The proxy is a process that writes down what it decides; what comes out of it is noted where the
 client takes it from its sockets.
 
-However busy the machine is, nothing is lost but by the proxy: no socket is ever sent more than
-its buffer holds, even if nobody reads. So there are many short streams and short runs of
-probes, each with sockets of its own, and where a socket is of all (the server's, and that at which
-a proxy listens) there is one of them after the other.
+However busy the machine is, nothing is lost but by the proxy: no socket is ever sent more than its
+buffer holds, even if nobody reads. So there are many short streams and short runs of probes, each
+with sockets of its own, and where a socket is of all (the server's, and that at which a proxy
+listens) there is one of them after the other. Only a proxy that does not run for seconds could send
+something too late; so few send at a time, and the others wait for what may still come.
 """
 
 import json
@@ -22,7 +23,7 @@ import pytest
 import pytest_twisted
 from attrs import define, field, frozen
 from twisted.internet import reactor as real_reactor
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, ensureDeferred, gatherResults
 
 from lab.adapters.endpoints import DatagramClientEndpoint
 from lab.backoff import Backoff
@@ -41,8 +42,10 @@ reactor: Any = real_reactor
 #: that Linux counts for each, that is less than the 212,992 bytes of a buffer.
 COUNT, SIZE = 200, 100
 #: What a proxy holds back and nobody overtakes leaves a second later; clients wait for so long, in
-#: seconds, when all seems to be there, so that it is never too late for them.
-LAST = 1.5
+#: seconds, when all seems to be there, so that it is not too late for them.
+LAST = 3.0
+#: So many are sent to at a time, until so many datagrams have come to them.
+SENDING, MOST = 15, COUNT * 4 // 5
 #: Draws what the proxies do.
 SEED = 7
 UDP = "udp:0:interface=127.0.0.1"
@@ -50,9 +53,16 @@ UDP = "udp:0:interface=127.0.0.1"
 
 @define
 class NotingReactor:
-    """The reactor, for a client whose sockets note what comes."""
+    """
+    The reactor, for a client whose sockets note what comes.
+
+    Attributes:
+        came: All of it.
+        most: Fires when most of it has come.
+    """
 
     came: list[bytes] = field(factory=list)
+    most: Deferred[None] = field(factory=Deferred)
 
     def __getattr__(self, name: str) -> Any:
         """All else is the reactor's."""
@@ -65,6 +75,8 @@ class NotingReactor:
         def note(datagram: bytes, addr: Any) -> None:
             """One came."""
             self.came.append(datagram)
+            if len(self.came) == MOST:
+                self.most.callback(None)
             take(datagram, addr)
 
         protocol.datagramReceived = note
@@ -103,11 +115,13 @@ class Lane:
         kind: A stream or probes.
         name: Of the proxy.
         where: Where it listens.
+        room: Bounds how many are sent to at a time.
     """
 
     kind: str
     name: str
     where: tuple[str, int]
+    room: DeferredSemaphore
 
     async def run(self, times: int) -> list[Run]:
         """So many, one after the other."""
@@ -117,11 +131,15 @@ class Lane:
         """A client."""
         noting: Any = NotingReactor()
         # Who is late asks again, which does no harm; nothing is over because somebody is late.
-        settings = ClientSettings(Backoff.fixed(0.5, 60), silence=30.0)
+        settings = ClientSettings(Backoff(0.5, 30.0), silence=30.0)
         endpoint = DatagramClientEndpoint(noting, *self.where)
         client: EchoAsking = EchoClient(noting, endpoint, settings, stream(SEED, self.name))
         ask = getattr(client, self.kind)
-        measured = await ask(0.001, COUNT, SIZE, keep=True)
+        await self.room.acquire()
+        asked = ask(0.001, COUNT, SIZE, keep=True)
+        await noting.most
+        self.room.release()
+        measured = await asked
         await client.close()
         return Run(self.kind, (self.name, number), measured, noting.came)
 
@@ -167,17 +185,25 @@ def lanes(kinds: list[str], folder: Path, journal: Path) -> Iterator[list[Lane]]
         words = ("--config", str(config), "--seed", str(SEED), "--journal", str(journal))
         command = (TWISTD, "-n", "--pidfile=", "lab-proxy", "--log-format", "json", *words)
         with running(*command) as proxy:
-            found = []
+            found, room = [], DeferredSemaphore(SENDING)
             for kind, made in zip(kinds, proxies, strict=True):
                 event = proxy.event(f"{made['name']} listens on")
-                found.append(Lane(kind, str(made["name"]), address(f"udp:{event['listen']}")))
+                where = address(f"udp:{event['listen']}")
+                found.append(Lane(kind, str(made["name"]), where, room))
             proxy.started()
             yield found
             assert proxy.end().err == ""
 
 
 async def explore(kinds: list[str], times: int, folder: Path) -> Counter[str]:
-    """Have so many on each lane, and check each of them; what has happened in all."""
+    """
+    Have so many on each lane, and check each of them; what has happened in all.
+
+    Args:
+        kinds: See `lanes`.
+        times: How many on each lane.
+        folder: For files.
+    """
     path = folder / "journal"
     with mock.patch.object(measuring, "LAST", LAST), lanes(kinds, folder, path) as found:
         asked = [ensureDeferred(lane.run(times)) for lane in found]
@@ -186,7 +212,10 @@ async def explore(kinds: list[str], times: int, folder: Path) -> Counter[str]:
     journal = defaultdict(list)
     for entry in Journal.read(path.read_text().splitlines()).entries:
         journal[entry.place.link, entry.place.connection].append(entry)
-    return sum((run.check(journal[run.place]) for run in runs), Counter[str]())
+    happened = sum((run.check(journal[run.place]) for run in runs), Counter[str]())
+    late, all_ = happened.pop("late", 0), len(runs) * COUNT
+    assert late <= all_ / 1000, f"this machine is too slow: {late} of {all_} were too late"
+    return happened
 
 
 @pytest_twisted.ensureDeferred
