@@ -154,6 +154,7 @@ class ProtocolTests(SynchronousTestCase):
             self.clock.advance(0)
             self.assertEqual(self.clock.getDelayedCalls(), [])
             self.assertEqual((len(factory.workshop), factory.shared.transfers.taken), (0, 0))
+            self.assertEqual(factory.counters.hashed, 0)
 
     def test_shorter(self) -> None:
         """A file that becomes shorter ends the connection at once."""

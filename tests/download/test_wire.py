@@ -106,6 +106,13 @@ class LineTests(SynchronousTestCase):
                 self.assertEqual(len(str(error).splitlines()), 1)
                 self.assertLess(len(str(error)), 500)
 
+    def test_hashed(self) -> None:
+        """The numbers of pieces are those that follow from the size."""
+        reply = Hashed(2**20 + 1, "a" * 32, 2**20, 2)
+        self.assertEqual(read_reply(encode(reply), Hashes("a")), reply)
+        reply = Hashed(0, "a" * 32, 2**20, 0)
+        self.assertEqual(read_reply(encode(reply), Hashes("a")), reply)
+
     def test_few_words(self) -> None:
         """What is usual is left out."""
         for request, line in (
