@@ -4,7 +4,6 @@ import errno
 import os
 import socket
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -301,22 +300,11 @@ PARTS = st.sampled_from(
 class HostileTests(SynchronousTestCase):
     """Whatever name is asked for."""
 
-    root: Path
-    served: dict[str, bytes]
-    made: "tempfile.TemporaryDirectory[str]"
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        """One tree for all."""
-        cls.made = tempfile.TemporaryDirectory()
-        cls.root = Path(cls.made.name) / "root"
-        cls.root.mkdir()
-        cls.served = {**plant(cls.root), ".hidden": b"6", ".d/a": b"7"}
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """It is gone."""
-        cls.made.cleanup()
+    def setUp(self) -> None:
+        """One tree for all of them."""
+        self.root = folder(self) / "root"
+        self.root.mkdir()
+        self.served = {**plant(self.root), ".hidden": b"6", ".d/a": b"7"}
 
     @settings(deadline=None)
     @given(

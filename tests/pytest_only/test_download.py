@@ -33,12 +33,12 @@ LIMIT = 16_384
 Place = tuple[str, int]
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with some files, and a secret beside it."""
-    root = tmp_path / "root"
+    root = tmp_path_factory.mktemp("beside") / "root"
     (root / "d").mkdir(parents=True)
-    (tmp_path / "secret").write_bytes(b"secret")
+    (root.parent / "secret").write_bytes(b"secret")
     (root / "small").write_bytes(b"12345")
     (root / "d" / "a b").write_bytes(b"inner")
     (root / "large").write_bytes(LARGE)
@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[Server]:
     """A server of it, which serves all of it to many."""
     words = ("--root", str(root), "--recursive", "--transfers", "500")
@@ -121,16 +121,18 @@ def test_everything(server: Server) -> None:
 
 def test_tag(server: Server, root: Path) -> None:
     """A version that was replaced is served no more."""
+    (root / "d" / "version").write_bytes(b"first")
     with connected(server.address("tcp")) as connection:
-        connection.sendall(b"get small 0 0\n")
+        connection.sendall(b"get d/version 0 0\n")
         tag = read_line(connection).split()[2]
-        connection.sendall(b"get small 0 - %s\n" % tag)
-        assert read_reply(connection) == b"12345"
-        (root / "new").write_bytes(b"54321")
-        (root / "new").rename(root / "small")
-        connection.sendall(b"get small 0 - %s\nget small\n" % tag)
+        connection.sendall(b"get d/version 0 - %s\n" % tag)
+        assert read_reply(connection) == b"first"
+        (root / "d" / "new").write_bytes(b"other")
+        (root / "d" / "new").rename(root / "d/version")
+        connection.sendall(b"get d/version 0 - %s\nget d/version\n" % tag)
         assert read_line(connection).startswith(b"409 the tag is ")
-        assert read_reply(connection) == b"54321"
+        assert read_reply(connection) == b"other"
+    (root / "d" / "version").unlink()
 
 
 def test_hostile(server: Server) -> None:
