@@ -2,8 +2,9 @@
 
 import math
 
-from attrs import frozen
+from attrs import field, frozen
 
+from lab.backoff import Backoff
 from lab.errors import LocalError
 
 
@@ -51,6 +52,43 @@ class ServerSettings:
         _check("workers", self.workers, 1, 64)
         _check("queue", self.queue, 0, 10**6)
         _check("cache", self.cache, 0, 2**40)
+
+
+@frozen
+class ClientSettings:
+    """
+    Settings of a client.
+
+    Args:
+        retry: The waits before a source that was lost is tried again. When they have ended without
+            a byte from it, and there is no other source, the download fails; as long as there is,
+            it is tried again after the last of them.
+        silence: A source that sends nothing for so long is lost, and a connection that is not made
+            within it, in seconds; more than 0. A line that says that the server works counts.
+        slowest: So is one that sends less than so many bytes a second for as long; 0 or more.
+        in_flight: Most pieces that one source is asked for ahead, 2 or more.
+        limit_rate: Most bytes a second of all downloads together; infinity for no limit.
+
+    Raises:
+        LocalError: A number outside what is said above.
+    """
+
+    retry: Backoff = field(factory=lambda: Backoff(first=0.25, cap=16.0, jitter=0.2))
+    silence: float = 10.0
+    slowest: float = 16.0
+    in_flight: int = 64
+    limit_rate: float = math.inf
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what can't be."""
+        if not 0 < self.silence < math.inf:
+            raise LocalError(f"silence is {self.silence:g} s; give more than 0, for example 10")
+        if not 0 <= self.slowest < math.inf:
+            raise LocalError(f"slowest is {self.slowest:g} bytes/s; give 0 or more")
+        if not 2 <= self.in_flight <= 1000:
+            raise LocalError(f"in_flight is {self.in_flight:,}; give 2 to 1,000")
+        if not self.limit_rate > 0:
+            raise LocalError(f"limit_rate is {self.limit_rate:g} bytes/s; give more than 0")
 
 
 def _check(name: str, value: int, least: int, most: int) -> None:

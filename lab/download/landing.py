@@ -1,0 +1,68 @@
+"""A piece on its way to the disk: what came of it, from whom, and whether it is right. Pure."""
+
+import hashlib
+from typing import Any
+
+from attrs import define, field
+
+#: So many bytes are put together before they are written. A piece that is not larger is checked
+#: first, and nothing of it is written if it is wrong.
+BATCH = 2**22
+
+
+@define(eq=False)
+class Landing:
+    """
+    One copy of one piece.
+
+    It is filled in order, by one source, or by another from where the one before was lost.
+
+    Args:
+        piece: Its number.
+        offset: Where it belongs in the file, in bytes.
+        length: Of it, in bytes.
+        digest: Its SHA-256.
+
+    Attributes:
+        got: Bytes that came.
+        sources: Who has given them.
+        dropped: Nobody wants it any more, and nothing of it is to be written from now on.
+        sha256: Of what was stored; whoever stores it sees to it.
+        stored: Bytes that were stored.
+    """
+
+    piece: int
+    offset: int
+    length: int
+    digest: bytes = field(repr=False)
+    got: int = field(init=False, default=0)
+    sources: list[str] = field(init=False, factory=list)
+    dropped: bool = field(init=False, default=False)
+    sha256: Any = field(init=False, factory=hashlib.sha256, repr=False)
+    stored: int = field(init=False, default=0)
+    _chunks: list[bytes] = field(init=False, factory=list, repr=False)
+    _waiting: int = field(init=False, default=0)
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are to come."""
+        return self.length - self.got
+
+    def add(self, data: bytes, source: str) -> None:
+        """Some bytes came, behind those that came before."""
+        if not self.sources or self.sources[-1] != source:
+            self.sources.append(source)
+        if not self.dropped:
+            self._chunks.append(data)
+            self._waiting += len(data)
+        self.got += len(data)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is to be stored now: it is all there, or much of a large one."""
+        return self._waiting >= BATCH or not self.missing
+
+    def batch(self) -> list[bytes]:
+        """What is to be stored next; it is given once."""
+        chunks, self._chunks, self._waiting = self._chunks, [], 0
+        return chunks
