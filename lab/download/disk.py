@@ -9,8 +9,6 @@ import fcntl
 import os
 from pathlib import Path
 
-#: Most buffers that the system takes at once.
-BUFFERS = 1024
 #: What a file system says that can't reserve space.
 _CANNOT = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
@@ -64,9 +62,9 @@ class Disk:
         """Some bytes, at most so many."""
         return os.pread(file, size, offset)
 
-    def write(self, file: int, chunks: list[bytes], offset: int) -> int:
+    def write(self, file: int, data: bytes | memoryview, offset: int) -> int:
         """Write, as much as can be; returns how many bytes that was."""
-        return os.pwritev(file, chunks[:BUFFERS], offset)
+        return os.pwrite(file, data, offset)
 
     def sync(self, file: int) -> None:
         """Wait until it is on the disk."""

@@ -153,14 +153,15 @@ class Target:
         """
         if landing.dropped:
             return False
-        for chunk in chunks:
-            landing.sha256.update(chunk)
-        size = sum(map(len, chunks))
+        # One call for all: a thread may have to wait for the interpreter after each.
+        data = b"".join(chunks)
+        landing.sha256.update(data)
+        size = len(data)
         whole = landing.stored + size == landing.length
         right = whole and landing.sha256.digest() == landing.digest
         if right or not whole:
             with self._errors(landing.length):
-                self._write(chunks, landing.offset + landing.stored)
+                self._write(data, landing.offset + landing.stored)
         landing.stored += size
         return right
 
@@ -316,14 +317,15 @@ class Target:
             yield data
             offset += len(data)
 
-    def _write(self, chunks: list[bytes], offset: int) -> None:
+    def _write(self, data: bytes, offset: int) -> None:
         """Write all of it."""
         file = self._file
         assert file is not None  # noqa: S101 - begun, or there would be no pieces
-        while chunks:
-            wrote = self.disk.write(file, chunks, offset)
+        view = memoryview(data)
+        while view:
+            wrote = self.disk.write(file, view, offset)
             offset += wrote
-            chunks = _behind(chunks, wrote)
+            view = view[wrote:]
 
     @contextmanager
     def _errors(self, size: int = 0) -> Iterator[None]:
@@ -354,12 +356,3 @@ class Target:
             return f"{self.disk.free(self.path.parent):,}"
         except OSError:
             return "an unknown number"
-
-
-def _behind(chunks: list[bytes], wrote: int) -> list[bytes]:
-    """What is left of chunks when so many bytes were written."""
-    for number, chunk in enumerate(chunks):
-        if wrote < len(chunk):
-            return [chunk[wrote:], *chunks[number + 1 :]]
-        wrote -= len(chunk)
-    return []
