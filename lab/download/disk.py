@@ -80,10 +80,6 @@ class Disk:
         """Put it there, in place of what is there."""
         path.replace(to)
 
-    def remove(self, path: Path) -> None:
-        """Remove it."""
-        path.unlink()
-
     def sync_folder(self, folder: Path) -> None:
         """Wait until its names are on the disk."""
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,0 +1,416 @@
+"""The file that a download becomes."""
+
+import errno
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.download import landing
+from lab.download.disk import Disk
+from lab.download.outcomes import InUse, NoRoom
+from lab.download.target import Stopped, Target, Version
+from lab.download.wire import tag
+from lab.errors import LocalError
+from tests.download.disks import Crashed, MemoryDisk
+from tests.download.servers import sha256
+from tests.helpers import folder
+
+PIECE = 10
+TIME = 10**18
+WHERE = Path("/data/out")
+PART = Path("/data/.out.part")
+
+
+def version(data: bytes) -> Version:
+    """Of these bytes."""
+    pieces = [data[start : start + PIECE] for start in range(0, len(data), PIECE)]
+    return Version(len(data), PIECE, b"".join(map(sha256, pieces)))
+
+
+def fill(target: Target, data: bytes, have: list[int], pieces: Any = None) -> list[int]:
+    """Store pieces that are not there; returns those that are wrong."""
+    wanted, wrong = version(data), []
+    for piece in range(wanted.count) if pieces is None else pieces:
+        if piece not in have:
+            one = wanted.landing(piece)
+            if not target.store(one, [data[one.offset : one.offset + one.length]]):
+                wrong.append(piece)
+    return wrong
+
+
+def make(disk: Disk, data: bytes, path: Path = WHERE) -> list[int]:
+    """Make a file; returns the pieces that were there."""
+    target = Target(path, disk)
+    try:
+        target.look()
+        have = target.begin(version(data), ())
+        assert not fill(target, data, have)
+        target.finish(TIME)
+        return have
+    finally:
+        target.close()
+
+
+class WholeTests(SynchronousTestCase):
+    """Files that become whole."""
+
+    def setUp(self) -> None:
+        """A folder."""
+        self.path = folder(self) / "out"
+        self.part = self.path.with_name(".out.part")
+
+    def test_sizes(self) -> None:
+        """Nothing, a byte, whole pieces, and a byte more."""
+        for size in (0, 1, PIECE, 3 * PIECE, 3 * PIECE + 1):
+            data = bytes(range(size))
+            make(Disk(), data, self.path)
+            self.assertEqual(self.path.read_bytes(), data)
+            self.assertEqual(self.path.stat().st_mtime_ns, TIME)
+            self.assertFalse(self.part.exists())
+
+    def test_resumed(self) -> None:
+        """What was got is found, wherever it is; nothing else has to be there."""
+        data = bytes(range(95))
+        target = Target(self.path)
+        target.begin(version(data), ())
+        fill(target, data, [], [1, 2, 9])
+        target.close()
+        target.close()
+        target = Target(self.path)
+        self.assertEqual(target.begin(version(data), ()), [1, 2, 9])
+        self.assertEqual(target.found, 25)
+        target.close()
+        self.assertEqual(make(Disk(), data, self.path), [1, 2, 9])
+        self.assertEqual(self.path.read_bytes(), data)
+
+    def test_there(self) -> None:
+        """A target that is right is left as it is."""
+        self.path.write_bytes(b"x" * 25)
+        before = self.path.stat()
+        self.assertEqual(make(Disk(), b"x" * 25, self.path), [0, 1, 2])
+        self.assertEqual(tag(self.path.stat()), tag(before))
+        target = Target(self.path)
+        target.begin(version(b"x" * 25), ())
+        self.assertEqual(target.sha256(), sha256(b"x" * 25).hex())
+
+    def test_replaced(self) -> None:
+        """One that differs is replaced when the new one is whole; what is equal is taken over."""
+        old, new = b"a" * 20 + b"b" * 20, b"a" * 20 + b"c" * 15
+        self.path.write_bytes(old)
+        self.path.chmod(0o600)
+        target = Target(self.path)
+        self.assertEqual(target.begin(version(new), ()), [0, 1])
+        fill(target, new, [0, 1])
+        self.assertEqual(target.sha256(), sha256(new).hex())
+        self.assertEqual(self.path.read_bytes(), old)
+        target.finish(TIME)
+        target.close()
+        self.assertEqual(self.path.read_bytes(), new)
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+
+    def test_longer(self) -> None:
+        """A target with more behind its right pieces is replaced; so is a longer part cut."""
+        self.path.write_bytes(b"a" * 40)
+        self.part.write_bytes(b"a" * 100)
+        self.assertEqual(make(Disk(), b"a" * 25, self.path), [0, 1])
+        self.assertEqual(self.path.read_bytes(), b"a" * 25)
+
+    def test_another_version(self) -> None:
+        """It may begin again with another version; what is equal in both is kept."""
+        target = Target(self.path)
+        old, new = b"a" * 30, b"a" * 10 + b"b" * 20
+        target.begin(version(old), ())
+        fill(target, old, [])
+        self.assertEqual(target.begin(version(new), ()), [0])
+        fill(target, new, [0])
+        target.finish(TIME)
+        target.close()
+        self.assertEqual(self.path.read_bytes(), new)
+
+    def test_link(self) -> None:
+        """A link at the target is replaced, and what it leads to is left alone."""
+        other = self.path.with_name("other")
+        other.write_bytes(b"other")
+        self.path.symlink_to(other)
+        make(Disk(), b"new", self.path)
+        self.assertEqual((self.path.is_symlink(), other.read_bytes()), (False, b"other"))
+
+    def test_changes_meanwhile(self) -> None:
+        """What is taken over from the target is checked again: it may be written to."""
+        disk = MemoryDisk()
+        disk.put(WHERE, b"a" * 25)
+        read = disk.read
+        reads: list[int] = []
+
+        def change(file: int, size: int, offset: int) -> bytes:
+            """After three reads there is something else."""
+            reads.append(offset)
+            return read(file, size, offset) if len(reads) <= 3 else b"z" * size
+
+        disk.read = change  # type: ignore[method-assign]
+        target = Target(WHERE, disk)
+        self.assertEqual(target.begin(version(b"a" * 20 + b"b" * 5), ()), [])
+
+
+class PieceTests(SynchronousTestCase):
+    """What is stored of a piece."""
+
+    def setUp(self) -> None:
+        """A file of which nothing is there."""
+        self.disk = MemoryDisk(most=3)
+        self.target = Target(WHERE, self.disk)
+        self.data = bytes(range(25))
+        self.version = version(self.data)
+        self.target.begin(self.version, ())
+
+    def test_right(self) -> None:
+        """It is written, however little the system takes at once."""
+        self.assertTrue(
+            self.target.store(self.version.landing(1), [b"\n\x0b\x0c", self.data[13:20]])
+        )
+        self.assertEqual(self.disk.content(PART), bytes(10) + self.data[10:20] + bytes(5))
+
+    def test_wrong(self) -> None:
+        """Nothing of it is written."""
+        self.assertFalse(self.target.store(self.version.landing(1), [b"0123456789"]))
+        self.assertEqual(self.disk.content(PART), bytes(25))
+
+    def test_in_parts(self) -> None:
+        """A large one is written as it comes; its last part says whether it is right."""
+        one = self.version.landing(0)
+        self.assertFalse(self.target.store(one, [self.data[:4]]))
+        self.assertTrue(self.target.store(one, [self.data[4:10]]))
+        other = self.version.landing(2)
+        self.assertFalse(self.target.store(other, [b"zz"]))
+        self.assertFalse(self.target.store(other, [self.data[22:25]]))
+        self.assertEqual(self.disk.content(PART), self.data[:10] + bytes(10) + b"zz" + bytes(3))
+
+    def test_dropped(self) -> None:
+        """What nobody wants any more is not written."""
+        one = self.version.landing(0)
+        one.dropped = True
+        self.assertFalse(self.target.store(one, [self.data[:10]]))
+        self.assertEqual(self.disk.content(PART), bytes(25))
+
+
+class RefusalTests(SynchronousTestCase):
+    """Targets that can't be; each in one line that names it."""
+
+    def setUp(self) -> None:
+        """A folder."""
+        self.folder = folder(self)
+
+    def refusal(self, path: Path, disk: Disk | None = None) -> str:
+        """Why there can be no file."""
+        error = self.assertRaises(LocalError, Target(path, disk or Disk()).look)
+        self.assertIn(repr(str(path)), str(error))
+        self.assertNotIn("\n", str(error))
+        return str(error)
+
+    def test_places(self) -> None:
+        """Folders, devices, names that are too long, and places that are not there."""
+        (self.folder / "file").touch()
+        os.mkfifo(self.folder / "fifo")
+        (self.folder / ".x.part").mkdir()
+        (self.folder / ".y.part").symlink_to("x")
+        for name, text in (
+            ("", "is a directory"),
+            ("missing/out", "is no directory"),
+            ("file/out", "is no directory"),
+            ("fifo", "is no ordinary file"),
+            ("x", ".x.part' is a directory"),
+            ("y", ".y.part' is no ordinary file"),
+            ("n" * 252, "too long for this directory"),
+        ):
+            self.assertIn(text, self.refusal(self.folder / name))
+        for path in ("/", "a\0b"):
+            self.assertRaises(LocalError, Target, Path(path))
+
+    def test_not_writable(self) -> None:
+        """A folder that we may not write to."""
+        disk = MemoryDisk()
+        disk.may_write = lambda folder: False  # type: ignore[method-assign]
+        self.assertIn("is not writable", self.refusal(WHERE, disk))
+
+    def test_system(self) -> None:
+        """What else the system has against it is in its words, with the place if it is another."""
+        disk = MemoryDisk()
+        disk.broken["look"] = errno.EACCES
+        self.assertIn("; Permission denied", self.refusal(WHERE, disk))
+        target = Target(self.folder / "out")
+        target.part = self.folder / "missing" / ".out.part"
+        error = self.assertRaises(LocalError, target.begin, version(b"x"), ())
+        self.assertRegex(str(error), r"No such file or directory \(.*missing/.out.part\)")
+
+    def test_served(self) -> None:
+        """The very file that it comes from is not downloaded to."""
+        path = self.folder / "out"
+        path.write_bytes(b"x")
+        target = Target(path)
+        error = self.assertRaises(LocalError, target.begin, version(b"x"), {tag(path.stat())})
+        self.assertIn("the very file that is served", str(error))
+
+    def test_unreadable(self) -> None:
+        """One that we may not read is replaced all the same."""
+        disk = MemoryDisk()
+        disk.put(WHERE, b"old")
+        opened = disk.open
+
+        def refuse(path: Path, *, make: bool) -> int:
+            """Only what we make is ours."""
+            if not make:
+                raise PermissionError(errno.EACCES, "no")
+            return opened(path, make=make)
+
+        disk.open = refuse  # type: ignore[method-assign]
+        make(disk, b"new")
+        self.assertEqual(disk.content(WHERE), b"new")
+
+    def test_two(self) -> None:
+        """Two can't download to one target; what the first has is not touched."""
+        first, second = (Target(self.folder / "out") for _ in range(2))
+        first.begin(version(b"x"), ())
+        error = self.assertRaises(InUse, second.begin, version(b"y"), ())
+        self.assertIn("somebody else is downloading to it", str(error))
+        second.close()
+        first.close()
+
+    def test_just_finished(self) -> None:
+        """Who gets the lock of a file that has just been moved away tries again."""
+        disk = MemoryDisk()
+        lock, times = disk.lock, iter([True, False, False])
+
+        def late(file: int) -> None:
+            """The other one finishes meanwhile; or it is gone."""
+            lock(file)
+            if next(times):
+                disk.move(PART, WHERE)
+            elif len(disk.names) == 2:
+                disk.names[PART] = disk.names[WHERE]
+                disk.put(WHERE, b"")
+
+        disk.lock = late  # type: ignore[method-assign]
+        target = Target(WHERE, disk)
+        self.assertEqual(target.begin(version(b"x"), ()), [])
+        self.assertEqual(disk.calls.count("lock"), 3)
+        self.assertEqual(len(disk.files), 1)
+
+    def test_never_free(self) -> None:
+        """Not for ever."""
+        disk = MemoryDisk()
+        lock = disk.lock
+
+        def late(file: int) -> None:
+            """Each time it is gone."""
+            lock(file)
+            disk.names.clear()
+
+        disk.lock = late  # type: ignore[method-assign]
+        self.assertRaises(InUse, Target(WHERE, disk).begin, version(b"x"), ())
+        self.assertEqual(disk.files, {})
+
+    def test_lock_fails(self) -> None:
+        """A file system without locks says so, and nothing stays open."""
+        disk = MemoryDisk()
+        disk.broken["lock"] = errno.ENOLCK
+        error = self.assertRaises(LocalError, Target(WHERE, disk).begin, version(b"x"), ())
+        self.assertIn("No locks available", str(error))
+        self.assertEqual(disk.files, {})
+
+
+class RoomTests(SynchronousTestCase):
+    """Disks that are full."""
+
+    def test_before(self) -> None:
+        """It is told before anything is fetched, with both numbers."""
+        disk = MemoryDisk(capacity=5000)
+        target = Target(WHERE, disk)
+        error = self.assertRaises(NoRoom, target.begin, version(bytes(9000)), ())
+        self.assertIn("it needs 9,000 bytes, and 5,000 are free; what was got is kept", str(error))
+        target.close()
+
+    def test_meanwhile(self) -> None:
+        """It may be full later, where space can't be reserved; how much is free is not known."""
+        disk = MemoryDisk()
+        disk.broken["write"] = disk.broken["free"] = errno.EDQUOT
+        target = Target(WHERE, disk)
+        target.begin(version(b"x"), ())
+        error = self.assertRaises(NoRoom, fill, target, b"x", [])
+        self.assertIn("Disk quota exceeded: it needs 1 bytes, and an unknown number", str(error))
+
+    def test_sync_fails(self) -> None:
+        """What the disk does not take for sure is not put at the target."""
+        disk = MemoryDisk()
+        disk.put(WHERE, b"old")
+        disk.broken["sync"] = errno.EIO
+        self.assertRaises(LocalError, make, disk, b"new")
+        self.assertEqual(disk.content(WHERE), b"old")
+
+
+class CrashTests(SynchronousTestCase):
+    """The computer crashes."""
+
+    def test_anywhere(self) -> None:
+        """Before each call that changes something: the target is old or new, and never else."""
+        old, new = b"o" * 35, b"o" * 10 + b"n" * 31
+        seen: dict[bytes | None, int] = {}
+        for before in (None, old):
+            for fuse in range(40):
+                for seed in range(4):
+                    disk = MemoryDisk(most=7, fuse=fuse)
+                    if before is not None:
+                        disk.put(WHERE, before)
+                    try:
+                        make(disk, new)
+                    except Crashed:
+                        disk.crash(Random(seed))
+                    state = disk.content(WHERE)
+                    self.assertIn(state, {before, new})
+                    seen[state] = seen.get(state, 0) + 1
+                    disk.fuse = -1
+                    make(disk, new)
+                    self.assertEqual(disk.content(WHERE), new)
+        self.assertEqual(set(seen), {None, old, new})
+
+
+class StopTests(SynchronousTestCase):
+    """Work that is not wanted any more."""
+
+    def test_stopped(self) -> None:
+        """What reads long files ends soon."""
+        disk = MemoryDisk()
+        disk.put(PART, bytes(100))
+        target = Target(WHERE, disk)
+        target.stopped = True
+        self.assertRaises(Stopped, target.begin, version(bytes(100)), ())
+        target.close()
+        self.assertEqual(disk.files, {})
+
+    def test_short(self) -> None:
+        """A file that ends before its size is not read for ever."""
+        disk = MemoryDisk()
+        disk.put(WHERE, bytes(25))
+        disk.read = lambda file, size, offset: b""  # type: ignore[method-assign]
+        self.assertEqual(Target(WHERE, disk).begin(version(bytes(25)), ()), [])
+
+    def test_not_begun(self) -> None:
+        """Nothing to finish, nothing to close."""
+        target = Target(WHERE, MemoryDisk())
+        target.finish(TIME)
+        target.close()
+        self.assertEqual(target._size, 0)
+
+
+class VersionTests(SynchronousTestCase):
+    """What the file has to be."""
+
+    def test_pieces(self) -> None:
+        """The last is what is left."""
+        wanted = version(bytes(25))
+        self.assertEqual([wanted.length(piece) for piece in range(wanted.count)], [10, 10, 5])
+        one = wanted.landing(2)
+        self.assertEqual((one.offset, one.length, one.digest), (20, 5, sha256(bytes(5))))
+        self.assertLess(wanted.length(2), landing.BATCH)
