@@ -64,7 +64,7 @@ class Scheduler:
     _sources: dict[str, _Source] = field(init=False, factory=dict)
     _done: bytearray = field(init=False)
     _left: int = field(init=False)
-    #: A heap; what is no longer missing is passed over when it comes up.
+    #: A heap. Nothing but being taken from it ends that a piece is missing.
     _missing: list[int] = field(init=False)
     _owners: dict[int, set[str]] = field(init=False, factory=dict)
     #: How many copies of a piece are being checked.
@@ -120,10 +120,8 @@ class Scheduler:
         owing = self._sources[source].owes
         if len(owing) >= self.window(source):
             return None
-        while self._missing:
-            piece = heappop(self._missing)
-            if self._is_missing(piece):
-                return self._own(source, piece)
+        if self._missing:
+            return self._own(source, heappop(self._missing))
         if owing or not self.doubles:
             return None
         slowest = self._slowest(source)

@@ -115,7 +115,7 @@ class WholeTests(SynchronousTestCase):
         """A target with more behind its right pieces is replaced; so is a longer part cut."""
         self.path.write_bytes(b"a" * 40)
         self.part.write_bytes(b"a" * 100)
-        self.assertEqual(make(Disk(), b"a" * 25, self.path), [0, 1])
+        self.assertEqual(make(Disk(), b"a" * 25, self.path), [0, 1, 2])
         self.assertEqual(self.path.read_bytes(), b"a" * 25)
 
     def test_another_version(self) -> None:
@@ -281,16 +281,15 @@ class RefusalTests(SynchronousTestCase):
     def test_just_finished(self) -> None:
         """Who gets the lock of a file that has just been moved away tries again."""
         disk = MemoryDisk()
-        lock, times = disk.lock, iter([True, False, False])
+        lock = disk.lock
+        changes: Any = iter(
+            [lambda: disk.move(PART, WHERE), lambda: disk.put(PART, b"another"), lambda: None]
+        )
 
         def late(file: int) -> None:
-            """The other one finishes meanwhile; or it is gone."""
+            """The other one finishes meanwhile, and another begins."""
             lock(file)
-            if next(times):
-                disk.move(PART, WHERE)
-            elif len(disk.names) == 2:
-                disk.names[PART] = disk.names[WHERE]
-                disk.put(WHERE, b"")
+            next(changes)()
 
         disk.lock = late  # type: ignore[method-assign]
         target = Target(WHERE, disk)
