@@ -168,7 +168,7 @@ class Fetch:
 
     async def _finish(self, version: Version, status: Status) -> Fetched | None:
         """All pieces are right; None if it is not the file that is wanted all the same."""
-        if self._sha256 is not None and version.count != 1:
+        if self._sha256 is not None:
             found = await self._lane.do(self._target.sha256)
             if found != self._sha256:
                 for source in self._having(version):
@@ -183,7 +183,7 @@ class Fetch:
             self._target.path,
             version.size,
             self._sha256 or status.sha256,
-            self._sha256 is not None or version.count == 1,
+            self._sha256 is not None or version.digests.hex() == status.sha256,
             now - self._began,
             self._reused,
             self._got,
@@ -261,7 +261,7 @@ class Fetch:
 
     def _hopeful(self, source: Source) -> bool:
         """Whether something may come of a source still."""
-        return not source.out and not source.exhausted
+        return not source.out and (source.ready or not source.exhausted)
 
     def _start(self, version: Version, have: list[int]) -> None:
         """Ask for what is not there."""
@@ -282,8 +282,6 @@ class Fetch:
         self._partial.clear()
         for source in self._sources.values():
             source.forget()
-            if source.state is State.OTHER:
-                source.state = State.WAITING
 
     def _sort(self, source: Source) -> None:
         """Whether a source has what is downloaded."""
@@ -291,7 +289,7 @@ class Fetch:
             return
         if source.version == self._version:
             self._scheduler.add(source.name)
-            if source.state is State.OTHER or not source.ready:
+            if source.state is State.OTHER:
                 source.begin()
         else:
             self._scheduler.remove(source.name)
@@ -336,6 +334,7 @@ class Fetch:
         if self._scheduler is not None:
             self._scheduler.give_back(source.name, landing.piece)
         self._pump()
+        self._notice()
 
     def gone(self, source: Source, landings: list[Landing]) -> None:
         """It gives nothing for now."""

@@ -128,6 +128,8 @@ class Source:
 
     def begin(self) -> None:
         """Connect, and ask for its version."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
         self._timer = None
         if self._connection is None and not self.out:
             self.state = State.CONNECTING
@@ -275,12 +277,13 @@ class Source:
 
     def _busy(self, busy: Busy, landing: Landing | None) -> None:
         """It is too busy: wait."""
-        error = Rejected(f"429 {busy.text}")
+        error, now = Rejected(f"429 {busy.text}"), self._clock.seconds()
         if landing is None:
             self._lost(error, busy.wait)
             return
         self.state, self.error = State.WAITING, error
-        self._not_before = self._clock.seconds() + min(max(self._next_wait(), busy.wait), LONGEST)
+        if now >= self._not_before:  # of several that it refuses, one counts
+            self._not_before = now + min(max(self._next_wait(), busy.wait), LONGEST)
         self._owner.refused(self, landing)
 
     def _lost(self, error: LabError, least: float = 0.0) -> None:
