@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from lab.download.client import Answered, Failed
+from lab.download.client import Failed
 from lab.download.connection import Connection
 from lab.download.outcomes import Rejected
 from lab.download.wire import Busy, Refused, Request
@@ -65,7 +65,7 @@ async def _ask(
             return
         if isinstance(event, Failed):
             result.errback(event.error)
-        elif isinstance(event, Answered):
+        else:
             result.callback(event.value)
 
     connection = connect(endpoint, tell)

@@ -67,9 +67,17 @@ class SimulatedTests(SynchronousTestCase):
             return fetched.seconds, {source.name: source.pieces for source in fetched.sources}
 
     def test_cut_anywhere(self) -> None:
-        """A cut behind each byte in each direction, at the first connections: it goes on."""
-        self.patch(wire, "PIECE", 30)
-        data = content(2, 70)
+        """A cut behind each byte in each direction: it goes on."""
+        self.assertGreater(self.cut(b"hello", 30), 300)
+
+    @thorough
+    def test_cut_anywhere_in_pieces(self) -> None:
+        """The same of several pieces."""
+        self.assertGreater(self.cut(content(2, 70), 30), 500)
+
+    def cut(self, data: bytes, piece: int) -> int:
+        """Download a file, with a cut in each place in turn; returns how many there were."""
+        self.patch(wire, "PIECE", piece)
         path = folder(self)
 
         def scenario(net: Network) -> None:
@@ -82,7 +90,7 @@ class SimulatedTests(SynchronousTestCase):
             scene.get()
             assert scene.target.read_bytes() == data
 
-        self.assertGreater(exhaust(scenario), 100)
+        return exhaust(scenario)
 
     def test_inverted_bits(self) -> None:
         """Bits that are inverted on the way cost time, and are never in the file."""
