@@ -14,7 +14,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 
-from lab.download.client import Answered, Data, Digests, Failed
+from lab.download.client import Data, Digests, Failed
 from lab.download.connection import Connection
 from lab.download.landing import Landing
 from lab.download.meter import Meter
@@ -213,10 +213,10 @@ class Source:
             self._data(event)
         elif isinstance(event, Failed):
             self._lost(event.error)
-        elif isinstance(event, Answered) and event.number in self._asked:
+        elif event.number in self._asked:
             del self._asked[event.number]
             self._version(event.value)
-        elif isinstance(event, Answered):
+        else:
             landing = self.landings.pop(event.number, None)
             if landing is not None and event.value is not None:
                 self._no(event.value, landing)

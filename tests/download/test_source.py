@@ -241,6 +241,25 @@ class SourceTests(SimulationMixin, SynchronousTestCase):
         self.net.run(2.0)  # two were refused, and one counts
         self.assertTrue(self.source.ready)
 
+    def test_long_pieces(self) -> None:
+        """A piece comes in parts, as the network has it."""
+        self.patch(wire, "PIECE", 5000)
+        self.shelf.put("f", bytes(5000))
+        self.begin()
+        [one] = self.get(0)
+        self.net.run(0.5)
+        self.assertEqual(self.notes.told[1:], [("given", 0)])
+        self.assertGreater(len(one.batch()), 1)
+
+    def test_ended_while_it_waits(self) -> None:
+        """One that is ended is not tried again."""
+        self.answers(Hashes, busy(3.0))
+        self.begin(1.0)
+        self.source.end()
+        self.source.end()
+        self.net.run(10.0)
+        self.assertEqual(len(self.shelf.links), 1)
+
     def test_forget(self) -> None:
         """What nobody wants any more comes all the same, and is wasted."""
         self.begin()
