@@ -247,15 +247,17 @@ class Fetch:
         assert self._scheduler is not None and self._version is not None  # noqa: S101, PT018
         if not self._scheduler.left:
             return True
+        hopeful = [source for source in self._sources.values() if self._hopeful(source)]
         known = self._versions()
         ours = sum(version == self._version for version in known.values())
-        if known and (most := choose(known))[0] != self._version and most[1] > ours:
+        most, votes = choose(known) if known else (self._version, 0)
+        # One that was asked again, or is not there, may have what is downloaded.
+        unknown = any(source.version is None for source in hopeful)
+        if most != self._version and votes > (len(self._sources) / 2 if unknown else ours):
             return False
-        for source in self._sources.values():
-            unknown = source.version is None and not source.out
-            if (unknown or source.version == self._version) and self._hopeful(source):
-                return None
-        if any(version != self._version for version in known.values()):
+        if unknown or any(source.version == self._version for source in hopeful):
+            return None
+        if known:
             return False
         raise self._worst()
 
@@ -415,8 +417,6 @@ class Fetch:
             self._done += landing.length
             source.is_right()
             self._drop_copies(landing)
-        elif not landing.dropped:
-            self._wasted += landing.length
 
     def _drop_copies(self, landing: Landing) -> None:
         """Nobody needs a piece again."""
@@ -490,11 +490,11 @@ class Fetch:
         return [source for source in self._sources.values() if source.version == version]
 
     def _versions(self) -> Mapping[str, Version]:
-        """The versions that are known, of those who are not left out."""
+        """The versions that are known, of those of whom something may come."""
         return {
             name: source.version
             for name, source in self._sources.items()
-            if source.version is not None and not source.out
+            if source.version is not None and self._hopeful(source)
         }
 
     def _worst(self) -> LabError:

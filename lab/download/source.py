@@ -72,8 +72,8 @@ class Source:
     Attributes:
         state: What it is doing.
         error: What it was lost with, or is left out for.
-        version: What its file is; None as long as that is not known.
-        status: What it says of it besides.
+        version: What its file is, as it said last; None as long as that is not known.
+        status: What it said of it besides.
         landings: The pieces that it was asked for, by the numbers of the requests.
         meter: Of its content.
         got: Bytes of content that came from it.
@@ -104,6 +104,8 @@ class Source:
     _wait: float = field(init=False, default=0.0)
     _not_before: float = field(init=False, default=-math.inf)
     _strikes: int = field(init=False, default=0)
+    #: Whether it has said on this connection what its version is.
+    _told: bool = field(init=False, default=False)
     #: Numbers of the last requests for digests and status, and the first of both answers.
     _asked: dict[int, bool] = field(init=False, factory=dict)
     _digests: Digests | None = field(init=False, default=None)
@@ -122,7 +124,7 @@ class Source:
         """Whether it can be asked for pieces now."""
         return (
             self._connection is not None
-            and self.version is not None
+            and self._told
             and self._clock.seconds() >= self._not_before
         )
 
@@ -139,7 +141,7 @@ class Source:
             self._connection = connection
             if self._held:
                 connection.hold(wanted=True)
-            self.version = self.status = None
+            self._told = False
             self._ask()
             connection.begin()
 
@@ -256,6 +258,7 @@ class Source:
             self._lost(Changed("the file was changed while it was looked at"))
             return
         self.version, self.status = Version(found.size, found.piece, found.digests), status
+        self._told = True
         self._idle()
         self._owner.known(self)
 
@@ -267,7 +270,7 @@ class Source:
             # It has another version now, and refuses whatever else it owes of the one before.
             gone = [landing, *self.landings.values()]
             self.landings.clear()
-            self.version = None
+            self.version, self._told = None, False
             self._owner.gone(self, gone)
             self.again()
         elif value.code in {300, 404, 413}:

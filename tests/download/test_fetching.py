@@ -501,7 +501,7 @@ class VersionTests(FetchingTests):
         self.net.at(3.0, self.net.host("a").crash)
         fetched = self.get(OTHER, silence=1.0, retry=QUICK)
         self.assertGreater(fetched.reused, 1000)
-        self.assertEqual(self.states(fetched)["a"], State.LOST)
+        self.assertEqual(self.states(fetched)["a"], State.OTHER)
 
     def test_hostile_size(self) -> None:
         """A size that nobody has room for is told before anything is fetched."""
@@ -516,6 +516,57 @@ class VersionTests(FetchingTests):
         }
         shelf.hears = lambda request: answers.get(type(request))
         self.assertIn(f"it needs {size:,} bytes", self.failure(NoRoom))
+
+
+class UnansweredTests(FetchingTests):
+    """Sources of which it is not known what they have."""
+
+    def test_asked_again(self) -> None:
+        """Who is asked again, or comes back, is waited for before another version is taken."""
+        for name, data in (("a", DATA), ("b", OTHER)):
+            self.scene.serve(name, f=data)
+        self.net.link("a", "client", Fault(Bandwidth(5000), "bandwidth"))
+        self.net.at(2.0, self.scene.shelves["a"].put, "f", DATA)
+        self.net.at(3.0, self.cut)
+        fetched = self.get()
+        self.assertEqual((fetched.reused, self.states(fetched)["b"]), (0, State.OTHER))
+
+    def test_stored_copies(self) -> None:
+        """Copies that wait for the disk are not written when one was."""
+        data = DATA[:2000]
+        for name in "ab":
+            self.scene.serve(name, f=data)
+        client = self.scene.client()
+        here: Any = self.net.host("client").reactor
+        client._run = lambda function: deferLater(here, 0.5, function)
+        fetched = self.net.run_until(client.get("f", self.scene.target), 100)
+        self.assertEqual(self.scene.target.read_bytes(), data)
+        self.assertEqual((fetched.wasted, fetched.fetched), (1000, 3000))
+        self.net.run_until(client.close(), 10)
+
+    def test_stored_too_late(self) -> None:
+        """What waits for the disk when it begins anew is not written."""
+        shelf = self.scene.serve("a", f=DATA)
+        client = self.scene.client()
+        here: Any = self.net.host("client").reactor
+        client._run = lambda function: deferLater(here, 0.2, function)
+        self.net.at(0.9, shelf.put, "f", OTHER)
+        self.net.at(0.9, self.cut)
+        self.net.run_until(client.get("f", self.scene.target), 100)
+        self.assertEqual(self.scene.target.read_bytes(), OTHER)
+        self.net.run_until(client.close(), 10)
+
+    def test_abandoned(self) -> None:
+        """Its reactor may be gone in the middle; nothing more can be done then."""
+        self.scene.serve("a", f=DATA)
+        client = self.scene.client()
+        begun: list[Any] = []
+        client._begin = lambda work: begun.append(work())  # type: ignore[assignment]
+        client.get("f", self.scene.target)
+        begun[0].send(None)
+        begun[0].close()
+        self.net.host("client").crash()
+        self.scene.disk.crash()
 
 
 class EndTests(SimulationMixin, SynchronousTestCase):
