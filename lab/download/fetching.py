@@ -280,7 +280,7 @@ class Fetch:
         """Nothing of this version is wanted any more."""
         self._scheduler, self._first = None, None
         for landing in [*self._partial.values(), *self._stored]:
-            landing.dropped = True
+            self._drop(landing)
         self._partial.clear()
         for source in self._sources.values():
             source.forget()
@@ -333,8 +333,8 @@ class Fetch:
 
     def refused(self, source: Source, landing: Landing) -> None:
         """It will not give a piece now."""
-        if self._scheduler is not None:
-            self._scheduler.give_back(source.name, landing.piece)
+        assert self._scheduler is not None  # noqa: S101 - who owes a piece is forgotten before
+        self._scheduler.give_back(source.name, landing.piece)
         self._pump()
         self._notice()
 
@@ -345,9 +345,8 @@ class Fetch:
         for landing in landings:
             if landing.got and not landing.dropped and not self._tries.get(landing.piece):
                 self._partial[landing.piece] = landing
-            elif not landing.dropped:
-                landing.dropped = True
-                self._wasted += landing.got
+            else:
+                self._drop(landing)
         self._pump()
         self._notice()
 
@@ -423,13 +422,17 @@ class Fetch:
         self._partial.pop(landing.piece, None)
         for source in self._sources.values():
             for other in source.landings.values():
-                if other.piece == landing.piece and not other.dropped:
-                    other.dropped = True
-                    self._wasted += other.got
+                if other.piece == landing.piece:
+                    self._drop(other)
         for other in self._stored:
-            if other.piece == landing.piece and not other.dropped:
-                other.dropped = True
-                self._wasted += other.length
+            if other.piece == landing.piece:
+                self._drop(other)
+
+    def _drop(self, landing: Landing) -> None:
+        """Nobody wants this copy any more."""
+        if not landing.dropped:
+            landing.dropped = True
+            self._wasted += landing.got
 
     def _blame(self, source: Source, landing: Landing) -> None:
         """A piece was wrong: find out whether by accident, or get rid of who gives such."""

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -223,7 +223,8 @@ class DownloadClient:
         self._run, self._disk = run or elsewhere(reactor), disk or Disk()
         self._pace = Rates(math.inf, self._settings.limit_rate)
         #: What goes on, and connections that end.
-        self._working: dict[Deferred[Any], Deferred[None]] = {}
+        self._working: dict[Deferred[Any], None] = {}
+        self._waiting: builtins.list[Deferred[None]] = []
         self._ending: dict[Deferred[None], None] = {}
         self._closed = False
 
@@ -300,14 +301,24 @@ class DownloadClient:
     def close(self) -> Deferred[None]:
         """End all that is going on; fires when no connection and no file is open any more."""
         self._closed = True
-        ends = [*self._working.values()]
+        closed: Deferred[None] = Deferred()
+        self._waiting.append(closed)
         for working in builtins.list(self._working):
             working.cancel()
-        return DeferredList(ends).addCallback(self._when_ended)
+        self._look()
+        return closed
 
-    def _when_ended(self, _: object) -> Deferred[None]:
-        """Nothing goes on any more: wait for the connections."""
-        return DeferredList(builtins.list(self._ending)).addCallback(lambda _: None)
+    def _look(self) -> None:
+        """Whether all has ended that a closed client waits for."""
+        if self._waiting and not self._working and not self._ending:
+            # Whoever waits for what has just ended hears of that first.
+            self._clock.callLater(0, self._tell_closed)
+
+    def _tell_closed(self) -> None:
+        """All has ended."""
+        waiting, self._waiting = self._waiting, []
+        for closed in waiting:
+            closed.callback(None)
 
     def _source(self, at: str, name: str, fetch: Fetch) -> Source:
         """One source of a download."""
@@ -336,13 +347,12 @@ class DownloadClient:
             raise LocalError("this client is closed")
         result = Deferred.fromCoroutine(work())
         if not result.called:
-            ended: Deferred[None] = Deferred()
-            self._working[result] = ended
+            self._working[result] = None
 
             def over(value: Any) -> Any:
                 """It is over."""
                 del self._working[result]
-                ended.callback(None)
+                self._look()
                 return value
 
             result.addBoth(over)
@@ -352,7 +362,12 @@ class DownloadClient:
         """A connection ends."""
         if not ended.called:
             self._ending[ended] = None
-            ended.addBoth(lambda _: self._ending.pop(ended))
+            ended.addBoth(self._end, ended)
+
+    def _end(self, _: object, ended: Deferred[None]) -> None:
+        """It has ended."""
+        del self._ending[ended]
+        self._look()
 
 
 def _checked(name: str) -> str:

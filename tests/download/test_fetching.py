@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.backoff import Backoff
 from lab.download import fetching, landing, wire
+from lab.download.landing import Landing
 from lab.download.outcomes import (
     Broken,
     Changed,
@@ -20,6 +21,8 @@ from lab.download.outcomes import (
     State,
     WrongData,
 )
+from lab.download.scheduling import Scheduler
+from lab.download.target import Target
 from lab.download.wire import Get, Hashed, Hashes, Stat
 from lab.errors import ConnectionRefused, LabError, LocalError, NoAnswer
 from lab.faults.datagrams import Bandwidth
@@ -543,6 +546,45 @@ class UnansweredTests(FetchingTests):
         self.assertEqual(self.scene.target.read_bytes(), data)
         self.assertEqual((fetched.wasted, fetched.fetched), (1000, 3000))
         self.net.run_until(client.close(), 10)
+
+    def test_waste_at_the_end(self) -> None:
+        """What still comes while the file is put at its place is counted, and no more."""
+        data = DATA[:4000]
+        for name in "ab":
+            self.scene.serve(name, f=data)
+        self.net.link("a", "client", Fault(Bandwidth(800), "bandwidth"))
+        client = self.scene.client()
+        here: Any = self.net.host("client").reactor
+        client._run = lambda function: deferLater(here, 0.5, function)
+        fetched = self.net.run_until(client.get("f", self.scene.target), 100)
+        self.assertEqual(fetched.fetched - fetched.wasted, 4000)
+        self.net.run_until(client.close(), 10)
+
+    def test_checked_twice(self) -> None:
+        """A copy of what is done changes nothing."""
+        fetch: Any = fetching.Fetch(
+            name="f",
+            target=Target(self.scene.target),
+            lane=None,
+            clock=self.net.host("client").reactor,
+            settings=None,
+            pace=None,
+            sha256=None,
+            watch=None,
+            closing=None,
+        )
+        scheduler, piece = Scheduler(1, 10), Landing(0, 0, 10, b"")
+        for name in "ab":
+            scheduler.add(name)
+            scheduler.take(name)
+        for name in "ab":
+            scheduler.came(name, 0)
+        scheduler.right(0)
+        piece.dropped = True
+        fetch._checked(scheduler, None, piece, right=False)
+        self.assertEqual((fetch._done, fetch._wasted), (0, 0))
+        fetch._drop(piece)
+        self.assertEqual(fetch._wasted, 0)
 
     def test_stored_too_late(self) -> None:
         """What waits for the disk when it begins anew is not written."""

@@ -4,7 +4,7 @@ import math
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.download.settings import ServerSettings
+from lab.download.settings import ClientSettings, ServerSettings
 from lab.errors import LocalError
 
 
@@ -31,3 +31,24 @@ class ServerTests(SynchronousTestCase):
     def test_allowed(self) -> None:
         """The bounds themselves can be."""
         ServerSettings(idle=math.inf, workers=1, queue=0, cache=0, transfers=1)
+
+
+class ClientTests(SynchronousTestCase):
+    """The client's."""
+
+    def test_refused(self) -> None:
+        """What can't be; each says what is allowed."""
+        for settings, text in (
+            ({"silence": 0.0}, "silence is 0 s; give more than 0, for example 10"),
+            ({"silence": math.inf}, "silence is inf s; give more than 0, for example 10"),
+            ({"slowest": -1.0}, "slowest is -1 bytes/s; give 0 or more"),
+            ({"in_flight": 1}, "in_flight is 1; give 2 to 1,000"),
+            ({"limit_rate": math.nan}, "limit_rate is nan bytes/s; give more than 0"),
+        ):
+            error = self.assertRaises(LocalError, ClientSettings, **settings)
+            self.assertEqual(str(error), text)
+
+    def test_allowed(self) -> None:
+        """The bounds themselves can be; by default it tries for half a minute."""
+        ClientSettings(slowest=0.0, in_flight=2, limit_rate=1.0)
+        self.assertApproximates(sum(ClientSettings().retry.waits()), 30.0, 2.0)

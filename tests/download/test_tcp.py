@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.internet import reactor as real_reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     SSL4ClientEndpoint,
@@ -28,10 +29,12 @@ from lab.adapters.stream import PIECE, READ_AHEAD
 from lab.download import digests
 from lab.download.catalogue import Catalogue
 from lab.download.memory import MemoryCatalogue
-from lab.download.settings import ServerSettings
+from lab.download.outcomes import Fetched, Progress, Rejected
+from lab.download.settings import ClientSettings, ServerSettings
 from lab.download.shared import Client, Transfer
-from lab.download.tcp import DownloadFactory, DownloadProtocol, _show
+from lab.download.tcp import DownloadClient, DownloadFactory, DownloadProtocol, _show
 from lab.download.wire import LIMIT, Entry, encode
+from lab.errors import LocalError
 from lab.faults.datagrams import Bandwidth, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut, Slicer
@@ -336,6 +339,13 @@ def holds(net: Network) -> int:
     return total
 
 
+async def gone(factory: DownloadFactory) -> None:
+    """The server has let all go, and their sockets are closed."""
+    while factory.connected:
+        await deferLater(real_reactor, 0, bool)
+    await deferLater(real_reactor, 0, bool)
+
+
 class LoopbackTests(TestCase):
     """Over real sockets, with files on a real disk."""
 
@@ -364,7 +374,7 @@ class LoopbackTests(TestCase):
         await peer.stopped
         peer.transport.resumeProducing()
         got = await peer.ended
-        await self.gone()
+        await gone(self.factory)
         expected = content(b"23", self.files, "small")
         expected += content(self.data[1:], self.files, "large")
         tag, digest = self.files.open("small").tag, hashlib.sha256(b"12345").hexdigest()
@@ -374,12 +384,6 @@ class LoopbackTests(TestCase):
         self.assertEqual(got, expected)
         counters = self.factory.counters
         self.assertEqual((counters.transfers, counters.sent, counters.hashed), (3, 3, 1))
-
-    async def gone(self) -> None:
-        """The server has let all go, and their sockets are closed."""
-        while self.factory.connected:
-            await deferLater(real_reactor, 0, bool)
-        await deferLater(real_reactor, 0, bool)
 
     def check_bytes(self, *, system: bool) -> None:
         """Who has sent the files: the system, or we."""
@@ -439,7 +443,7 @@ class LoopbackTests(TestCase):
         os.truncate(self.root / "large", 1000)
         peer.transport.resumeProducing()
         await peer.ended
-        await self.gone()
+        await gone(self.factory)
         self.assertLess(len(peer.got), 2**32)
         self.assertEqual(self.factory.counters.broken, 1)
         self.assertEqual(self.factory.shared.transfers.taken, 0)
@@ -462,7 +466,7 @@ class LoopbackTests(TestCase):
         self.assertTrue(self.factory.disconnect(client.number))
         peer.transport.resumeProducing()
         await peer.ended
-        await self.gone()
+        await gone(self.factory)
         self.assertEqual(self.factory.shared.transfers.taken, 0)
         self.assertEqual(self.open_files(), 0)
 
@@ -476,6 +480,96 @@ class LoopbackTests(TestCase):
             await endpoint.connect(Factory.forProtocol(lambda peer=peer: peer))
         self.assertEqual(await second.ended, content(b"12345", self.files, "small"))
         line = (await first.ended).split()
-        await self.gone()
+        await gone(self.factory)
         self.assertEqual(line[-1], hashlib.sha256(self.data).hexdigest().encode())
         self.assertEqual(self.factory.counters.hashed_bytes, len(self.data))
+
+
+class ClientTests(TestCase):
+    """The client, of real servers over real sockets, with threads."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        """Two servers of the same files, whose directories are not the same."""
+        self.here = folder(self)
+        self.target = self.here / "target"
+        self.data = pattern(3 * 2**20 + 5)
+        self.factories: list[DownloadFactory] = []
+
+    async def serve(self, **settings: Any) -> tuple[str, IStreamClientEndpoint]:
+        """A server; gives a name and its place."""
+        root = self.here / f"root-{len(self.factories)}"
+        root.mkdir()
+        (root / "f").write_bytes(self.data)
+        factory = DownloadFactory(real_reactor, Catalogue(str(root)), ServerSettings(**settings))
+        self.factories.append(factory)
+        self.addCleanup(lambda: Deferred.fromCoroutine(gone(factory)))
+        listens = serverFromString(real_reactor, "tcp:0:interface=127.0.0.1")
+        port = await listens.listen(factory)
+        self.addCleanup(port.stopListening)
+        number = port.getHost().port
+        return root.name, TCP4ClientEndpoint(real_reactor, "127.0.0.1", number)
+
+    async def client(self, count: int = 1, **settings: Any) -> DownloadClient:
+        """A client of so many servers."""
+        places = dict([await self.serve(**settings) for _ in range(count)])
+        client = DownloadClient(real_reactor, places, ClientSettings(silence=20.0))
+        self.addCleanup(client.close)
+        return client
+
+    async def test_questions(self) -> None:
+        """Which files there are, and what one is."""
+        client = await self.client()
+        [entry] = await client.list("f*")
+        status = await client.stat("f")
+        self.assertEqual((entry.name, entry.size), ("f", len(self.data)))
+        self.assertEqual(status.sha256, hashlib.sha256(self.data).hexdigest())
+        self.assertEqual(await client.list("x"), [])
+        await self.assertFailure(client.stat("x"), Rejected)
+
+    async def test_get(self) -> None:
+        """A file from two servers, checked as a whole as well; and once more from none."""
+        client = await self.client(2)
+        digest = hashlib.sha256(self.data).hexdigest()
+        fetched: Fetched = await client.get("f", self.target, sha256=digest)
+        self.assertEqual(self.target.read_bytes(), self.data)
+        self.assertTrue(fetched.confirmed)
+        self.assertEqual(sum(source.pieces for source in fetched.sources), 4)
+        self.assertEqual((await client.get("f", self.target)).fetched, 0)
+
+    async def test_itself(self) -> None:
+        """The very file that is served is not overwritten by itself."""
+        client = await self.client()
+        served = self.here / "root-0" / "f"
+        error = await self.assertFailure(client.get("f", served), LocalError)
+        self.assertIn("the very file that is served", str(error))
+
+    async def test_closed(self) -> None:
+        """Who closes it ends what goes on, and nothing more can be asked; what came is kept."""
+        client = await self.client(rate=100_000.0)
+        begun: Deferred[None] = Deferred()
+        getting = client.get("f", self.target, watch=lambda progress: tell(begun, progress))
+        await begun
+        await client.close()
+        await self.assertFailure(getting, CancelledError)
+        self.assertRaises(LocalError, client.get, "f", self.target)
+        self.assertFalse(self.target.exists())
+        self.assertTrue((self.here / ".target.part").exists())
+
+    async def test_refused(self) -> None:
+        """What can't be asked for."""
+        client = await self.client()
+        for call in (
+            lambda: client.get("../f", self.target),
+            lambda: client.get("f", self.target, sha256="abc"),
+            lambda: client.stat("/etc/passwd"),
+            lambda: DownloadClient(real_reactor, {}),
+        ):
+            self.assertRaises(LocalError, call)
+
+
+def tell(begun: Deferred[None], progress: Progress) -> None:
+    """Tell when the first bytes come."""
+    if progress.fetched and not begun.called:
+        begun.callback(None)
