@@ -257,8 +257,6 @@ class Fetch:
             return False
         if unknown or any(source.version == self._version for source in hopeful):
             return None
-        if known:
-            return False
         raise self._worst()
 
     def _hopeful(self, source: Source) -> bool:

@@ -346,23 +346,20 @@ class DownloadClient:
         if self._closed:
             raise LocalError("this client is closed")
         result = Deferred.fromCoroutine(work())
-        if not result.called:
-            self._working[result] = None
+        self._working[result] = None
 
-            def over(value: Any) -> Any:
-                """It is over."""
-                del self._working[result]
-                self._look()
-                return value
+        def over(value: Any) -> Any:
+            """It is over."""
+            del self._working[result]
+            self._look()
+            return value
 
-            result.addBoth(over)
-        return result
+        return result.addBoth(over)
 
     def _note_ending(self, ended: Deferred[None]) -> None:
         """A connection ends."""
-        if not ended.called:
-            self._ending[ended] = None
-            ended.addBoth(self._end, ended)
+        self._ending[ended] = None
+        ended.addBoth(self._end, ended)
 
     def _end(self, _: object, ended: Deferred[None]) -> None:
         """It has ended."""

@@ -173,6 +173,16 @@ class WholeTests(FetchingTests):
         self.assertLess(fetched.seconds, 4.0)
         self.assertEqual({s.name: s.pieces for s in fetched.sources}, {"a": 0, "b": 4})
 
+    def test_copies_of_several(self) -> None:
+        """What comes of a copy that nobody needs any more is not kept."""
+        data = DATA[:8000]
+        for name, rate in (("a", 800), ("b", 5000), ("c", 800)):
+            self.scene.serve(name, f=data)
+            self.net.link(name, "client", Fault(Bandwidth(rate), "bandwidth"))
+        fetched = self.get(data)
+        self.assertGreater(fetched.wasted, 0)
+        self.assertEqual(fetched.fetched - fetched.wasted, 8000)
+
 
 def spy(function: Callable[..., Any], before: Callable[[Any], object]) -> Callable[..., Any]:
     """A method that shows its object first."""
