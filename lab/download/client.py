@@ -151,6 +151,11 @@ class DownloadClientCore:
         return int(not self.over)
 
     @property
+    def opened(self) -> bool:
+        """Whether there was a connection."""
+        return self._open
+
+    @property
     def asked(self) -> int:
         """How many requests are on the way."""
         return len(self._asked)

@@ -81,6 +81,11 @@ class Connection:
         return self._core.waiting
 
     @property
+    def opened(self) -> bool:
+        """Whether the server has taken it."""
+        return self._core.opened
+
+    @property
     def heard(self) -> bool:
         """Whether the server has said anything."""
         return self._core.heard

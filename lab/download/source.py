@@ -199,8 +199,10 @@ class Source:
     def progress(self, now: float) -> SourceProgress:
         """How it is."""
         note = str(self.error) if self.error and self.state is not State.BUSY else ""
-        rate = self.meter.rate(now)
-        return SourceProgress(self.name, self.state, self.got, self.pieces, rate, note)
+        state, rate = self.state, self.meter.rate(now)
+        if state is State.CONNECTING and self._connection is not None and self._connection.opened:
+            state = State.ASKING
+        return SourceProgress(self.name, state, self.got, self.pieces, rate, note)
 
     def _ask(self) -> None:
         """Ask for digests and status."""

@@ -54,6 +54,7 @@ class ConnectionTests(SimulationMixin, SynchronousTestCase):
         self.net.run(1)
         self.assertEqual([event.number for event in self.told], numbers)
         self.assertTrue(one.heard)
+        self.assertTrue(one.opened)
         self.end(one)
         self.assertEqual(one.waiting, 0)
 

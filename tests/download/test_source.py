@@ -279,6 +279,14 @@ class SourceTests(SimulationMixin, SynchronousTestCase):
         self.assertEqual(self.notes.told, ["known", "known"])
         self.assertEqual(digests(DATA, "0" * 32).count(b"\n"), 4)
 
+    def test_states(self) -> None:
+        """It is connecting, and then asked for its list, for as long as that takes."""
+        self.shelf.hears = lambda request: b""
+        for state, seconds in ((State.CONNECTING, 1.0), (State.ASKING, 0.0)):
+            self.source.begin()
+            self.assertEqual(self.source.progress(self.net.now).state, state)
+            self.net.run(seconds)
+
     def test_held(self) -> None:
         """Nobody takes its content, also of a connection that is made meanwhile."""
         self.source.hold(wanted=True)
