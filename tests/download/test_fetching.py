@@ -233,6 +233,26 @@ class ResumeTests(FetchingTests):
         self.assertEqual(len(self.scene.disk.files), 0)
         self.net.run_until(client.close(), 10)
 
+    def test_cancelled_while_it_looks(self) -> None:
+        """What is there of a long file is not read to its end when nobody wants to know."""
+        self.slow()
+        self.scene.part.write_bytes(DATA)
+        client = self.scene.client()
+        here: Any = self.net.host("client").reactor
+        client._run = lambda function: deferLater(here, 1.0, function)
+        reads: list[int] = []
+        read = self.scene.disk.read
+        self.scene.disk.read = (  # type: ignore[method-assign]
+            lambda file, size, offset: reads.append(offset) or read(file, size, offset)
+        )
+        getting = client.get("f", self.scene.target)
+        self.net.run(1.5)
+        getting.cancel()
+        self.net.run(5.0)
+        self.failureResultOf(getting, CancelledError)
+        self.assertEqual((reads, len(self.scene.disk.files)), ([], 0))
+        self.net.run_until(client.close(), 10)
+
     def test_cut(self) -> None:
         """Half a piece is not lost with its connection."""
         data = DATA[:10_000]

@@ -371,6 +371,7 @@ class CrashTests(SynchronousTestCase):
                     seen[state] = seen.get(state, 0) + 1
                     disk.fuse = -1
                     make(disk, new)
+                    disk.crash(Random(seed))
                     self.assertEqual(disk.content(WHERE), new)
         self.assertEqual(set(seen), {None, old, new})
 
