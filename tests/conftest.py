@@ -5,12 +5,8 @@ pytest-twisted runs the reactor in a greenlet for the whole session, and trial's
 would like to start and stop it for each test. Here it waits in pytest-twisted's way instead.
 `tests/pytest_only/test_trial.py` is the canary: it fails if left-over calls, errors in the log
 or unhandled failures no longer fail a test.
-
-Each simulation looks for garbage at its end. What was there before all tests, which is much, is
-kept out of that.
 """
 
-import gc
 from typing import Any
 
 import pytest
@@ -44,9 +40,3 @@ def pytest_configure() -> None:
     if pytest_twisted._instances.gr_twisted is not None:
         _asynctest.TestCase._wait = _wait
         util._Janitor._cleanPending = _clean_pending
-
-
-def pytest_collection_finish() -> None:
-    """What is there now stays: no collection of garbage has to look through it again and again."""
-    gc.collect()
-    gc.freeze()
