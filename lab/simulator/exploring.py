@@ -6,7 +6,6 @@ same failure comes: delta debugging (Zeller and Hildebrandt, "Simplifying and is
 failure-inducing input", 2002).
 """
 
-import gc
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -18,7 +17,7 @@ from twisted.logger import globalLogBeginner
 from lab.errors import LabError
 from lab.faults.journal import Journal, Line, Replay
 from lab.faults.link import Decisions
-from lab.simulator.network import Network, simulate
+from lab.simulator.network import Network, frozen_heap, simulate
 from lab.simulator.parallel import in_processes, pieces, processes
 from lab.simulator.reports import seeds_given
 
@@ -121,23 +120,6 @@ def explore(
 
 
 @contextmanager
-def frozen_heap() -> Iterator[None]:
-    """
-    Let a run, which looks for garbage at its end, not look through what was there before.
-
-    Where somebody has frozen the heap for longer than this, it stays as it is.
-    """
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@contextmanager
 def many_runs() -> Iterator[None]:
     """
     Let no run take longer because of those before.
@@ -146,6 +128,7 @@ def many_runs() -> Iterator[None]:
     those of runs are not kept. What is critical is printed as ever.
     """
     with ExitStack() as stack:
+        # Each run collects those before it: nothing is frozen between them.
         stack.enter_context(frozen_heap())
         # There is no other way in.
         early = getattr(globalLogBeginner, "_temporaryObserver", None)

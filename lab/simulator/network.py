@@ -259,6 +259,30 @@ class Network:
             raise SimulationFailed(f"seed {self.seed}, {self.now:g} s: {wrong}")
 
 
+#: Not empty while the heap is frozen by us.
+_FROZEN: list[bool] = []
+
+
+@contextmanager
+def frozen_heap() -> Iterator[None]:
+    """
+    Let a run, which looks for garbage at its end, not look through what was there before.
+
+    Where somebody has frozen the heap for longer than this, it stays as it is.
+    """
+    # To count what is frozen takes long where that is much, so it is not done again by each run.
+    if _FROZEN or gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    _FROZEN.append(True)
+    try:
+        yield
+    finally:
+        _FROZEN.pop()
+        gc.unfreeze()
+
+
 @contextmanager
 def simulate(
     seed: int = 0,
@@ -289,6 +313,7 @@ def simulate(
         OSError: The capture can't be written.
     """
     with ExitStack() as stack:
+        stack.enter_context(frozen_heap())
         recorder = None
         if capture is not None:
             file = stack.enter_context(File(capture).open("wb"))

@@ -10,9 +10,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from lab.simulator.network import Network
+from lab.simulator.network import Network, simulate
 from lab.simulator.reports import report
-from lab.simulator.testing import simulation
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def net(request: pytest.FixtureRequest) -> Iterator[Network]:
     """A simulated network."""
     marker = request.node.get_closest_marker("seed")
-    with simulation(marker.args[0] if marker else 0) as network:
+    with simulate(marker.args[0] if marker else 0) as network:
         yield network
 
 

@@ -5,14 +5,13 @@ A function of the network, for many seeds: `simulated`. A class of tests, with a
 `SimulationMixin`. For the fixtures of pytest there is `lab.simulator.pytest_plugin`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import signature
 from typing import Any
 
 from lab.errors import LabError, LocalError
-from lab.simulator.exploring import explore, frozen_heap
+from lab.simulator.exploring import explore
 from lab.simulator.network import Network, simulate
 from lab.simulator.reports import report
 from lab.testing import tell_at_failure
@@ -68,18 +67,6 @@ def simulated(seeds: Iterable[int] = range(10)) -> Callable[[Test], Callable[...
     return decorate
 
 
-@contextmanager
-def simulation(seed: int) -> Iterator[Network]:
-    """
-    A network for one test; as `simulate`, but it does not look for garbage of other tests.
-
-    Args:
-        seed: All that is drawn follows from it.
-    """
-    with frozen_heap(), simulate(seed) as net:
-        yield net
-
-
 class SimulationMixin:
     """
     Mixed into a test case of trial's or unittest's, gives each test a network.
@@ -100,7 +87,7 @@ class SimulationMixin:
         case: Any = super()
         case.setUp()
         case = self
-        manager = simulation(self.seed)
+        manager = simulate(self.seed)
         self.net = manager.__enter__()
         case.addCleanup(manager.__exit__, None, None, None)
 

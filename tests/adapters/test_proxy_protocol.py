@@ -17,7 +17,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.proxy_protocol import HeadedEndpoint
-from lab.simulator.testing import simulation
+from lab.simulator.network import simulate
 from lab.wire.proxy_protocol import encode
 from tests.helpers import certify, folder
 from tests.proxy.scenes import Peer, Serving, Whole, echo, lose, shut
@@ -91,7 +91,7 @@ class SimulatedTests(SynchronousTestCase):
 
     def test_header_first(self) -> None:
         """The header, then what the client sends."""
-        with simulation(7) as net:
+        with simulate(7) as net:
             client, server = net.host("client").reactor, net.host("server").reactor
             servers = Serving()
             net.run_until(TCP4ServerEndpoint(server, 80).listen(servers))

@@ -15,8 +15,7 @@ from lab.faults.datagrams import Settings
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
 from lab.proxy.streams import StreamRelay
-from lab.simulator.network import Network
-from lab.simulator.testing import simulation
+from lab.simulator.network import Network, simulate
 from tests.proxy.captured import Captured
 
 Action = Callable[["Peer"], object]
@@ -231,7 +230,7 @@ class SceneCase(SynchronousTestCase):
 
     def scene(self, *arguments: Any, seed: int = 7, **keywords: Any) -> Simulated:
         """A scene on a network of its own, which is closed after the test."""
-        manager = simulation(seed)
+        manager = simulate(seed)
         self.net = manager.__enter__()
         self.addCleanup(manager.__exit__, None, None, None)
         return Simulated(self.net, *arguments, **keywords)

@@ -24,7 +24,7 @@ from lab.faults.streams import (
     Timeout,
 )
 from lab.proxy.legs import LINGER
-from lab.simulator.testing import simulation
+from lab.simulator.network import simulate
 from lab.wire.proxy_protocol import encode
 from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import Peer, SceneCase, Simulated, Whole, echo, faults, lose, shut
@@ -423,7 +423,7 @@ class AnythingTests(SceneCase):
     )
     def test_nothing_is_left(self, steps: list[tuple[str, Any, Any]], seed: int) -> None:
         """When faults and peers are gone, so is all else; and no byte was made up on the way."""
-        with simulation(seed) as net:
+        with simulate(seed) as net:
             scene = Simulated(net)
             pairs = [scene.pair() for _ in range(3)]
             peers = [peer for pair in pairs for peer in pair]

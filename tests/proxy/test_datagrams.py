@@ -27,7 +27,6 @@ from lab.proxy.datagrams import QUIET, DatagramRelay, Limits
 from lab.proxy.recording import DatagramLeg
 from lab.simulator import simulate
 from lab.simulator.network import Network
-from lab.simulator.testing import simulation
 from tests.capture.blocks import packets
 from tests.helpers import captured_logs
 from tests.proxy.captured import CLIENT, UPSTREAM, Captured
@@ -138,7 +137,7 @@ class SimulatedTests(SynchronousTestCase):
     @given(st.lists(st.binary(max_size=2000), max_size=20))
     def test_whole(self, datagrams: list[bytes]) -> None:
         """Each comes back as it was, empty ones too."""
-        with simulation(7) as net:
+        with simulate(7) as net:
             run = Run(net)
             client = run.client()
             client.send(*datagrams)

@@ -20,7 +20,7 @@ from lab.faults.streams import (
     Timeout,
 )
 from lab.proxy.pump import ROOM
-from lab.simulator.testing import simulation
+from lab.simulator.network import simulate
 from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import LITTLE, Peer, SceneCase, Simulated, faults, lose, shut
 
@@ -58,7 +58,7 @@ class OrderTests(SceneCase):
         self, sizes: list[int], upstream: list[Fault], downstream: list[Fault], seed: int
     ) -> None:
         """Whatever the chunks are and whatever is wrong, both ways at once, and then the ends."""
-        with simulation(seed) as net:
+        with simulate(seed) as net:
             scene = Simulated(net, Peer, upstream, downstream)
             client, server = scene.pair()
             for data in pieces(sizes):
@@ -86,7 +86,7 @@ class OrderTests(SceneCase):
         self, sizes: list[int], changes: list[tuple[float, Any, Any]], seed: int
     ) -> None:
         """Faults come, change and go at any moment: nothing is lost, twice, or out of order."""
-        with simulation(seed) as net:
+        with simulate(seed) as net:
             scene = Simulated(net, Peer)
             client, server = scene.pair()
             for when, upstream, downstream in changes:

@@ -14,7 +14,7 @@ from lab.faults.datagrams import Corrupt, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.streams import Cut, LimitData, PacketLoss, ResetPeer, Slicer, Timeout
 from lab.proxy.recording import DatagramLeg, RelayRecording, StreamLeg, Way
-from lab.simulator.testing import simulation
+from lab.simulator.network import simulate
 from tests.proxy.captured import CLIENT, UPSTREAM, Captured
 from tests.proxy.scenes import Peer, Simulated, faults, shut
 from tests.proxy.test_pump import CHUNKS, DATA, LISTS, pieces
@@ -42,7 +42,7 @@ class StreamTests(SynchronousTestCase):
         self, sizes: list[int], upstream: Any, downstream: Any, changes: list[Any], seed: int
     ) -> None:
         """Whatever the faults are and become, if they lose nothing, all is on both interfaces."""
-        with simulation(seed) as net:
+        with simulate(seed) as net:
             scene = Simulated(net, Peer, upstream, downstream, captured=True)
             client, server = scene.pair()
             for when, *both in changes:
@@ -82,7 +82,7 @@ class StreamTests(SynchronousTestCase):
     @given(CHUNKS, LOSSY, LOSSY, st.integers(0, 999))
     def test_lossy(self, sizes: list[int], upstream: Any, downstream: Any, seed: int) -> None:
         """Whatever faults destroy: what came in is what was sent, what went out what arrived."""
-        with simulation(seed) as net:
+        with simulate(seed) as net:
             scene = Simulated(net, Peer, upstream, downstream, captured=True)
             client, server = scene.pair()
             for data in pieces(sizes):
@@ -108,7 +108,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_sides(self) -> None:
         """Two interfaces, which say where they lead to, with the addresses of the legs."""
-        with simulation(7) as net:
+        with simulate(7) as net:
             scene = Simulated(net, captured=True)
             scene.pair()
             scene.pair()
@@ -127,7 +127,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_comments(self) -> None:
         """Segments that were touched say by what; those that were dropped never go out."""
-        with simulation(7) as net:
+        with simulate(7) as net:
             scene = Simulated(net, Peer, faults(PacketLoss(0.5), Latency(0.1)), captured=True)
             client, server = scene.pair()
             for number in range(20):
@@ -148,7 +148,7 @@ class StreamTests(SynchronousTestCase):
     def test_dropped_later(self) -> None:
         """What is dropped when it has been seen already is told where it came in, at that time."""
         chosen = faults(Latency(0.1), Slicer(100), PacketLoss(1.0))
-        with simulation(7) as net:
+        with simulate(7) as net:
             scene = Simulated(net, Peer, chosen, captured=True)
             client, server = scene.pair()
             client.transport.write(b"x" * 300)
@@ -168,7 +168,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_dropped_together(self) -> None:
         """Neighbours that are dropped by one fault are told of as one."""
-        with simulation(7) as net:
+        with simulate(7) as net:
             scene = Simulated(net, Peer, faults(Latency(0.1), Slicer(10), Timeout()), captured=True)
             client, _ = scene.pair()
             client.transport.write(b"x" * 1000)
@@ -178,7 +178,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_lost_later(self) -> None:
         """What TCP sends again arrives, and says so itself."""
-        with simulation(7) as net:
+        with simulate(7) as net:
             scene = Simulated(net, Peer, faults(Latency(0.1), Loss(every=2)), captured=True)
             client, server = scene.pair()
             client.transport.write(b"x" * 3000)

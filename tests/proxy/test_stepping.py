@@ -16,7 +16,7 @@ from lab.proxy.stepping import Stepping
 from lab.proxy.steps import Step
 from lab.proxy.streams import StreamRelay
 from lab.proxy.toxics import Toxic
-from lab.simulator.testing import simulation
+from lab.simulator.network import simulate
 from tests.commands.test_server import FakeReactor
 from tests.helpers import captured_logs
 from tests.proxy.relays import FakeRelay
@@ -209,7 +209,7 @@ class TrafficTests(SynchronousTestCase):
 
     def test_edges(self) -> None:
         """Bytes stop at the edge of a cut, and all come at the other."""
-        with simulation(7) as net:
+        with simulate(7) as net:
             here, there = net.host("proxy").reactor, net.host("server").reactor
             net.run_until(TCP4ServerEndpoint(there, 80).listen(Serving(lambda: Peer(data=echo))))
 

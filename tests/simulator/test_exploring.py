@@ -26,7 +26,7 @@ from lab.faults.journal import Entry, Journal, Place
 from lab.faults.verdicts import DROP
 from lab.rng import stream
 from lab.simulator import explore, exploring, replay
-from lab.simulator.exploring import ExplorationFailed, NothingProved, ddmin, frozen_heap, many_runs
+from lab.simulator.exploring import ExplorationFailed, NothingProved, ddmin, many_runs
 from lab.simulator.network import Network
 from tests.capture.blocks import packets
 from tests.helpers import folder
@@ -287,26 +287,6 @@ class JobsTests(SynchronousTestCase):
         error = self.assertRaises(NothingProved, explore, run, range(17, 300), jobs=2)
         text = "'a' has held in none of 283 runs; give other faults"
         self.assertEqual(str(error), text)
-
-
-class FrozenHeapTests(SynchronousTestCase):
-    """What a run need not look through."""
-
-    def test_frozen(self) -> None:
-        """What there was before is frozen meanwhile, also if something goes wrong."""
-        heap = mock.Mock(get_freeze_count=lambda: 0)
-        with mock.patch.object(exploring, "gc", heap):
-            with self.assertRaises(ZeroDivisionError), frozen_heap():
-                self.assertEqual(heap.method_calls, [mock.call.freeze()])
-                raise ZeroDivisionError
-            self.assertEqual(heap.method_calls, [mock.call.freeze(), mock.call.unfreeze()])
-
-    def test_frozen_already(self) -> None:
-        """A heap that somebody has frozen for longer stays as it is."""
-        heap = mock.Mock(get_freeze_count=lambda: 1)
-        with mock.patch.object(exploring, "gc", heap), frozen_heap():
-            pass
-        self.assertEqual(heap.method_calls, [])
 
 
 class ManyRunsTests(SynchronousTestCase):

@@ -1,11 +1,13 @@
 """Hosts, the ways between them, and the run of it all."""
 
+import gc
 import hashlib
 import subprocess
 import sys
 from itertools import permutations
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Factory
@@ -16,8 +18,8 @@ from lab.errors import LocalError
 from lab.faults.datagrams import Blackhole, Latency, Loss
 from lab.faults.fault import Fault
 from lab.faults.journal import Replay
-from lab.simulator.exploring import frozen_heap
-from lab.simulator.network import Network, SimulationFailed, simulate
+from lab.simulator import network
+from lab.simulator.network import Network, SimulationFailed, frozen_heap, simulate
 from tests.capture.blocks import packets
 from tests.helpers import folder
 from tests.simulator.test_datagrams import Notes
@@ -317,8 +319,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_shuffle(self) -> None:
         """Over seeds timers come in all orders, also between arrivals; bytes stay in theirs."""
-        with frozen_heap():
-            found = [self.run_one(seed, "shuffle") for seed in range(200)]
+        found = [self.run_one(seed, "shuffle") for seed in range(200)]
         turns = {tuple(seen[:3]) for seen, _, _ in found}
         self.assertEqual(turns, {("turn 0", "turn 1", "turn 2")})
         timers = {tuple(n for n in seen if n in range(3)) for seen, _, _ in found}
@@ -342,3 +343,32 @@ class OrderTests(SynchronousTestCase):
         """There is no other order."""
         error = self.assertRaises(LocalError, Network, 7, order="lifo")
         self.assertEqual(str(error), "order is 'lifo'; give fifo or shuffle")
+
+
+class FrozenHeapTests(SynchronousTestCase):
+    """What a run need not look through."""
+
+    def test_frozen(self) -> None:
+        """What there was before is frozen meanwhile, also if something goes wrong."""
+        heap = mock.Mock(get_freeze_count=lambda: 0)
+        with mock.patch.object(network, "gc", heap):
+            with self.assertRaises(ZeroDivisionError), frozen_heap():
+                self.assertEqual(heap.method_calls, [mock.call.freeze()])
+                raise ZeroDivisionError
+            self.assertEqual(heap.method_calls, [mock.call.freeze(), mock.call.unfreeze()])
+
+    def test_frozen_already(self) -> None:
+        """A heap that somebody has frozen for longer stays as it is."""
+        heap = mock.Mock(get_freeze_count=lambda: 1)
+        with mock.patch.object(network, "gc", heap), frozen_heap():
+            pass
+        self.assertEqual(heap.method_calls, [])
+
+    def test_run(self) -> None:
+        """A run freezes what was there before, and nothing for longer."""
+        before = gc.get_freeze_count() > 0
+        with simulate(7):
+            self.assertGreater(gc.get_freeze_count(), 0)
+        with self.assertRaises(ZeroDivisionError), simulate(7):
+            raise ZeroDivisionError
+        self.assertEqual(gc.get_freeze_count() > 0, before)

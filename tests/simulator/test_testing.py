@@ -1,20 +1,18 @@
 """Tests on a simulated network: the decorator and the mix-in."""
 
-import gc
 import unittest
 from contextlib import redirect_stderr
 from inspect import signature
 from io import StringIO
 from typing import Any
 
-from twisted.internet.defer import fail
 from twisted.trial import reporter
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.errors import LocalError
 from lab.simulator.exploring import ExplorationFailed
 from lab.simulator.network import Network, SimulationFailed
-from lab.simulator.testing import SimulationMixin, simulated, simulation
+from lab.simulator.testing import SimulationMixin, simulated
 
 
 class SimulatedTests(SynchronousTestCase):
@@ -84,28 +82,6 @@ class SimulatedTests(SynchronousTestCase):
         Cases().run(result)
         self.assertEqual(len(result.errors), 1)
         self.assertIn("seed 0 fails: SimulationFailed", str(result.errors[0][1]))
-
-
-class SimulationTests(SynchronousTestCase):
-    """A network for one test."""
-
-    def setUp(self) -> None:
-        """Note whether anything is frozen."""
-        self.before = gc.get_freeze_count() > 0
-
-    def test_garbage(self) -> None:
-        """What was there before is not looked at meanwhile."""
-        with simulation(3) as net:
-            self.assertEqual(net.seed, 3)
-            self.assertGreater(gc.get_freeze_count(), 0)
-        self.assertEqual(gc.get_freeze_count() > 0, self.before)
-
-    def test_failure(self) -> None:
-        """What went wrong is raised at its end, and the rest is as before."""
-        with self.assertRaises(SimulationFailed), simulation(3):
-            fail(ValueError())
-        self.assertEqual(gc.get_freeze_count() > 0, self.before)
-        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
 class MixinTests(SimulationMixin, SynchronousTestCase):
