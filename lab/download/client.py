@@ -8,7 +8,7 @@ of them may be on the way; content is handed on as it comes, and is never put to
 content that nobody takes is not read (`hold`). Every time in which something is waited for ends:
 who sends nothing for ``silence`` is given up, and so is who sends less than ``slowest`` bytes a
 second. A line that is not ended is nothing. A server that says that it works is waited for, as long
-as the work goes on: `WORK` bytes within `PATIENCE` silences.
+as the work goes on: ``WORK`` bytes within ``PATIENCE`` silences.
 """
 
 import math
@@ -76,8 +76,8 @@ class Answered:
 
     Args:
         number: Of the request.
-        value: A tuple of `Entry`, `Status`, `Digests`, `Refused` or `Busy`; None behind the last
-            byte of content.
+        value: A tuple of entries, the status, digests, a refusal, or that the server is busy; None
+            behind the last byte of content.
     """
 
     number: int

@@ -7,8 +7,8 @@ more than a bound in memory, however fast the network and however slow the disk.
 
 **How it does it.** One coroutine goes from phase to phase: look at the target, agree on a version,
 see what is there of it, fetch the rest, put it at its place. Between, everything happens in calls
-of the sources (`lab.download.source.Owner`), each of which ends in `_notice`: there the coroutine
-looks whether its phase has ended. What blocks is done in a `Lane`: pieces are checked and written
+of the sources (`lab.download.source.Owner`), each of which ends in ``_notice``: there the coroutine
+looks whether its phase has ended. What blocks is done in a ``Lane``: pieces are checked and written
 one after the other, so that nothing is written behind the back of a check.
 """
 
@@ -71,7 +71,7 @@ class Fetch:
         settings: Of the client.
         pace: Of all downloads together.
         sha256: What the whole file has to have; None if nobody has said.
-        watch: Called with a `Progress`.
+        watch: Called with a `lab.download.outcomes.Progress`.
         closing: Called with what fires when a connection has ended.
     """
 

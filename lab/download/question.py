@@ -35,8 +35,8 @@ async def ask(
         The answer of the first that has one.
 
     Raises:
-        Rejected: The first that has answered has refused.
-        LabError: No source has answered; it is the error of the first.
+        LabError: The first that has answered has refused; or no source has answered, and it is the
+            error of the first.
     """
     first: LabError | None = None
     for name, endpoint in sources.items():

@@ -21,7 +21,7 @@ from heapq import heapify, heappop, heappush
 from attrs import define, field
 
 #: A source is asked ahead for what it gives in so many seconds, and for two pieces at least.
-AHEAD = 0.5
+LEAD = 0.5
 LEAST = 2
 #: Most sources that owe the same piece.
 COPIES = 3
@@ -104,7 +104,7 @@ class Scheduler:
 
     def window(self, source: str) -> int:
         """How many pieces a source may owe."""
-        ahead = math.ceil(AHEAD * self._sources[source].rate / self.piece)
+        ahead = math.ceil(LEAD * self._sources[source].rate / self.piece)
         return min(max(LEAST, ahead), self.most)
 
     def owes(self, source: str) -> list[int]:
