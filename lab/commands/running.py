@@ -19,6 +19,10 @@ from lab.errors import ConnectionRefused, LabError, LocalError, NoAnswer
 OK, FAILED, USAGE, REFUSED, DATA_WRONG, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
+class Stopped(CancelledError):
+    """Ctrl-C ended it, and its text says what there is to say of that."""
+
+
 def code_of(error: BaseException | None) -> int:
     """
     The exit code that an error stands for.
@@ -44,7 +48,8 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
     """
     Run a coroutine on the reactor until it returns its exit code, and end the program with it.
 
-    Ctrl-C and SIGTERM cancel what it waits for, so that its ``finally`` clauses clean up.
+    Ctrl-C and SIGTERM cancel what it waits for, so that its ``finally`` clauses clean up; it may
+    raise `Stopped` then.
 
     Args:
         main: Called with the reactor.
@@ -54,10 +59,16 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
     reactor: Any = any_reactor
     codes: list[int] = []
     stopped_by: list[int] = []
+    said: list[str] = ["interrupted"]
 
     def begin() -> None:
         def cancel() -> None:
             working.cancel()
+
+        def note(failure: Failure) -> Failure:
+            if failure.check(Stopped):
+                said.append(str(failure.value))
+            return failure
 
         def interrupt(number: int, _: object) -> None:
             # A second Ctrl-C does not wait for the cleaning.
@@ -68,13 +79,14 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, interrupt)
         working = Deferred.fromCoroutine(main(reactor))
+        working.addErrback(note)
         working.addCallbacks(codes.append, lambda failure: codes.append(_ended(failure)))
         working.addBoth(lambda _: reactor.stop())
 
     reactor.callWhenRunning(begin)
     reactor.run()
     if stopped_by:
-        sys.stderr.write("interrupted\n")
+        sys.stderr.write(f"{said[-1]}\n")
         raise SystemExit(128 + stopped_by[0])
     raise SystemExit(codes[0] if codes else FAILED)
 

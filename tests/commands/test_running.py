@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import twisted.internet
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -173,6 +173,18 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(self.run_main(main, signal.SIGINT), (130, "interrupted\n"))
         self.assertEqual(self.run_main(main, signal.SIGTERM), (143, "interrupted\n"))
         self.assertEqual(cleaned, [True, True])
+
+    def test_what_there_is_to_say_of_it(self) -> None:
+        """One line of the command's own takes the place of the word."""
+
+        async def main(reactor: Any) -> int:
+            try:
+                return await Deferred()
+            except CancelledError:
+                raise running.Stopped("interrupted; half of it is here") from None
+
+        said = (130, "interrupted; half of it is here\n")
+        self.assertEqual(self.run_main(main, signal.SIGINT), said)
 
     def test_a_second_signal(self) -> None:
         """A second Ctrl-C does not wait for the cleaning."""

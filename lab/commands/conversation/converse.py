@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from lab.commands.conversation.aside import Aside
 from lab.commands.conversation.descriptors import Input, Output
 from lab.commands.conversation.pipe import IN_FLIGHT, Lines
 from lab.commands.conversation.session import Session
@@ -24,6 +25,7 @@ def converse(  # noqa: PLR0913 - what can be set, by name
     files: tuple[int, int, int] = (0, 1, 2),
     last: str | None = None,
     in_flight: int = IN_FLIGHT,
+    aside: Aside | None = None,
 ) -> Deferred[int]:
     """
     Carry out what is typed, or what comes on a pipe, until it ends.
@@ -43,6 +45,7 @@ def converse(  # noqa: PLR0913 - what can be set, by name
         files: The descriptors of stdin, stdout and stderr; they are left open and as they were.
         last: A line of a pipe that ends it, as ``quit`` does on a terminal.
         in_flight: Most lines of a pipe that are under way; with 1, one after the other.
+        aside: On a terminal, what is said besides, and whether the talk may end.
 
     Returns:
         Fires with the exit code: 0 after ``quit``, Ctrl-D and the end of input, `INTERRUPTED`
@@ -54,7 +57,7 @@ def converse(  # noqa: PLR0913 - what can be set, by name
     stdin, stdout, stderr = files
     given, shown = Input(reactor, stdin), Output(reactor, stdout)
     if on_terminal(stdin, stdout):
-        return Deferred.fromCoroutine(talk(session, help, history, given, shown))
+        return Deferred.fromCoroutine(talk(session, help, history, given, shown, aside or Aside()))
     errors = shown if _same(stdout, stderr) else Output(reactor, stderr)
     lines = Lines(session, code_of, given, shown, errors, last, in_flight)
     return Deferred.fromCoroutine(lines.run())

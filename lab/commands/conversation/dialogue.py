@@ -9,12 +9,20 @@ import os
 import textwrap
 from collections.abc import Callable
 
-from attrs import define
+from attrs import Factory, define
 from twisted.internet.defer import CancelledError
 
+from lab.commands.conversation.aside import Aside
 from lab.commands.conversation.editor import Editor, typable, width
 from lab.commands.conversation.keyboard import CTRL_C, CTRL_D, HANG_UP, TAB, Keyboard
-from lab.commands.conversation.session import Interrupted, Session, begin, encode, one_line
+from lab.commands.conversation.session import (
+    Interrupted,
+    Session,
+    begin,
+    complete,
+    encode,
+    one_line,
+)
 from lab.commands.running import INTERRUPTED
 from lab.errors import LabError
 
@@ -33,6 +41,7 @@ class Dialogue:
         keyboard: Where keys come from.
         write: Takes what is to be shown.
         columns: How wide the terminal is just now.
+        aside: What is said besides; until a line is entered, above the prompt.
     """
 
     _session: Session
@@ -41,22 +50,41 @@ class Dialogue:
     _keyboard: Keyboard
     _write: Callable[[bytes], None]
     _columns: Callable[[], int]
+    _aside: Aside = Factory(Aside)
     _bell: bool = False
+    _reading: bool = False
 
     async def run(self) -> int:
         """Talk until the end, and return the exit code."""
-        while isinstance(text := await self._read(), str):
-            word = text.rstrip()
-            if word in _ENDINGS:
-                return 0
-            if word == _HELP:
-                self._write(encode(self._help))
-            elif word:
-                await self._carry_out(text)
-        return text
+        with self._aside.above(self.above):
+            while isinstance(text := await self._read(), str):
+                word = text.rstrip()
+                if word in _ENDINGS:
+                    if not self._stays():
+                        return 0
+                elif word == _HELP:
+                    self._write(encode(self._help))
+                elif word:
+                    await self._carry_out(text)
+            return text
+
+    def above(self, text: str) -> None:
+        """Show this, and below it the prompt again if it was there; only that without a text."""
+        if text:
+            self._write(b"\r\x1b[K" * self._reading + encode(text))
+        if self._reading:
+            self._draw()
 
     async def _read(self) -> str | int:
         """The next line, or the exit code at the end."""
+        self._reading = True
+        try:
+            return await self._type()
+        finally:
+            self._reading = False
+
+    async def _type(self) -> str | int:
+        """Keys, until there is a line or the end."""
         while True:
             if not self._keyboard.waiting():
                 self._draw()
@@ -66,11 +94,18 @@ class Dialogue:
                 return self._editor.take()
             if key in (CTRL_C, HANG_UP) or (key == CTRL_D and not self._editor.text):
                 self._write(b"\n")
-                return INTERRUPTED if key == CTRL_C else 0
-            if key == TAB:
-                self._complete()
+                if key == HANG_UP or not self._stays():
+                    return INTERRUPTED if key == CTRL_C else 0
+            elif key == TAB:
+                await self._complete()
             elif not self._editor.press(key):
                 self._bell = True
+
+    def _stays(self) -> bool:
+        """Whether the command would not let the talk end, which it says."""
+        if said := self._aside.leaving():
+            self._write(encode(said))
+        return bool(said)
 
     async def _carry_out(self, text: str) -> None:
         """Carry out one line and print what comes of it."""
@@ -109,11 +144,11 @@ class Dialogue:
         self._write((line + "\a" * self._bell).encode())
         self._bell = False
 
-    def _complete(self) -> None:
+    async def _complete(self) -> None:
         """Put what all completions have in common before the cursor, or list them."""
         before = self._editor.text[: self._editor.cursor]
         ours = [word for word in (_HELP, *_ENDINGS[:1]) if word.startswith(before)]
-        found = list(dict.fromkeys([*self._session.complete(before), *ours]))
+        found = list(dict.fromkeys([*await complete(self._session, before), *ours]))
         found = [text for text in found if text.startswith(before) and all(map(typable, text))]
         common = os.path.commonprefix(found)  # noqa: RUF071 - these are no paths
         if len(common) > len(before):

@@ -42,12 +42,13 @@ class Session(Protocol):
             Interrupted: Its text is printed; only when it was cancelled.
         """
 
-    def complete(self, text: str) -> list[str]:
+    def complete(self, text: str) -> list[str] | Awaitable[list[str]]:
         """
         What could stand in the place of ``text``, which is all that stands before the cursor.
 
         Each completion is a whole replacement and begins with ``text``, as ``get readme.txt``
-        does with ``get re``; nothing is put behind it.
+        does with ``get re``; nothing is put behind it. What is awaited is given up neither at
+        Ctrl-C nor after a time, so it has to come soon, and does not fail.
         """
 
 
@@ -69,6 +70,11 @@ def begin(session: Session, text: str) -> Deferred[str | None]:
     return cast("Deferred[str | None]", maybeDeferred(session.line, text))
 
 
+def complete(session: Session, text: str) -> Deferred[list[str]]:
+    """Find what could stand in the place of a text."""
+    return cast("Deferred[list[str]]", maybeDeferred(session.complete, text))
+
+
 def encode(text: str) -> bytes:
     """The text with a line ending behind it."""
     return (text.removesuffix("\n") + "\n").encode("utf-8", "backslashreplace")
@@ -76,5 +82,14 @@ def encode(text: str) -> bytes:
 
 def one_line(error: LabError) -> str:
     """The text of an error, of which a peer may have written a part, without control codes."""
-    text = str(error) or type(error).__name__
+    return printable(str(error) or type(error).__name__)
+
+
+def printable(text: str) -> str:
+    r"""
+    A text in one row, without control codes and whatever else is not to be seen.
+
+    >>> printable("a\x1b[2J\n")
+    'a\\x1b[2J\\n'
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
 
+from lab.commands.conversation.aside import Aside
 from lab.commands.conversation.descriptors import Input, Output, OutputClosedError
 from lab.commands.conversation.dialogue import Dialogue
 from lab.commands.conversation.editor import Editor
@@ -58,7 +59,9 @@ class RawMode:
             termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
 
 
-async def talk(session: Session, help: str, history: Path | None, given: Input, out: Output) -> int:
+async def talk(
+    session: Session, help: str, history: Path | None, given: Input, out: Output, aside: Aside
+) -> int:
     """
     Talk on a terminal, and return the exit code.
 
@@ -68,9 +71,12 @@ async def talk(session: Session, help: str, history: Path | None, given: Input, 
         history: The file of the lines that were typed.
         given: Reads the terminal.
         out: Writes on it.
+        aside: What is said besides.
     """
     editor, keyboard = Editor(load(history) if history else []), Keyboard()
-    dialogue = Dialogue(session, help, editor, keyboard, out.write, lambda: _columns(out.fileno()))
+    dialogue = Dialogue(
+        session, help, editor, keyboard, out.write, lambda: _columns(out.fileno()), aside
+    )
     with RawMode(given.fileno()):
         Deferred.fromCoroutine(_type(given, keyboard))
         try:

@@ -1,7 +1,10 @@
 """The talk, with keys as bytes and a screen that is a list of bytes."""
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
+from lab.commands.conversation.aside import Aside
 from lab.commands.conversation.dialogue import Dialogue
 from lab.commands.conversation.editor import Editor
 from lab.commands.conversation.keyboard import Keyboard
@@ -19,12 +22,24 @@ class BrokenSession(FakeSession):
         raise ZeroDivisionError
 
 
+class SlowSession(FakeSession):
+    """Has to look for its completions."""
+
+    def __init__(self, found: Deferred[list[str]]) -> None:
+        super().__init__()
+        self.found = found
+
+    def complete(self, text: str) -> Any:
+        """They come later."""
+        return self.found
+
+
 class DialogueTests(BoundedTestCase):
     """The talk, with keys as bytes and a screen that is a list of bytes."""
 
     def setUp(self) -> None:
         """Begin to talk."""
-        self.columns = 40
+        self.columns, self.aside = 40, Aside()
         self.begin(FakeSession())
 
     def begin(self, session: FakeSession) -> None:
@@ -38,6 +53,7 @@ class DialogueTests(BoundedTestCase):
             self.keyboard,
             self.screen.extend,
             lambda: self.columns,
+            self.aside,
         )
         self.done = Deferred.fromCoroutine(dialogue.run())
 
@@ -186,6 +202,60 @@ class DialogueTests(BoundedTestCase):
         self.assertIn(b"\r> one\x1b[K", self.shows(of=UP))
         self.shows(of=b"\r")
         self.assertEqual(self.session.lines, ["one", "one"])
+
+    def test_what_happens_is_said_above_the_prompt(self) -> None:
+        """What was typed so far stays; without a text only the prompt is drawn anew."""
+        self.shows(of=b"abc")
+        self.screen.clear()
+        self.aside.say("it is here\ntwo")
+        said = b"\r\x1b[Kit is here\ntwo\n\r> abc\x1b[K\r\x1b[5C"
+        self.assertEqual(self.screen, said)
+        self.screen.clear()
+        self.session.prompt = ">> "
+        self.aside.refresh()
+        self.assertEqual(self.screen, b"\r>> abc\x1b[K\r\x1b[6C")
+
+    def test_what_happens_under_way_is_said_at_once(self) -> None:
+        """There is no prompt then."""
+        self.shows(of=b"slow\r")
+        self.screen.clear()
+        self.aside.say("it is here")
+        self.aside.refresh()
+        self.assertEqual(self.screen, b"it is here\n")
+
+    def test_behind_the_end_nothing_is_above(self) -> None:
+        """Then there is no prompt any more."""
+        self.assertTrue(self.aside.prompted)
+        self.shows(of=b"quit\r")
+        self.assertFalse(self.aside.prompted)
+
+    def test_the_end_may_be_refused(self) -> None:
+        """What a command has against the end is shown, whichever way a person wants to end."""
+        for keys in (b"quit\r", b"exit\r", b"\x04", b"\x03"):
+            texts = ["2 are running", ""]
+            self.aside.leaving = lambda texts=texts: texts.pop(0)  # type: ignore[misc]
+            self.begin(FakeSession())
+            shown = self.shows(of=keys)
+            self.assertTrue(shown.endswith(b"\n2 are running\n\r> \x1b[K\r\x1b[2C"), shown)
+            self.assertNoResult(self.done)
+            self.shows(of=keys)
+            self.assertEqual(self.successResultOf(self.done), 130 if keys == b"\x03" else 0)
+
+    def test_a_terminal_that_is_gone_is_the_end(self) -> None:
+        """Nobody is asked then."""
+        self.aside.leaving = lambda: "2 are running"
+        self.keyboard.hang_up()
+        self.assertEqual(self.successResultOf(self.done), 0)
+
+    def test_completions_that_take_their_time(self) -> None:
+        """Keys wait for them, and what happens is said above the line."""
+        waiting: Deferred[list[str]] = Deferred()
+        self.begin(SlowSession(waiting))
+        self.assertEqual(self.shows(of=b"al\tz"), b"")
+        self.aside.say("it is here")
+        self.assertIn(b"it is here\n\r> al\x1b", self.screen)
+        waiting.callback(["alpha"])
+        self.assertIn(b"> alphaz\x1b", self.screen)
 
     def test_completes_what_is_common(self) -> None:
         """TAB puts in what all completions share, before the cursor only."""

@@ -8,6 +8,7 @@ import termios
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from lab.commands.conversation.aside import Aside
 from lab.commands.conversation.descriptors import Input, Output
 from lab.commands.conversation.terminal import talk
 from tests.commands.conversation.helpers import (
@@ -38,7 +39,7 @@ class TalkTests(BoundedTestCase):
         self.addCleanup(os.close, output)
         given, out = Input(self.reactor, self.slave), Output(self.reactor, output)
         history = self.history if self.keeps else None
-        return Deferred.fromCoroutine(talk(self.session, "", history, given, out))
+        return Deferred.fromCoroutine(talk(self.session, "", history, given, out, Aside()))
 
     def type(self, data: bytes, then: bytes) -> None:
         """Press these keys and turn the reactor until this is shown."""
