@@ -63,6 +63,42 @@ def size(text: str, name: str = "size") -> int:
     return int(match[1]) * _SIZES[unit]
 
 
+def rate(text: str, name: str = "rate") -> float:
+    """
+    Read bytes a second.
+
+    Raises:
+        LocalError: Not a size, or none at all.
+
+    >>> rate("64K")
+    65536.0
+    """
+    value = size(text, name)
+    if not value:
+        raise LocalError(f"{name} is {text!r}; give more than 0, for example 64K or 10M")
+    return float(value)
+
+
+def show_size(value: float) -> str:
+    """
+    Write bytes in the unit in which three digits say most; the units are those of `size`.
+
+    >>> show_size(1023), show_size(3_250_586), show_size(2**40)
+    ('1,023 bytes', '3.1 MiB', '1,024 GiB')
+    """
+    if value < 2**10:
+        return f"{value:,.0f} bytes"
+    for scale, unit in ((2**10, "KiB"), (2**20, "MiB")):
+        if value < scale * 1023.5:
+            return _three(value / scale, unit)
+    return _three(value / 2**30, "GiB")
+
+
+def _three(value: float, unit: str) -> str:
+    """At least three digits of it."""
+    return f"{value:,.0f} {unit}" if value >= 99.95 else f"{value:.3g} {unit}"
+
+
 def count(text: str, name: str = "count", least: int = 1, most: int = 10**9) -> int:
     """
     Read a whole number between two bounds, both allowed.

@@ -13,6 +13,7 @@ READERS: list[Callable[[str], float]] = [
     units.seconds,
     units.positive_seconds,
     units.size,
+    units.rate,
     units.count,
     units.seed,
     units.probability,
@@ -96,6 +97,11 @@ class SizeTests(UnitsCase):
             ("2G", 2**31),
         ]:
             self.assertEqual(units.size(text), value)
+
+    def test_rate(self) -> None:
+        """A rate is a size a second, and not none."""
+        self.assertEqual(units.rate("10M"), 10 * 2**20)
+        self.assertRefuses(units.rate, "0", "0K", "fast")
 
     def test_refused(self) -> None:
         """Fractions of a byte, and what is no size."""
@@ -184,3 +190,23 @@ class ShowSecondsTests(SynchronousTestCase):
         """What is shown is read as what it was, to three digits."""
         again = units.seconds(units.show_seconds(value))
         self.assertTrue(abs(again - value) <= value * 0.0051, again)
+
+
+class ShowSizeTests(SynchronousTestCase):
+    """Bytes for people."""
+
+    def test_unit_changes(self) -> None:
+        """The unit is the one in which three digits say most, or all digits before the point."""
+        for value, text in [
+            (0, "0 bytes"),
+            (1023, "1,023 bytes"),
+            (1024, "1 KiB"),
+            (1023.4 * 2**10, "1,023 KiB"),
+            (1023.6 * 2**10, "1 MiB"),
+            (10 * 2**20, "10 MiB"),
+            (99.94 * 2**20, "99.9 MiB"),
+            (99.96 * 2**20, "100 MiB"),
+            (456.7 * 2**20, "457 MiB"),
+            (2**60, "1,073,741,824 GiB"),
+        ]:
+            self.assertEqual(units.show_size(value), text)

@@ -1,6 +1,5 @@
 """``lab file``: a file from an echo server, every character of it checked."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +7,13 @@ from typing import IO, Any
 
 import click
 from attrs import asdict, frozen
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from lab import units
 from lab.adapters.endpoints import DatagramClientEndpoint, clientFromString
 from lab.commands.conversation.descriptors import Output, OutputClosedError
 from lab.commands.conversation.pipe import OUTPUT_CLOSED
 from lab.commands.echoing import code_of, make_client, make_settings, server_options, split
+from lab.commands.progress import DRAWN, TOLD, Pace, bars, say, tell
 from lab.commands.running import FAILED, OK, run
 from lab.commands.saving import Nowhere, Printed, Saved, Spool
 from lab.commands.types import SECONDS, SEED
@@ -24,9 +22,6 @@ from lab.echo.outcomes import Received
 from lab.echo.settings import ClientSettings
 from lab.echo.tables import show_rate
 from lab.errors import LabError, LocalError
-
-# Progress is told so often, in seconds: on a terminal, and as lines.
-_DRAWN, _TOLD = 0.1, 1.0
 
 
 def describe(received: Received) -> str:
@@ -69,11 +64,10 @@ class Lines(Quiet):
         out: Where they go.
     """
 
-    every = _TOLD
+    every = TOLD
 
     def __init__(self, seconds: Callable[[], float], out: IO[str]) -> None:
-        self._seconds, self._out, self._before = seconds, out, 0
-        self._began = self._told = seconds()
+        self._pace, self._out, self._before = Pace(seconds, self.every), out, 0
 
     def begin(self, before: int) -> None:
         """So many characters are there already."""
@@ -83,10 +77,8 @@ class Lines(Quiet):
 
     def step(self, written: int, total: int) -> None:
         """So many more were written, of how many."""
-        now = self._seconds()
-        if now >= self._told + self.every:
-            self._told = now
-            self.show(self._before + written, self._before + total, now - self._began)
+        if self._pace.due():
+            self.show(self._before + written, self._before + total, self._pace.passed())
 
     def text(self, there: int, total: int, seconds: float) -> str:
         """How far it is."""
@@ -107,7 +99,7 @@ class Lines(Quiet):
 
     def _say(self, text: str) -> None:
         """One line."""
-        click.echo(text, file=self._out)
+        say(self._out, text)
 
 
 class JsonLines(Lines):
@@ -116,45 +108,32 @@ class JsonLines(Lines):
     def begin(self, before: int) -> None:
         """So many characters are there already."""
         self._before = before
-        self._tell("begun", received=before)
+        tell(self._out, "begun", received=before)
 
     def show(self, there: int, total: int, seconds: float) -> None:
         """It is so far."""
-        self._tell("progress", characters=there, of=total, seconds=round(seconds, 6))
+        tell(self._out, "progress", characters=there, of=total, seconds=round(seconds, 6))
 
     def end(self, received: Received, path: Path | None) -> None:
         """It is over, and nothing broke."""
         more = {"whole": received.whole, "file": str(path) if path and received.whole else None}
-        self._tell("ended", **asdict(received), **more)
+        tell(self._out, "ended", **asdict(received), **more)
 
     def fail(self, error: LabError) -> None:
         """Something broke, or is wrong."""
         so_far = getattr(error, "so_far", None)
         there = so_far.received if isinstance(so_far, Received) else 0
-        self._tell("failed", error=str(error), received=there)
-
-    def _tell(self, event: str, **values: Any) -> None:
-        """One object."""
-        self._say(json.dumps({"event": event, **values}))
+        tell(self._out, "failed", error=str(error), received=there)
 
 
 class Bar(Lines):
     """A bar on a terminal."""
 
-    every = _DRAWN
+    every = DRAWN
 
     def __init__(self, seconds: Callable[[], float], out: IO[str]) -> None:
         super().__init__(seconds, out)
-        columns = (BarColumn(20), TextColumn("{task.description}"))
-        # Without a thread, which would ask a clock of its own.
-        self._progress = Progress(
-            *columns,
-            console=Console(file=out),
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._progress = bars(out)
         self._task = self._progress.add_task("connecting", total=None)
 
     def begin(self, before: int) -> None:

@@ -88,12 +88,7 @@ def rate(options: Mapping[str, Any], name: str) -> float:
     Raises:
         LocalError: The value can't be.
     """
-    if options[name] is None:
-        return math.inf
-    value = units.size(options[name], name)
-    if not value:
-        raise LocalError(f"{name} is {options[name]!r}; give more than 0, for example 64K or 10M")
-    return float(value)
+    return math.inf if options[name] is None else units.rate(options[name], name)
 
 
 @define(eq=False)

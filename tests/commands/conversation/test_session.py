@@ -3,7 +3,7 @@
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.conversation.session import Interrupted, begin, encode, one_line
+from lab.commands.conversation.session import Interrupted, begin, complete, encode, one_line
 from lab.errors import LocalError, RemoteError
 from tests.commands.conversation.helpers import FakeSession
 
@@ -28,6 +28,11 @@ class SessionTests(SynchronousTestCase):
             self.assertNoResult(under_way)
             under_way.cancel()
             self.failureResultOf(under_way, CancelledError)
+
+    def test_completes_at_once_or_later(self) -> None:
+        """A list becomes something to wait for."""
+        found = complete(FakeSession(words=["a"]), "")
+        self.assertEqual(self.successResultOf(found), ["a"])
 
     def test_an_error_at_once_is_an_error_all_the_same(self) -> None:
         """Nothing is raised where a line begins."""
