@@ -5,7 +5,6 @@ Mistakes are one line on standard error and exit code 2. An INI file is read wit
 the command line, because it is turned into one; what it sets, it sets against the command line.
 """
 
-import configparser
 import getopt
 import re
 import sys
@@ -16,6 +15,7 @@ from twisted.application.service import MultiService
 from twisted.logger import Logger
 from twisted.python import usage
 
+from lab.commands.ini import OVERRIDDEN, as_words, read_section
 from lab.commands.logs import JsonLog
 from lab.errors import LabError, LocalError
 
@@ -56,7 +56,7 @@ class LabOptions(usage.Options):
     def postOptions(self) -> None:
         """Let the file have its say, then check everything."""
         if self.get("config") and self.ini:
-            self._override(self._read(Path(self["config"])))
+            self._override(read_section(Path(self["config"]), self.section))
         if self["log-format"] not in FORMATS:
             raise LocalError(f"log-format is {self['log-format']!r}; give text or json")
         self.settle()
@@ -88,47 +88,23 @@ class LabOptions(usage.Options):
         ]
         return [*options, "--", *arguments] if arguments else options
 
-    def _read(self, path: Path) -> dict[str, str]:
-        """The section of the INI file that is ours."""
-        parser = configparser.ConfigParser(interpolation=None, default_section="")
-        try:
-            parser.read_string(path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError, configparser.Error) as error:
-            text = " ".join(str(error).split())
-            raise LocalError(f"config is {str(path)!r}; {text}") from error
-        if not parser.has_section(self.section):
-            raise LocalError(f"config is {str(path)!r}; it has no section [{self.section}]")
-        return dict(parser[self.section])
-
     def _override(self, section: dict[str, str]) -> None:
         """Parse the section as a command line, and take over what it sets."""
         from_file = type(self)()
         from_file.parent = self.parent
-        words = [word for name, value in section.items() for word in self._words(name, value)]
-        from_file.parseOptions(words)
+        known = {long.rstrip("=") for long in self.longOpt} - {"config", "help", "version"}
+        flags = {long for long in self.longOpt if not long.endswith("=")}
+        from_file.parseOptions(as_words(section, known, flags, self.repeatable))
         for name in section:  # a flag may be there to be switched off
             if name in self.given and self[name] != from_file[name]:
                 _log.warn(
-                    "{option}: {given} of the command line is overridden by {value} of {file}",
+                    OVERRIDDEN,
                     option=f"--{name}",
                     given=_shown(self[name]),
                     value=_shown(from_file[name]),
                     file=str(self["config"]),
                 )
             self[name] = from_file[name]
-
-    def _words(self, name: str, value: str) -> list[str]:
-        """One setting of the file as words of a command line."""
-        known = {long.rstrip("=") for long in self.longOpt} - {"config", "help", "version"}
-        if name not in known:
-            raise LocalError(f"config has {name!r}; allowed are {', '.join(sorted(known))}")
-        if f"{name}=" not in self.longOpt:
-            states = configparser.ConfigParser.BOOLEAN_STATES
-            if value.lower() not in states:
-                raise LocalError(f"config has {name} = {value!r}; give yes or no")
-            return [f"--{name}"] if states[value.lower()] else []
-        values = value.split("\n") if name in self.repeatable else [value]
-        return [f"--{name}={one.strip()}" for one in values if one.strip() or len(values) == 1]
 
 
 def without_password(text: str) -> str:
