@@ -13,7 +13,7 @@ from lab.adapters.endpoints import DatagramClientEndpoint, clientFromString
 from lab.commands.conversation.descriptors import Output, OutputClosedError
 from lab.commands.conversation.pipe import OUTPUT_CLOSED
 from lab.commands.echoing import code_of, make_client, make_settings, server_options, split
-from lab.commands.progress import DRAWN, TOLD, Pace, bars, say, tell
+from lab.commands.progress import DRAWN, TOLD, Pace, bars, event
 from lab.commands.running import FAILED, OK, run
 from lab.commands.saving import Nowhere, Printed, Saved, Spool
 from lab.commands.types import SECONDS, SEED
@@ -99,7 +99,7 @@ class Lines(Quiet):
 
     def _say(self, text: str) -> None:
         """One line."""
-        say(self._out, text)
+        click.echo(text, file=self._out)
 
 
 class JsonLines(Lines):
@@ -108,22 +108,22 @@ class JsonLines(Lines):
     def begin(self, before: int) -> None:
         """So many characters are there already."""
         self._before = before
-        tell(self._out, "begun", received=before)
+        self._say(event("begun", received=before))
 
     def show(self, there: int, total: int, seconds: float) -> None:
         """It is so far."""
-        tell(self._out, "progress", characters=there, of=total, seconds=round(seconds, 6))
+        self._say(event("progress", characters=there, of=total, seconds=round(seconds, 6)))
 
     def end(self, received: Received, path: Path | None) -> None:
         """It is over, and nothing broke."""
         more = {"whole": received.whole, "file": str(path) if path and received.whole else None}
-        tell(self._out, "ended", **asdict(received), **more)
+        self._say(event("ended", **asdict(received), **more))
 
     def fail(self, error: LabError) -> None:
         """Something broke, or is wrong."""
         so_far = getattr(error, "so_far", None)
         there = so_far.received if isinstance(so_far, Received) else 0
-        tell(self._out, "failed", error=str(error), received=there)
+        self._say(event("failed", error=str(error), received=there))
 
 
 class Bar(Lines):

@@ -5,13 +5,15 @@ Knows nothing of what it is that takes so long.
 """
 
 import json
+import math
 from collections.abc import Callable
 from typing import IO, Any
 
-import click
 from attrs import define, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from lab import units
 
 #: Progress is told so often at most, in seconds: where it is drawn, and where it is a line.
 DRAWN, TOLD = 0.1, 1.0
@@ -49,14 +51,38 @@ class Pace:
         return self._seconds() - self.began
 
 
-def say(out: IO[str] | None, text: str) -> None:
-    """One line; to standard output if ``out`` is None."""
-    click.echo(text, file=out)
+def event(kind: str, /, **values: Any) -> str:
+    """
+    What happened, for programs.
+
+    >>> event("begun", received=0)
+    '{"event": "begun", "received": 0}'
+    """
+    return json.dumps({"event": kind, **values})
 
 
-def tell(out: IO[str] | None, event: str, **values: Any) -> None:
-    """The same for programs: one JSON object."""
-    say(out, json.dumps({"event": event, **values}))
+def part(done: int, size: int) -> str:
+    """
+    So much of all, in bytes.
+
+    >>> part(3 * 2**20, 10 * 2**20), part(512, 2048)
+    ('3 of 10 MiB', '512 bytes of 2 KiB')
+    """
+    one, whole = units.show_size(done), units.show_size(size)
+    number, _, unit = one.partition(" ")
+    return f"{number if whole.endswith(' ' + unit) else one} of {whole}"
+
+
+def clock(seconds: float) -> str:
+    """
+    A time that is still to come, as clocks show it.
+
+    >>> clock(4), clock(75.2), clock(3600)
+    ('0:04', '1:16', '1:00:00')
+    """
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def bars(out: IO[str]) -> Progress:

@@ -7,7 +7,7 @@ from unittest import mock
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.progress import Pace, bars, say, tell
+from lab.commands.progress import Pace, bars, clock, event, part
 
 
 class PaceTests(SynchronousTestCase):
@@ -36,13 +36,29 @@ class PaceTests(SynchronousTestCase):
 class FormTests(SynchronousTestCase):
     """In which form."""
 
-    def test_lines(self) -> None:
-        """A line for people, an object for programs."""
-        out = io.StringIO()
-        say(out, "half")
-        tell(out, "progress", done=1)
-        plain, told = out.getvalue().splitlines()
-        self.assertEqual((plain, json.loads(told)), ("half", {"event": "progress", "done": 1}))
+    def test_event(self) -> None:
+        """An object for programs, in ASCII."""
+        told = event("progress", name="\udcff\n", done=1)
+        self.assertTrue(told.isascii())
+        self.assertEqual(json.loads(told), {"event": "progress", "name": "\udcff\n", "done": 1})
+
+    def test_part(self) -> None:
+        """The unit is named once if it is the same."""
+        for done, size, text in (
+            (0, 0, "0 of 0 bytes"),
+            (0, 2048, "0 bytes of 2 KiB"),
+            (1023, 1023, "1,023 of 1,023 bytes"),
+            (3_250_586, 10_485_760, "3.1 of 10 MiB"),
+            (2**20, 2**31, "1 MiB of 2 GiB"),
+        ):
+            self.assertEqual(part(done, size), text)
+
+    def test_clock(self) -> None:
+        """What is begun counts: nothing is left only at the end."""
+        for seconds, text in (
+            (0, "0:00"), (0.01, "0:01"), (59.5, "1:00"), (3599, "59:59"), (90_061, "25:01:01"),
+        ):  # fmt: skip
+            self.assertEqual(clock(seconds), text)
 
     def test_bars(self) -> None:
         """A text is shown as it is, when it is told to; at the end nothing is left of it."""
