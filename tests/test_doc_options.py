@@ -13,7 +13,8 @@ from attrs import field, frozen
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands import client, proxy, server
+from lab.commands import client, download, proxy, server
+from lab.commands.configured import Configured
 from lab.commands.load_arithmetic import ArithmeticOptions
 from lab.commands.load_sequence import SequenceOptions
 from lab.commands.main import main
@@ -196,6 +197,7 @@ class FilesTests(SynchronousTestCase):
     """The INI files that the documentation shows."""
 
     kinds = (server.Options, ArithmeticOptions, SequenceOptions)
+    commands = (download.command,)
 
     def shown(self, page: Path) -> list[str]:
         """Those of a page that are ours; systemd has such files as well."""
@@ -209,14 +211,15 @@ class FilesTests(SynchronousTestCase):
         parser.read_string(text)
         return {name: list(parser[name]) for name in parser.sections()}
 
-    def read(self, kind: type[LabOptions], text: str) -> LabOptions:
-        """The options that a command has from such a file."""
-        options = kind()
+    def read(self, kind: type[LabOptions] | Configured, text: str) -> None:
+        """A command reads such a file."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "lab.ini"
             path.write_text(text)
-            options.parseOptions(["-c", str(path)])
-        return options
+            if isinstance(kind, Configured):
+                kind.override(kind.make_context(kind.section, []), path)
+            else:
+                kind().parseOptions(["-c", str(path)])
 
     def test_each_is_read(self) -> None:
         """Each file on any page is one that the commands take."""
@@ -224,7 +227,8 @@ class FilesTests(SynchronousTestCase):
         self.assertGreaterEqual(len(texts), 3)
         for text in texts:
             sections = self.sections(text)
-            kinds = [kind for kind in self.kinds if kind.section in sections]
+            everyone = (*self.kinds, *self.commands)
+            kinds = [kind for kind in everyone if kind.section in sections]
             self.assertEqual({kind.section for kind in kinds}, set(sections))
             for kind in kinds:
                 self.read(kind, text)
@@ -236,3 +240,11 @@ class FilesTests(SynchronousTestCase):
         for kind in self.kinds:
             known = {long.rstrip("=") for long in kind().longOpt} - NOT_IN_FILE
             self.assertEqual(set(sections[kind.section]), known)
+
+    def test_samples_of_commands(self) -> None:
+        """So does the sample of a command of lab."""
+        sections = self.sections(self.shown(DOC / "howto" / "download-files.rst")[0])
+        for command in self.commands:
+            names = {name for option in of_click(command) for name in option.names}
+            known = {name.removeprefix("--") for name in names if name.startswith("--")}
+            self.assertEqual(set(sections[command.section]), known - NOT_IN_FILE)

@@ -1,8 +1,9 @@
 """Commands of click's that take their options from an INI file as well."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -10,12 +11,14 @@ from click.core import ParameterSource
 from lab.commands.ini import OVERRIDDEN, as_words, read_section
 from lab.errors import LocalError
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 #: The option, and what a file can't set.
 CONFIG = "config"
 _NOT_IN_FILE = {CONFIG, "help"}
 
 
-def config_option(section: str) -> Any:
+def config_option(section: str) -> Callable[[_Command], _Command]:
     """The option ``--config``, for a command of the class `Configured`."""
     return click.option(
         "-c", "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -44,13 +47,25 @@ class Configured(click.Command):
         path = ctx.params.pop(CONFIG)
         if path is not None:
             try:
-                self._override(ctx, path)
+                self.override(ctx, path)
             except LocalError as error:
                 raise click.UsageError(str(error), ctx) from error
         return super().invoke(ctx)
 
-    def _override(self, ctx: click.Context, path: Path) -> None:
-        """Parse the section as a command line, and take over what it sets."""
+    def override(self, ctx: click.Context, path: Path) -> None:
+        """
+        Parse the section as a command line, and take over what it sets.
+
+        What is empty there is as if it were not said; only of options that have no default.
+
+        Args:
+            ctx: Has the parameters.
+            path: The file.
+
+        Raises:
+            LocalError: It can't be read, or says what no option can.
+            UsageError: A value can't be.
+        """
         section = read_section(path, self.section)
         options = {
             max(one.opts, key=len).removeprefix("--"): one
@@ -59,13 +74,17 @@ class Configured(click.Command):
         }
         known = options.keys() - _NOT_IN_FILE
         flags = {name for name, option in options.items() if option.is_flag}
-        words = as_words(section, known, flags)
+        bare = {name for name, one in options.items() if not isinstance(one.default, str)} - flags
+        said = {name: text for name, text in section.items() if text or name not in bare}
+        words = as_words(said, known, flags)
+        kept = dict(ctx.meta)  # all contexts share it
         from_file = self.make_context(ctx.info_name, words, parent=ctx.parent)
+        ctx.meta.update(kept)
         for name, text in section.items():
             key = options[name].name or ""
             given = ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE
             if given and ctx.params[key] != from_file.params[key]:
                 typed = "yes" if name in flags else ctx.meta[__name__][key]
-                said = {"option": f"--{name}", "given": typed, "value": text, "file": path}
-                sys.stderr.write(OVERRIDDEN.format(**said) + "\n")
+                shown = {"given": typed, "value": text or "nothing", "file": path}
+                sys.stderr.write(OVERRIDDEN.format(option=f"--{name}", **shown) + "\n")
             ctx.params[key] = from_file.params[key]

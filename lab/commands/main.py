@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "arithmetic": ("arithmetic", "Ask an arithmetic server."),
     "demo": ("demo", "Run the laboratory once, on this machine, and show what happened."),
+    "download": ("download", "Download files that arrive whole, from one server or many."),
     "echo": ("echo", "Have an echo server send back what you type."),
     "file": ("file", "Receive a file from an echo server, and check every character."),
     "proxy": ("proxying", "Talk to a running proxy."),

@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from lab.errors import ConnectionRefused, LabError, LocalError, NoAnswer
@@ -61,6 +63,11 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
     stopped_by: list[int] = []
     said: list[str] = ["interrupted"]
 
+    def stop() -> None:
+        # A signal may come while the reactor ends, and what was cancelled may end behind it.
+        with suppress(ReactorNotRunning):
+            reactor.stop()
+
     def begin() -> None:
         def cancel() -> None:
             working.cancel()
@@ -72,7 +79,7 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
 
         def interrupt(number: int, _: object) -> None:
             # A second Ctrl-C does not wait for the cleaning.
-            reactor.callFromThread(reactor.stop if stopped_by else cancel)
+            reactor.callFromThread(stop if stopped_by else cancel)
             stopped_by.append(number)
 
         # Before anything is begun that would have to be cleaned.
@@ -81,7 +88,7 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> NoReturn:
         working = Deferred.fromCoroutine(main(reactor))
         working.addErrback(note)
         working.addCallbacks(codes.append, lambda failure: codes.append(_ended(failure)))
-        working.addBoth(lambda _: reactor.stop())
+        working.addBoth(lambda _: stop())
 
     reactor.callWhenRunning(begin)
     reactor.run()

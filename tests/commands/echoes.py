@@ -62,6 +62,8 @@ class EchoCommandCase(SynchronousTestCase):
         self.prepare: Callable[[Network], object] = serve
         #: Ctrl-C comes then, in seconds.
         self.interrupt: float | None = None
+        #: What was said of that.
+        self.said = ""
 
     def run_in_simulation(
         self, begin: Callable[[Any], Coroutine[Deferred[Any], Any, int]]
@@ -75,8 +77,8 @@ class EchoCommandCase(SynchronousTestCase):
                 net.at(self.interrupt, done.cancel)
             try:
                 code = net.run_until(done)
-            except CancelledError:
-                code = 130
+            except CancelledError as error:
+                code, self.said = 130, str(error)
             except LabError as error:
                 print(error)  # noqa: T201 - as `run` does, elsewhere
                 code = running.code_of(error)

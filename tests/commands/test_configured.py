@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands.configured import Configured, config_option
-from lab.commands.types import SECONDS
+from lab.commands.types import SECONDS, SEED
 from tests.helpers import folder
 
 
@@ -21,6 +21,7 @@ class _Command(Configured):
 @click.argument("words", nargs=-1)
 @click.option("-t", "--timeout", type=SECONDS, default="1")
 @click.option("--name", default="a")
+@click.option("--seed", type=SEED)
 @click.option("--json", "as_json", is_flag=True)
 @config_option("lab-x")
 def command(**given: Any) -> None:
@@ -35,6 +36,14 @@ class ConfiguredTests(SynchronousTestCase):
         """A file."""
         self.path = folder(self) / "lab.ini"
 
+    def test_below_a_group(self) -> None:
+        """So it is for a command of a group, whose contexts share what they know."""
+        self.path.write_text("[lab-x]\nname = b\n")
+        group = click.Group("lab", {"x": command})
+        done = CliRunner().invoke(group, ["x", "--name", "a", "-c", str(self.path)])
+        self.shown(done, name="b")
+        self.assertIn("--name: a of the command line is overridden by b of ", done.stderr)
+
     def call(self, text: str, *words: str) -> Result:
         """Call it with such a file."""
         self.path.write_text(f"[lab-x]\n{text}")
@@ -42,7 +51,13 @@ class ConfiguredTests(SynchronousTestCase):
 
     def shown(self, done: Result, **given: Any) -> None:
         """It was called with these."""
-        expected = {"words": (), "timeout": 1.0, "name": "a", "as_json": False} | given
+        expected = {
+            "words": (),
+            "timeout": 1.0,
+            "name": "a",
+            "as_json": False,
+            "seed": None,
+        } | given
         self.assertEqual((done.exit_code, eval(done.stdout)), (0, expected))
 
     def test_without(self) -> None:
@@ -68,9 +83,17 @@ class ConfiguredTests(SynchronousTestCase):
             ],
         )
 
+    def test_nothing(self) -> None:
+        """An option without a default may be said to be nothing."""
+        self.shown(self.call("seed =\n"))
+        done = self.call("seed =\nname =\n", "--seed", "5")
+        self.shown(done, name="")
+        text = f"--seed: 5 of the command line is overridden by nothing of {self.path}\n"
+        self.assertEqual(done.stderr, text)
+
     def test_mistakes(self) -> None:
         """Each is one line, with what is allowed."""
-        allowed = "allowed are json, name, timeout"
+        allowed = "allowed are json, name, seed, timeout"
         for text, said in (
             ("bogus = 1", f"config has 'bogus'; {allowed}"),
             ("config = x", f"config has 'config'; {allowed}"),

@@ -10,6 +10,7 @@ from unittest import mock
 
 import twisted.internet
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -32,6 +33,8 @@ class StandIn:
 
     def __init__(self, *signals: int) -> None:
         self.signals = list(signals)
+        #: Those that come when it has ended already.
+        self.late: list[int] = []
         self.calls: list[Callable[[], object]] = []
         self.running = True
 
@@ -42,7 +45,9 @@ class StandIn:
     callFromThread = callWhenRunning
 
     def stop(self) -> None:
-        """End."""
+        """End, once."""
+        if not self.running:
+            raise ReactorNotRunning
         self.running = False
 
     def run(self) -> None:
@@ -51,8 +56,16 @@ class StandIn:
             if self.calls:
                 self.calls.pop(0)()
             else:
-                number = self.signals.pop(0)
-                signal.getsignal(number)(number, None)  # type: ignore[operator,misc,arg-type]
+                self.signal()
+        while self.calls or self.late:  # a real one does what was asked of it before it ended
+            if not self.calls:
+                self.signal()
+            self.calls.pop(0)()
+
+    def signal(self) -> None:
+        """One comes."""
+        number = (self.signals or self.late).pop(0)
+        signal.getsignal(number)(number, None)  # type: ignore[operator,misc,arg-type]
 
 
 class CodeTests(SynchronousTestCase):
@@ -201,6 +214,15 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(said, (130, "interrupted\n"))
         self.assertFalse(kept[0].called)
         kept[0].callback(0)
+
+    def test_a_second_signal_at_the_end(self) -> None:
+        """One that comes when all is over does no harm."""
+
+        async def main(reactor: Any) -> int:
+            reactor.late = [signal.SIGINT]
+            return await Deferred()
+
+        self.assertEqual(self.run_main(main, signal.SIGINT), (130, "interrupted\n"))
 
     def test_complain(self) -> None:
         """An error of ours is one line, a bug a traceback."""

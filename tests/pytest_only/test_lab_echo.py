@@ -1,14 +1,9 @@
 """``lab echo``, ``lab stream`` and ``lab file`` against a real server, with and without faults."""
 
 import json
-import os
-import pty
 import re
-import select
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,6 +23,7 @@ from tests.pytest_only.processes import (
     running,
     serving,
 )
+from tests.pytest_only.terminals import terminal
 
 N = 1_000_000
 BOTH = pytest.mark.parametrize("kind", ["tcp", "udp"])
@@ -84,44 +80,6 @@ def test_hosts(server: Server, tmp_path: Path) -> None:
     assert json.loads(ended.out)["start"]["connecting_to"] == udp
     ended = run(LAB, "echo", "hello", cwd=tmp_path)
     assert ended == Ended(0, "hello\n", "")
-
-
-class Screen:
-    """What a person sees and types."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.seen = ""
-
-    def type(self, text: str) -> None:
-        """Type something."""
-        os.write(self.fd, text.encode())
-
-    def until(self, pattern: str) -> str:
-        """What is seen until this is."""
-        while not (found := re.search(pattern, self.seen)):
-            assert select.select([self.fd], [], [], PATIENCE)[0], self.seen
-            self.seen += os.read(self.fd, 65_536).decode()
-        before, self.seen = self.seen[: found.end()], self.seen[found.end() :]
-        return before
-
-
-@contextmanager
-def terminal(*words: str, cwd: Path) -> Iterator[tuple[Screen, "subprocess.Popen[bytes]"]]:
-    """A command on a terminal of its own."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        (LAB, *words), cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"}, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        yield Screen(ours), process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(PATIENCE)
-        os.close(ours)
 
 
 def test_terminal(server: Server, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from textwrap import dedent
 
 import pytest
 
+from tests.helpers import thorough
 from tests.pytest_only.processes import BIN, TWISTD, Server, run, running, serving
 
 #: Commands that ask a server.
 CLIENTS = "arithmetic|sequence|echo|file|stream"
-README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
+CHECKOUT = Path(__file__).parents[2]
+README = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -107,6 +109,21 @@ def test_echo(tmp_path: Path) -> None:
             assert timeless(shell(here, tmp_path)) == timeless(output)
     assert (tmp_path / "big.txt").stat().st_size == 1_000_000
     assert (tmp_path / "delays.png").read_bytes().startswith(b"\x89PNG")
+
+
+@thorough
+def test_download(tmp_path: Path) -> None:
+    """A file of this directory comes whole."""
+    (block,) = [block for block in blocks("console") if "lab download" in block]
+    places = ["tcp:0:interface=127.0.0.1"]
+    with serving("--root", str(CHECKOUT), places=places, service="download") as server:
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            command = command.replace("/tmp", str(tmp_path))
+            seen = shell(command.replace("tcp:localhost:50002", server.places[0]), CHECKOUT)
+            seen = seen.replace(server.places[0], "tcp:localhost:50002")
+            shown, found = (re.sub(r" in .*?/s;", " in S;", text) for text in (output, seen))
+            assert found == shown.rstrip() + "\n"
 
 
 def test_proxy(server: Server) -> None:

@@ -13,6 +13,9 @@ class Aside:
 
     A command makes one, hands it to `converse`, and goes on using it.
 
+    Attributes:
+        over: Set by a command to end the talk on a terminal when the line is done.
+
     Args:
         plain: Prints a text where there is no prompt.
         leaving: Asked when a person wants to end the talk: a text is shown, and the talk goes on;
@@ -21,6 +24,7 @@ class Aside:
 
     _plain: Callable[[str], object] = lambda text: None
     leaving: Callable[[], str] = lambda: ""
+    over: bool = False
     _above: Callable[[str], None] | None = None
 
     @property

@@ -66,6 +66,8 @@ class Dialogue:
                     self._write(encode(self._help))
                 elif word:
                     await self._carry_out(text)
+                if self._aside.over:
+                    return 0
             return text
 
     def above(self, text: str) -> None:

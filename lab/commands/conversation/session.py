@@ -20,10 +20,12 @@ class Session(Protocol):
     What a command gives.
 
     Attributes:
-        prompt: Plain text shown before the line that is typed; read anew for each line.
+        prompt: Plain text shown before the line that is typed; read anew for each drawing.
     """
 
-    prompt: str
+    @property
+    def prompt(self) -> str:
+        """Plain text shown before the line that is typed."""
 
     def line(self, text: str) -> Awaitable[str | None]:
         """

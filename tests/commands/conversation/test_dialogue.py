@@ -241,6 +241,15 @@ class DialogueTests(BoundedTestCase):
             self.shows(of=keys)
             self.assertEqual(self.successResultOf(self.done), 130 if keys == b"\x03" else 0)
 
+    def test_a_command_may_end_the_talk(self) -> None:
+        """Its answer is still shown."""
+        self.shows(of=b"ask; quit\r")
+        self.aside.over = True
+        self.screen.clear()
+        self.session.answers[0].callback("one")
+        self.assertEqual(self.successResultOf(self.done), 0)
+        self.assertEqual(self.screen, b"one\n")
+
     def test_a_terminal_that_is_gone_is_the_end(self) -> None:
         """Nobody is asked then."""
         self.aside.leaving = lambda: "2 are running"

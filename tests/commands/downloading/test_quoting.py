@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.words import split, typed
+from lab.commands.downloading.quoting import split, typed
 from lab.errors import LocalError
 
 #: What has a meaning, and what has none.
@@ -40,7 +40,7 @@ class SplitTests(SynchronousTestCase):
             self.assertIn(repr(text), error)
             self.assertNotIn("\n", error)
 
-    @settings(deadline=None)
+    @settings(max_examples=50, deadline=None)
     @given(WORDS)
     @example([["a;b", "c"], ["'"]])
     def test_what_is_quoted_comes_back(self, commands: list[list[str]]) -> None:
@@ -48,7 +48,7 @@ class SplitTests(SynchronousTestCase):
         text = ";".join(shlex.join(words) for words in commands)
         self.assertEqual(split(text), commands)
 
-    @settings(deadline=None)
+    @settings(max_examples=50, deadline=None)
     @given(TEXTS)
     def test_any_text(self, text: str) -> None:
         """A text has words, or is refused; as it is typed there is always something to say."""
@@ -86,7 +86,7 @@ class TypedTests(SynchronousTestCase):
         self.assertIsNone(typed('get "a\\'))
         self.assertIsNotNone(typed("get 'a\\"))
 
-    @settings(deadline=None)
+    @settings(max_examples=50, deadline=None)
     @given(TEXTS, TEXTS.filter(lambda text: "\n" not in text))
     @example("get my", " file")
     @example("get 'a", "'b")

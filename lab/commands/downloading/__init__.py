@@ -1,0 +1,1 @@
+"""What ``lab download`` is made of: fetching many files, showing them, the words of its talk."""
