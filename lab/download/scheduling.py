@@ -8,7 +8,9 @@ and the first that comes is taken.
 
 **How it does it.** A piece is *missing*, *owed* by one source or more, *checked*, or *done*. It is
 missing exactly when it is none of the others. Each source owes its pieces in the order in which it
-was asked; that it was asked can't be taken back, so a window bounds how many those are.
+was asked; that it was asked can't be taken back, so a window bounds how many those are. Towards the
+end it is a share of what is left (guided self-scheduling, Polychronopoulos and Kuck, 1987): of what
+is asked for twice, less comes in vain.
 
 **What was refused.** Fixed shares of the file for each source: the slowest has the last word.
 Asking all sources for everything: each piece would cross the network several times.
@@ -103,9 +105,10 @@ class Scheduler:
         self._sources[source].rate = rate
 
     def window(self, source: str) -> int:
-        """How many pieces a source may owe."""
+        """How many pieces a source may owe: the fewer, the fewer are left for all."""
         ahead = math.ceil(LEAD * self._sources[source].rate / self.piece)
-        return min(max(LEAST, ahead), self.most)
+        share = math.ceil(self._left / (2 * len(self._sources)))
+        return min(max(LEAST, min(ahead, share)), self.most)
 
     def owes(self, source: str) -> list[int]:
         """The pieces that a source owes, in order."""

@@ -42,6 +42,17 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(len(takes(scheduler, "a")), 30)
         self.assertEqual(scheduler.owes("a"), list(range(40)))
 
+    def test_few_left(self) -> None:
+        """Its part of a half of what is left, so that little is asked for twice in the end."""
+        scheduler = with_sources(20, "a", "b")
+        for name in ("a", "b"):
+            scheduler.measure(name, 1e9)
+            self.assertEqual(len(takes(scheduler, name)), 5)
+        for piece in range(5):
+            scheduler.came("a", piece)
+            scheduler.right(piece)
+        self.assertEqual(takes(scheduler, "a"), [10, 11, 12, 13])
+
     def test_there_already(self) -> None:
         """What is there is not asked for."""
         scheduler = with_sources(5, "a", have=[0, 2])
