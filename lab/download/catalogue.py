@@ -17,7 +17,7 @@ listed. Comparing the real path of a name with the root: it may be another one w
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,6 +88,11 @@ class DiskFile:
         """See `lab.download.files.Opened`."""
         return tag(os.fstat(self.fd)) != self.tag
 
+    def written(self) -> bool:
+        """See `lab.download.files.Opened`."""
+        found = os.fstat(self.fd)
+        return (found.st_size, found.st_mtime_ns) != (self.size, self.mtime_ns)
+
     def close(self) -> None:
         """See `lab.download.files.Opened`; a second time it does nothing."""
         fd, self.fd = self.fd, -1
@@ -146,16 +151,24 @@ class Catalogue:
                     raise
                 # A directory that may not be read, or is gone already.
 
+    def within(self, directory: str = "") -> Generator[Batch]:
+        """See `lab.download.files.Files`."""
+        parts: tuple[str, ...] = ()
+        if directory:
+            parts = check(directory, recursive=True, hidden=self.hidden)
+        inner: Waiting = []
+        with _absences("directory", directory):
+            if parts and not self.recursive:
+                raise FileNotFoundError(errno.ENOENT, "not served")
+            yield from self._scan(parts, lambda name: True, inner)
+        for start in range(0, len(inner), BATCH):
+            yield [Entry(0, 0, "/".join((*path, ""))) for path in inner[start : start + BATCH]]
+
     def open(self, name: str) -> DiskFile:
         """See `lab.download.files.Files`."""
         *parts, last = check(name, recursive=self.recursive, hidden=self.hidden)
-        try:
-            with self._entered(parts) as directory:
-                return _open(last, directory)
-        except OSError as error:
-            if error.errno not in _ABSENT:
-                raise
-        raise Absent(f"there is no file {short(name)}")
+        with _absences("file", name), self._entered(parts) as directory:
+            return _open(last, directory)
 
     def _scan(
         self,
@@ -206,6 +219,17 @@ class Catalogue:
             yield directory
         finally:
             os.close(directory)
+
+
+@contextmanager
+def _absences(kind: str, name: str) -> Iterator[None]:
+    """Tell what is not there, or may not be read, from what can't be read now."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        raise Absent(f"there is no {kind} {short(name)}") from None
 
 
 def _open(name: str, directory: int) -> DiskFile:

@@ -62,6 +62,9 @@ class Opened(Protocol):
     def changed(self) -> bool:
         """Whether it is not the version any more that was opened."""
 
+    def written(self) -> bool:
+        """Whether its bytes are others now; not so if it has another name, or none."""
+
     def close(self) -> None:
         """Read no more of it."""
 
@@ -77,6 +80,23 @@ class Files(Protocol):
             WrongName: The pattern is too long.
             TooMany: There are more directories than can be looked at.
             OSError: The system can't read the directory.
+        """
+
+    def within(self, directory: str = "") -> Generator[Batch]:
+        """
+        Look at what is in one directory, some names at a time.
+
+        Args:
+            directory: Its name; empty for the one that all are in.
+
+        Yields:
+            Files and directories; the names of directories end with a slash.
+
+        Raises:
+            WrongName: No directory has that name.
+            Absent: There is no such directory.
+            TooMany: It has more directories than can be looked at.
+            OSError: The system can't read it now.
         """
 
     def open(self, name: str) -> Opened:

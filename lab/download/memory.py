@@ -1,7 +1,7 @@
 """Files that are nowhere but in memory: to serve what is made, and for tests."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 from attrs import define, field
 
@@ -18,6 +18,10 @@ class _Node:
     data: bytes
     mtime_ns: int
     version: int = 0
+
+    def entry(self, name: str) -> Entry:
+        """What is told of it."""
+        return Entry(len(self.data), self.mtime_ns, name)
 
 
 @define(eq=False)
@@ -55,6 +59,10 @@ class MemoryFile:
     def changed(self) -> bool:
         """See `lab.download.files.Opened`."""
         return self._version() != self.tag
+
+    def written(self) -> bool:
+        """See `lab.download.files.Opened`."""
+        return self.changed()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -132,7 +140,22 @@ class MemoryCatalogue:
         for start in range(0, len(names), BATCH):
             some = [name for name in names[start : start + BATCH] if match(name)]
             nodes = [(name, self._nodes[name]) for name in some if name in self._nodes]
-            yield [Entry(len(node.data), node.mtime_ns, name) for name, node in nodes]
+            yield [node.entry(name) for name, node in nodes]
+
+    def within(self, directory: str = "") -> Generator[Batch]:
+        """See `lab.download.files.Files`."""
+        before = ""
+        if directory:
+            before = "/".join((*check(directory, recursive=True, hidden=self._hidden), ""))
+        found: dict[str, Entry] = {}
+        for name, node in self._nodes.items():
+            if name.startswith(before):
+                first, slash, _ = name[len(before) :].partition("/")
+                seen = Entry(0, 0, before + first + slash) if slash else node.entry(name)
+                found[seen.name] = seen
+        if directory and not found:
+            raise Absent(f"there is no directory {short(directory)}")
+        yield list(found.values())
 
     def open(self, name: str) -> MemoryFile:
         """See `lab.download.files.Files`."""

@@ -5,9 +5,7 @@ Knows no transport and no threads. What can be told from memory, or by opening a
 once. To hash a file or to list a directory takes time: the core asks for that by an event, and
 gets the answer by a verb. Until then the lines behind it wait, as they do while a file is sent.
 
-Bytes of files are held to the rates of `lab.budget`. A transfer books a share, waits for its time,
-and sends it. The share is the smaller the more transfers there are, and the more of them are of one
-address: so each address gets its part, however many connections it has.
+Bytes of files are held to the rates of the server; see `lab.download.booking`.
 """
 
 import math
@@ -18,6 +16,7 @@ from attrs import define, field, frozen
 
 from lab.core import Body, Broken, Finished, Left, Part
 from lab.download.answers import AGAIN, refusal
+from lab.download.booking import Booking
 from lab.download.digests import Digests
 from lab.download.files import Files, matching
 from lab.download.listings import Listing
@@ -92,9 +91,8 @@ class DownloadServerCore:
     _sending: Sending | None = field(init=False, default=None)
     _pulled: bool = field(init=False, default=False)
     _wake: float = field(init=False, default=0.0)
-    #: Bytes that are booked, and since when they may be sent.
-    _booked: int = field(init=False, default=0)
-    _due: float = field(init=False, default=0.0)
+    #: What may be sent of the bytes that are being sent.
+    _booking: Booking = field(init=False)
     _began: float = field(init=False, default=0.0)
     _meter: Meter = field(init=False)
     _finished: bool = field(init=False, default=False)
@@ -104,6 +102,7 @@ class DownloadServerCore:
     def __attrs_post_init__(self) -> None:
         """Nothing is sent yet."""
         self._meter = Meter(self._now)
+        self._booking = Booking(self.shared, self._address)
 
     def message(self, data: bytes, now: float) -> None:
         """Answer one line, of a peer whose answers have all been sent."""
@@ -167,9 +166,9 @@ class DownloadServerCore:
             self._end()
             return b""
         self._now = now
-        allowed = self._allowed(sending, now)
+        allowed = self._booking.allowed(sending.left, now)
         if not allowed:
-            self._wake = self._due
+            self._wake = self._booking.due
             return b""
         data = self._read(sending, min(size, allowed))
         if data:
@@ -187,7 +186,7 @@ class DownloadServerCore:
         fd = sending.file.fileno()
         if fd is None:
             return None
-        allowed = self._allowed(sending, now)
+        allowed = self._booking.allowed(sending.left, now)
         return Part(fd, sending.at(), allowed) if allowed else None
 
     def sent(self, size: int, now: float) -> None:
@@ -312,24 +311,13 @@ class DownloadServerCore:
     def _send(self, sending: Sending) -> None:
         """Send something behind the line before."""
         self._sending = sending
+        self._booking = Booking(self.shared, self._address)
         self._pull()
 
     def _pull(self) -> None:
         """Have the transport read what may be sent."""
         self._outgoing.append(self)
         self._pulled = True
-
-    def _allowed(self, sending: Sending, now: float) -> int:
-        """How many bytes may be sent now."""
-        rates, places = self.shared.rates, self.shared.transfers
-        if rates.least == math.inf:
-            return sending.left
-        if not self._booked:
-            transfers = places.addresses() * places.of(self._address)
-            self._booked = min(sending.left, rates.part(max(1, transfers)))
-            self._due = now + rates.wait(self._address, now)
-            rates.spend(self._address, self._booked, now)
-        return self._booked if now >= self._due else 0
 
     def _read(self, sending: Sending, size: int) -> bytes:
         """Read what is sent; without it the connection is of no use any more."""
@@ -348,7 +336,7 @@ class DownloadServerCore:
 
     def _took(self, size: int, now: float) -> None:
         """So many bytes have gone to the transport."""
-        self._booked = max(0, self._booked - size)
+        self._booking.took(size)
         if isinstance(self._sending, FileSending):
             self.volume += size
             self._meter.add(size, now)
@@ -364,7 +352,7 @@ class DownloadServerCore:
     def _end(self) -> None:
         """Nothing is sent any more."""
         sending, self._sending = self._sending, None
-        self._pulled, self._booked = False, 0
+        self._pulled = False
         if sending is not None:
             sending.close()
         if isinstance(sending, FileSending):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
@@ -40,6 +40,16 @@ from lab.errors import LocalError
 from lab.rng import Random, stream
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class Seen(Protocol):
+    """What is seen of a connection, however its client speaks."""
+
+    #: It has an ``abortConnection``.
+    transport: Any
+
+    def client(self) -> Client:
+        """What can be seen of it."""
 
 
 class DownloadProtocol(LineCoreProtocol):
@@ -85,7 +95,7 @@ class DownloadProtocol(LineCoreProtocol):
         core, now = self._core, self._driver.now()
         return Client(
             self.number,
-            _show(self.transport.getPeer()),
+            show_peer(self.transport.getPeer()),
             self._since,
             core.requests,
             core.volume,
@@ -121,7 +131,8 @@ class DownloadFactory(Factory):
         files: What is served.
         shared: What all connections share.
         workshop: Does what takes time.
-        connected: The protocols of all connections, by their numbers.
+        numbers: Of the connections that come.
+        connected: All connections, by their numbers; also those that others have added to them.
     """
 
     noisy = False
@@ -137,8 +148,8 @@ class DownloadFactory(Factory):
         self.files = files
         self.shared = Shared(settings or ServerSettings())
         self.workshop = Workshop(reactor, files, self.shared, run)
-        self.connected: dict[int, DownloadProtocol] = {}
-        self._numbers = count(1)
+        self.connected: dict[int, Seen] = {}
+        self.numbers = count(1)
 
     @property
     def counters(self) -> Counters:
@@ -147,7 +158,7 @@ class DownloadFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> DownloadProtocol:
         """A protocol with a core and buffers of its own; Unix sockets are all one address."""
-        protocol = DownloadProtocol(self, str(getattr(addr, "host", "")), next(self._numbers))
+        protocol = DownloadProtocol(self, str(getattr(addr, "host", "")), next(self.numbers))
         protocol.factory = self
         return protocol
 
@@ -176,7 +187,7 @@ class DownloadFactory(Factory):
         return True
 
 
-def _show(peer: Any) -> str:
+def show_peer(peer: Any) -> str:
     """The address of a peer, for people."""
     host = getattr(peer, "host", None)
     if host is None:

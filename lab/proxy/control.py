@@ -1,23 +1,23 @@
 """
 Toxiproxy's API over HTTP: routes, statuses, headers and bodies as there.
 
-Knows neither sockets nor faults: what is asked for is done by `lab.proxy.registry.Registry`. A
-request has `READ` seconds to come, and its body at most `BODY` bytes, however slowly it is sent.
+Knows neither sockets nor faults: what is asked for is done by `lab.proxy.registry.Registry`. How
+long a request may take to come `lab.adapters.web` says; its body has at most `BODY` bytes.
 """
 
 import re
 from base64 import b32hexencode
 from collections.abc import Awaitable, Callable, Mapping
-from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.web import http, server
+from twisted.web import server
 from twisted.web.resource import Resource
 
+from lab.adapters.web import BoundedRequest, BoundedSite
 from lab.proxy.bodies import read_change, read_proxies, read_proxy
 from lab.proxy.errors import ApiError
 from lab.proxy.gojson import encode
@@ -32,8 +32,6 @@ from lab.rng import secret
 VERSION = "2.12.0"
 #: Most bytes of a body.
 BODY = 1 << 20
-#: A request comes within so long, and the next one begins within so long, in seconds.
-READ, IDLE = 15.0, 60.0
 
 _JSON = {"Content-Type": "application/json"}
 _TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
@@ -307,62 +305,10 @@ def _send(answer: HttpAnswer, request: Any, gone: "Deferred[None]") -> None:
     request.finish()
 
 
-class _Request(server.Request):
-    """A request whose body is kept only as far as anybody reads it."""
+class _Request(BoundedRequest):
+    """A request; of its body one byte too many is kept at most, by which that is known."""
 
-    _kept = 0
-
-    def gotLength(self, length: int | None) -> None:
-        """Keep it in memory, where there is room for one of `BODY`."""
-        self.content = BytesIO()
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Keep one byte too many at most: by that it is known, and a client may send on."""
-        room = BODY + 1 - self._kept
-        self._kept += len(data)
-        if room > 0:
-            super().handleContentChunk(data[:room])
-
-
-class _Channel(http.HTTPChannel):
-    """A connection on which a request has a time for all of it, and not for each of its bytes."""
-
-    _begun = False
-
-    def resetTimeout(self) -> None:
-        """Called with all bytes that come: with the first of a request its time begins."""
-        if not self._begun and not self._handlingRequest:
-            self._begun = True
-            self.setTimeout(READ)
-
-    def allContentReceived(self) -> None:
-        """All of it is there."""
-        self._begun = False
-        super().allContentReceived()
-
-    def requestDone(self, request: Any) -> None:
-        """It is answered; now for the next."""
-        self._savedTimeOut = IDLE
-        super().requestDone(request)
-
-
-class _Site(server.Site):
-    """A site without an access log, HTTP/2 and forms; bodies are JSON, whatever they are called."""
-
-    protocol: Any = _Channel
-
-    def startFactory(self) -> None:
-        """No log to open."""
-
-    def stopFactory(self) -> None:
-        """No log to close."""
-
-    def log(self, request: Any) -> None:
-        """The registry logs what changes."""
-
-    def acceptableProtocols(self) -> list[bytes]:
-        """What is spoken over TLS."""
-        return [b"http/1.1"]
+    keep = BODY + 1
 
 
 def control_site(reactor: Any, resource: Resource) -> server.Site:
@@ -373,4 +319,4 @@ def control_site(reactor: Any, resource: Resource) -> server.Site:
         reactor: Has a clock.
         resource: A `Control`, or what leaves requests to one; it looks at the whole path.
     """
-    return _Site(resource, _Request, timeout=READ, reactor=reactor, parsePOSTFormSubmission=False)
+    return BoundedSite(reactor, resource, _Request)

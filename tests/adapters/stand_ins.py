@@ -115,3 +115,19 @@ class DatagramStandIn:
         """One more port."""
         self.ports.append(Port(protocol, interface))
         return self.ports[-1]
+
+
+class Wire(StringTransport):
+    """A transport that says whether it was cut, and takes two ends as the real ones do."""
+
+    cut = False
+
+    def abortConnection(self) -> None:
+        """At once."""
+        self.cut = True
+        self.loseConnection()
+
+    def unregisterProducer(self) -> None:
+        """Also if there is none."""
+        if self.producer is not None:
+            super().unregisterProducer()

@@ -216,6 +216,18 @@ class FileTests(CatalogueCase):
         self.assertEqual([file.read(0, 1), file.read(0, 9), file.read(1, 9)], [b"5", b"5", b""])
         file.close()
 
+    def test_written(self) -> None:
+        """What was written is another matter than a name that was moved or removed."""
+        path = self.root / "a"
+        file = Catalogue(self.root).open("a")
+        self.addCleanup(file.close)
+        path.rename(self.root / "b")
+        self.assertTrue(file.changed())
+        self.assertFalse(file.written())
+        with (self.root / "b").open("a") as there:
+            there.write("more")
+        self.assertTrue(file.written())
+
     def test_no_advice(self) -> None:
         """Where the system takes no advice it gets none."""
 
@@ -245,6 +257,25 @@ class ListTests(CatalogueCase):
             found = (self.root / entry.name).lstat()
             self.assertTrue(stat.S_ISREG(found.st_mode))
             self.assertEqual((entry.size, entry.mtime_ns), (found.st_size, found.st_mtime_ns))
+
+    def within(self, directory: str = "", **words: bool) -> list[str]:
+        """The names in one directory, in order."""
+        found = Catalogue(self.root, **words).within(directory)
+        return sorted(entry.name for batch in found for entry in batch)
+
+    def test_within(self) -> None:
+        """What can be opened, and the directories in which there is more."""
+        flat = sorted(name for name in self.files if "/" not in name)
+        self.assertEqual(self.within(), flat)
+        self.assertEqual(self.within(recursive=True), sorted([*flat, "d/"]))
+        self.assertEqual(self.within("d", recursive=True), ["d/a", "d/e/"])
+        self.assertEqual(self.within(".d", recursive=True, hidden=True), [".d/a"])
+        for name in ("a", "outs", "up", "here", "loop", "nothing", "d/out", "d/e/f", "fifo"):
+            error = self.assertRaises(Absent, self.within, name, recursive=True)
+            self.assertEqual(str(error), f"there is no directory {name!r}")
+        for name in ("..", "d/", ".d", "/etc", "d//e", "a\0"):
+            self.assertRaises(WrongName, self.within, name, recursive=True)
+        self.assertRaises(Absent, self.within, "d")
 
     def test_glob(self) -> None:
         """Names that match, wherever they are."""

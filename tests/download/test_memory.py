@@ -53,11 +53,23 @@ class MemoryTests(SynchronousTestCase):
         file = files.open("a")
         files.write("a", b"23", 5)
         self.assertTrue(file.changed())
+        self.assertTrue(file.written())
         self.assertEqual(file.read(0, 9), b"23")
         again = files.open("a")
         self.assertEqual((again.size, again.mtime_ns), (2, 5))
         self.assertNotEqual(again.tag, file.tag)
         self.assertEqual(files.open("a").tag, again.tag)
+
+    def test_within(self) -> None:
+        """What is in one directory: files, and directories once."""
+        files = MemoryCatalogue({"a": b"12", "d/a": b"3", "d/b": b"4", "d/e/f": b"", "dd": b""})
+        (top,), (inner,) = files.within(), files.within("d")
+        self.assertEqual(top, [Entry(2, 0, "a"), Entry(0, 0, "d/"), Entry(0, 0, "dd")])
+        self.assertEqual([entry.name for entry in inner], ["d/a", "d/b", "d/e/"])
+        self.assertEqual(list(MemoryCatalogue().within()), [[]])
+        for name in ("a", "x", "d/a"):
+            self.assertRaises(Absent, next, files.within(name))
+        self.assertRaises(WrongName, next, files.within("d/"))
 
     def test_tags(self) -> None:
         """Two files, and the same file of two catalogues, have different ones."""

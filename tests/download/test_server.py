@@ -258,7 +258,7 @@ class SystemTests(SynchronousTestCase):
         core.sent(2000, 0.0)
         self.assertIsNone(core.part(0.0))
         self.assertEqual(core.read(9, 0.0), b"")
-        self.assertEqual(core.deadline(), core._due)
+        self.assertEqual(core.deadline(), core._booking.due)
 
 
 class WantedTests(SynchronousTestCase):

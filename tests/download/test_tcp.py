@@ -32,7 +32,7 @@ from lab.download.memory import MemoryCatalogue
 from lab.download.outcomes import Fetched, Progress, Rejected
 from lab.download.settings import ClientSettings, ServerSettings
 from lab.download.shared import Client, Transfer
-from lab.download.tcp import DownloadClient, DownloadFactory, DownloadProtocol, _show
+from lab.download.tcp import DownloadClient, DownloadFactory, DownloadProtocol, show_peer
 from lab.download.wire import LIMIT, Entry, encode
 from lab.errors import LocalError
 from lab.faults.datagrams import Bandwidth, Latency, Loss
@@ -136,7 +136,7 @@ class ProtocolTests(SynchronousTestCase):
         self.assertEqual([client.number for client in factory.clients()], [2])
         protocol.connectionLost()
         self.assertEqual((factory.clients(), factory.shared.transfers.taken), ([], 0))
-        self.assertEqual(_show(UNIXAddress(None)), "unix")
+        self.assertEqual(show_peer(UNIXAddress(None)), "unix")
 
     def test_disconnect(self) -> None:
         """A client may be cut."""
