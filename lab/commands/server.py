@@ -29,6 +29,7 @@ from lab.commands.server_download import report as report_download
 from lab.commands.server_echo import CLASSIC, PARAMETERS, EchoListeners, echo_settings
 from lab.commands.stores import StoreService, make_store
 from lab.download.tcp import DownloadFactory
+from lab.download.web import DownloadSite
 from lab.errors import LocalError
 from lab.faults.datagrams import Loss
 from lab.faults.fault import Fault
@@ -51,10 +52,10 @@ DEFAULTS = {
     "download": ["tcp:50002:backlog=1024:interface=127.0.0.1"],
 }
 #: All services; those without a default start only if somebody names them.
-SERVICES = (*DEFAULTS, *CLASSIC)
+SERVICES = (*DEFAULTS, "web", *CLASSIC)
 
 #: Those that need a stream, and where that may be.
-STREAMS = {"sequence": "tcp:49155", "download": "tcp:50002"}
+STREAMS = {"sequence": "tcp:49155", "download": "tcp:50002", "web": "tcp:8080"}
 
 
 class Options(LabOptions):
@@ -113,6 +114,10 @@ class Options(LabOptions):
         """Serve files at this ENDPOINT; may be repeated."""
         self["download"] = [*self["download"], endpoint]
 
+    def opt_web(self, endpoint: str) -> None:
+        """Serve the same files over HTTP at this ENDPOINT; may be repeated."""
+        self["web"] = [*self["web"], endpoint]
+
     def opt_classic_echo(self, endpoint: str) -> None:
         """Send back all bytes (RFC 862) at this ENDPOINT; may be repeated."""
         self["classic-echo"] = [*self["classic-echo"], endpoint]
@@ -161,7 +166,7 @@ class Options(LabOptions):
             for name, texts in services.items()
             for text in texts
         ]
-        self.catalogue = catalogue(self) if "download" in services else None
+        self.catalogue = catalogue(self) if {"download", "web"} & {*services} else None
 
 
 def makeService(options: Options) -> IService:
@@ -192,8 +197,9 @@ def makeService(options: Options) -> IService:
             # One factory for all its endpoints: a client may come back by another.
             parent = sequences
             listener, report = sequence, partial(_report_sequence, sequence)
-        elif download is not None and name == "download":
-            listener, report = download, partial(report_download, download)
+        elif download is not None and name in {"download", "web"}:
+            listener = download if name == "download" else DownloadSite(download)
+            report = partial(report_download, download)
         else:
             listener, report = echoes.listener(name, endpoint)
         ListeningService(name, text, endpoint, listener, report).setServiceParent(parent)

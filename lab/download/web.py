@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from lab.adapters.web import BoundedChannel, BoundedSite
+from lab.adapters.web import IDLE, BoundedChannel, BoundedSite
 from lab.budget import AGAIN
 from lab.download.files import TooMany
 from lab.download.flow import Flow
@@ -223,5 +223,6 @@ class DownloadSite(BoundedSite):
     noisy = False
 
     def __init__(self, server: DownloadFactory) -> None:
-        super().__init__(server.clock, DownloadResource(server))
+        idle = min(IDLE, server.shared.settings.idle)
+        super().__init__(server.clock, DownloadResource(server), idle=idle)
         self.server = server

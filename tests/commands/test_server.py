@@ -22,6 +22,7 @@ from lab.commands.options import one_line
 from lab.commands.server import DEFAULTS, SERVICES, Options, makeService
 from lab.download.settings import ServerSettings as DownloadSettings
 from lab.download.tcp import DownloadFactory
+from lab.download.web import DownloadSite
 from lab.echo.classic import ClassicFactory
 from lab.echo.settings import ServerSettings as EchoSettings
 from lab.echo.tcp import EchoFactory
@@ -355,6 +356,27 @@ class ServiceTests(ServerTestCase):
         said = [line for line in self.stop(service) if " ends: " in line]
         text = "download ends: 2 requests, 1 transfers, 5 bytes, 0 hashed, 1 refused, 0 busy"
         self.assertEqual(said, [text, text])
+
+    def test_web(self) -> None:
+        """The same files over HTTP; without another door, if only this is named."""
+        root = folder(self)
+        (root / "a").write_bytes(b"12345")
+        service = self.start("--web", TCP, "--download", TCP, "--root", str(root))
+        sites = [factory for _, factory, *_ in self.reactor.tcpServers]
+        site = next(one for one in sites if isinstance(one, DownloadSite))
+        self.assertIn(site.server, sites)
+        channel, transport = site.buildProtocol(None), StringTransport()
+        channel.makeConnection(transport)
+        channel.dataReceived(b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertTrue(transport.value().endswith(b"\r\n\r\n12345"))
+        channel.connectionLost(Failure(ConnectionDone()))
+        said = [line for line in self.stop(service) if " ends: " in line]
+        counted = "ends: 1 requests, 1 transfers, 5 bytes, 0 hashed, 0 refused, 0 busy"
+        self.assertEqual(sorted(said), [f"download {counted}", f"web {counted}"])
+        service = self.start("--web", TCP, "--root", str(root))
+        self.assertEqual(len(self.reactor.tcpServers), 3)
+        self.stop(service)
+        self.assertIn("web is at 'udp:1'; give an", self.mistake("--web", "udp:1"))
 
     def test_root(self) -> None:
         """The directory is looked for only where it is served."""
