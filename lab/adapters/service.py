@@ -32,6 +32,8 @@ class ListeningService(Service):
         report: Gives the line that is logged when the service ends.
 
     Attributes:
+        label: What it is called.
+        report: Gives the line of what it has done so far.
         port: The port while the service runs, or None.
     """
 
@@ -45,11 +47,11 @@ class ListeningService(Service):
         listener: Factory | DatagramProtocol,
         report: Callable[[], str],
     ) -> None:
-        self._label = label
+        self.label = label
         self._place = place
         self._endpoint = endpoint
         self._listener = listener
-        self._report = report
+        self.report = report
         self.port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:
@@ -77,8 +79,14 @@ class ListeningService(Service):
         """Listen no more."""
         super().stopService()
         port, self.port = self.port, None
-        self._log.info("{name} ends: {report}", name=self._label, report=self._report())
+        self._log.info("{name} ends: {report}", name=self.label, report=self.report())
         return maybeDeferred(_stop, port)
+
+    def place(self) -> str:
+        """The endpoint string of a client on this machine; empty while nothing listens."""
+        if self.port is None:
+            return ""
+        return show_address(self._place.partition(":")[0], self.port.getHost())
 
     def _listen(self) -> None:
         """Ask the endpoint; a refusal is raised here, so that the start of the program fails."""
@@ -88,15 +96,15 @@ class ListeningService(Service):
         listening.addCallbacks(self._listening, failures.append)
         for failure in failures:
             why = _why(failure.value)
-            raise LocalError(f"{self._label} can't listen on {self._place}: {why}")
+            raise LocalError(f"{self.label} can't listen on {self._place}: {why}")
 
     def _listening(self, port: IListeningPort) -> None:
         """The port is open."""
         self.port = port
         self._log.info(
             "{name} listens on {endpoint}",
-            name=self._label,
-            endpoint=show_address(self._place.partition(":")[0], port.getHost()),
+            name=self.label,
+            endpoint=self.place(),
         )
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "file": ("file", "Receive a file from an echo server, and check every character."),
     "proxy": ("proxying", "Talk to a running proxy."),
     "sequence": ("sequence", "Receive a resumable sequence of numbers."),
+    "server": ("overseeing", "Look after a running server."),
     "simulate": ("simulate", "Run a script on the simulated network."),
     "stream": ("stream", "Measure what a network does to a stream of packets."),
 }

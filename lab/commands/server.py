@@ -17,7 +17,10 @@ from lab.arithmetic.server import Counters
 from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
+from lab.commands.console import ConsoleService, ConsoleSession, check_terminal
+from lab.commands.control import ControlFactory, ControlService, control_path
 from lab.commands.options import LabOptions, one_line
+from lab.commands.overview import Overview
 from lab.commands.server_download import (
     FLAGS,
     DirectoryService,
@@ -87,11 +90,15 @@ class Options(LabOptions):
         ["sessions", None, "memory", "Where: memory, sqlite:PATH or redis://HOST:PORT/DATABASE."],
         *PARAMETERS,
         *DOWNLOAD,
+        ["control", None, None, "unix:PATH: a socket for lab server, of the same user."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
     ]
 
-    optFlags = FLAGS
+    optFlags = [  # noqa: RUF012 - likewise
+        *FLAGS,
+        ["console", None, "Take words on this terminal, or pipe: clients, transfers, stop, help."],
+    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,6 +146,8 @@ class Options(LabOptions):
         """
         from twisted.internet import reactor
 
+        check_terminal(self, self.parent)
+        self.control = control_path(self["control"]) if self["control"] is not None else None
         drop_rate = units.probability(self["drop-rate"], "drop-rate")
         if self["success"] is not None:
             if "drop-rate" in self.given:
@@ -189,6 +198,7 @@ def makeService(options: Options) -> IService:
     sequences = StoreService(options.store, sequence.disconnect)
     echoes = EchoListeners(reactor, options.echo, options.seed)
     download = _download(reactor, options, services)
+    listening: list[ListeningService] = []
     for name, text, endpoint in options.endpoints:
         parent = services
         if name == "arithmetic":
@@ -198,13 +208,14 @@ def makeService(options: Options) -> IService:
             parent = sequences
             listener, report = sequence, partial(_report_sequence, sequence)
         elif download is not None and name in {"download", "web"}:
-            listener = download if name == "download" else DownloadSite(download)
-            report = partial(report_download, download)
+            listener, report = _door(download, name), partial(report_download, download)
         else:
             listener, report = echoes.listener(name, endpoint)
-        ListeningService(name, text, endpoint, listener, report).setServiceParent(parent)
+        listening.append(ListeningService(name, text, endpoint, listener, report))
+        listening[-1].setServiceParent(parent)
     if list(sequences):
         sequences.setServiceParent(services)
+    _oversee(reactor, options, Overview(reactor.seconds, listening, download), services)
     return services
 
 
@@ -225,6 +236,28 @@ def _download(reactor: Any, options: Options, services: MultiService) -> Downloa
     factory = DownloadFactory(reactor, options.catalogue, options.download)
     DirectoryService(factory, options.catalogue.root).setServiceParent(services)
     return factory
+
+
+def _door(download: DownloadFactory, name: str) -> Any:
+    """What listens for clients that speak so."""
+    return DownloadSite(download) if name == "web" else download
+
+
+def _oversee(reactor: Any, options: Options, overview: Overview, services: MultiService) -> None:
+    """The control socket and the console, if they are wanted."""
+    stop = partial(_stop, reactor)
+    if options.control is not None:
+        factory = ControlFactory(reactor, overview, stop)
+        ControlService(reactor, options.control, factory).setServiceParent(services)
+    if options["console"]:
+        console = ConsoleService(reactor, ConsoleSession(overview, stop), stop)
+        console.setServiceParent(services)
+        console.show_log()
+
+
+def _stop(reactor: Any) -> None:
+    """Stop the server, once what is being done now is done."""
+    reactor.callLater(0, lambda: reactor.running and reactor.stop())
 
 
 def _arithmetic(

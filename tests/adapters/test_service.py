@@ -199,11 +199,13 @@ class LoopbackTests(TestCase):
         """A port that the system chose is the one that is logged."""
         for kind in ("tcp", "udp"):
             service = self.make(f"{kind}:0:interface=127.0.0.1")
+            self.assertEqual((service.place(), service.report()), ("", "nothing"))
             with captured_logs() as events:
                 service.startService()
             port: Any = service.port
             (text,) = [formatEvent(event) for event in events if event.get("name") == "echo"]
             self.assertEqual(text, f"echo listens on {kind}:127.0.0.1:{port.getHost().port}")
+            self.assertEqual(text, f"{service.label} listens on {service.place()}")
             self.assertNotEqual(port.getHost().port, 0)
 
     def test_taken(self) -> None:

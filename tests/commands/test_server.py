@@ -9,6 +9,7 @@ from typing import Any
 from twisted import internet
 from twisted.application.service import Application, IService, MultiService
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -18,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.endpoints import DatagramServerEndpoint
 from lab.arithmetic.settings import ServerSettings
+from lab.commands import console, server
 from lab.commands.options import one_line
 from lab.commands.server import DEFAULTS, SERVICES, Options, makeService
 from lab.download.settings import ServerSettings as DownloadSettings
@@ -377,6 +379,45 @@ class ServiceTests(ServerTestCase):
         self.assertEqual(len(self.reactor.tcpServers), 3)
         self.stop(service)
         self.assertIn("web is at 'udp:1'; give an", self.mistake("--web", "udp:1"))
+
+    def test_control(self) -> None:
+        """At the control socket all that listens is told of, and the server stopped."""
+        path = folder(self) / "control"
+        service = self.start("--echo", TCP, "--control", f"unix:{path}")
+        self.assertIn(f"control listens on unix:{path}", self.logged)
+        ((_, factory, _, mode, _),) = self.reactor.unixServers
+        self.assertEqual(mode, 0o600)
+        control, transport = factory.buildProtocol(None), StringTransport()
+        control.makeConnection(transport)
+        control.dataReceived(b"statistics\nstop\n")
+        self.assertIn(b"echo at tcp:", transport.value())
+        stopped = []
+        self.patch(self.reactor, "stop", lambda: stopped.append(True))
+        self.reactor.running = True
+        control.connectionLost(Failure(ConnectionDone()))
+        self.reactor.advance(0)
+        self.assertEqual(stopped, [True])
+        self.reactor.running = False
+        server._stop(self.reactor)
+        self.reactor.advance(0)
+        self.assertEqual(stopped, [True])
+        self.stop(service)
+        self.assertIn("control is ''; give unix:PATH", self.mistake("--control", ""))
+
+    def test_console(self) -> None:
+        """The console knows the same; it ends with the server."""
+        sessions: list[Any] = []
+
+        def converse(reactor: Any, session: Any, **words: Any) -> Any:
+            """As if there were somebody."""
+            sessions.append(session)
+            return Deferred()
+
+        self.patch(console, "converse", converse)
+        service = self.start("--echo", TCP, "--console")
+        (session,) = sessions
+        self.assertIn("echo at tcp:", self.successResultOf(session.line("statistics")))
+        self.stop(service)
 
     def test_root(self) -> None:
         """The directory is looked for only where it is served."""

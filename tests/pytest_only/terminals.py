@@ -33,11 +33,13 @@ class Screen:
 
 
 @contextmanager
-def terminal(*words: str, cwd: Path) -> Iterator[tuple[Screen, "subprocess.Popen[bytes]"]]:
+def terminal(
+    *words: str, cwd: Path, program: str = LAB
+) -> Iterator[tuple[Screen, "subprocess.Popen[bytes]"]]:
     """A command on a terminal of its own."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        (LAB, *words), cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+        (program, *words), cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80"}, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
