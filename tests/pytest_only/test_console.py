@@ -7,13 +7,12 @@ import select
 import signal
 import socket
 import stat
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.helpers import thorough
-from tests.pytest_only.processes import LAB, PATIENCE, TWISTD, read_all, run, running
+from tests.pytest_only.processes import LAB, PATIENCE, TWISTD, ask_tcp, read_all, run, running
 from tests.pytest_only.terminals import terminal
 
 NOWHERE = ("--echo", "tcp:0:interface=127.0.0.1")
@@ -22,42 +21,28 @@ WEB = ("--web", "tcp:0:interface=127.0.0.1")
 
 def test_terminal(tmp_path: Path) -> None:
     """Words at the prompt; the log appears above it; quit ends the console alone."""
-    words = ("-n", "--pidfile=", "lab-server", *WEB, "--console")
-    with terminal(*words, cwd=tmp_path, program=TWISTD) as (screen, process):
-        port = re.search(r"web listens on tcp:127.0.0.1:(\d+)", screen.until(r"web listens on .*"))
-        assert port
-        screen.until("lab-server> ")
-        screen.type("st\t")
-        screen.until("statistics  stop")
-        screen.type("a\t\r")
-        screen.until(r"web at tcp:127.0.0.1:\d+: 0 requests")
-        screen.type("cli\t\r")
-        screen.until(r"lab-server> clients.*\r\nno clients\r\n")
-        screen.type("help\r")
-        screen.until("cut the connection of a client")
-        screen.type("quit\r")
-        screen.until("the console has ended; the server goes on")
-        with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/") as answer:
-            assert answer.status == 200
-        os.kill(process.pid, signal.SIGTERM)
-        screen.until("web ends: 1 requests")
-        assert process.wait(PATIENCE) == -signal.SIGTERM
-
-
-def test_log_above(tmp_path: Path) -> None:
-    """A line of the log stands above what is typed, which is drawn again below; stop stops."""
     words = ("-n", "--pidfile=", "lab-server", "--console", "--idle", "0.2")
     with terminal(*words, *NOWHERE, cwd=tmp_path, program=TWISTD) as (screen, process):
         port = re.search(r"listens on tcp:127.0.0.1:(\d+)", screen.until(r"echo listens on .*"))
         assert port
-        screen.type("sto")
-        screen.until("lab-server> sto\x1b")
-        with socket.create_connection(("127.0.0.1", int(port[1])), PATIENCE):
-            screen.until(r"\r\x1b\[K\S+ \[.*\] .* is let go: .*\r\n\rlab-server> sto\x1b\[K")
-        screen.type("p\r")
-        screen.until("the server stops\r\n")
-        screen.until("Server Shut Down")
-        assert process.wait(PATIENCE) == 0
+        place = ("127.0.0.1", int(port[1]))
+        screen.until("lab-server> ")
+        screen.type("st\t")
+        screen.until("statistics  stop")
+        screen.type("a\t")
+        screen.until("lab-server> statistics\x1b")
+        with socket.create_connection(place, PATIENCE):
+            screen.until(r"\r\x1b\[K\S+ \[.*\] .* is let go: .*\r\n\rlab-server> statistics\x1b\[K")
+        screen.type("\r")
+        screen.until(r"echo at tcp:127.0.0.1:\d+: 0 echoed")
+        screen.type("help\r")
+        screen.until("cut the connection of a client")
+        screen.type("quit\r")
+        screen.until("the console has ended; the server goes on")
+        assert ask_tcp(place, b"hello\n") == b"hello\n"
+        os.kill(process.pid, signal.SIGTERM)
+        screen.until("echo ends: 1 echoed")
+        assert process.wait(PATIENCE) == -signal.SIGTERM
 
 
 @thorough
@@ -81,6 +66,7 @@ def test_pipe() -> None:
     assert "the server stops\n" in ended.out
 
 
+@thorough
 def test_background() -> None:
     """Without a terminal there is no console, but there is a control socket."""
     ended = run(TWISTD, "lab-server", *NOWHERE, "--console")
@@ -138,6 +124,7 @@ def test_daemon(tmp_path: Path) -> None:
         assert not control.exists()
 
 
+@thorough
 def test_killed(tmp_path: Path) -> None:
     """A socket that a killed server has left is replaced."""
     control = tmp_path / "control"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import thorough
-from tests.pytest_only.processes import Ended, Server, proxying, run, serving
+from tests.pytest_only.processes import Server, proxying, run, serving
 
 PLACES = ["tcp:0:interface=127.0.0.1"]
 DATA = bytes(n * n % 251 for n in range(3_000_000))
@@ -40,6 +40,16 @@ def server(root: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def cutting(server: Server) -> Iterator[Server]:
+    """A way to it whose connections are cut after so many bytes."""
+    host, port = server.address("tcp")
+    cut = ("--fault", f"limit_data:bytes={CUT}")
+    place = ("--listen", "tcp:0:interface=127.0.0.1", "--upstream", f"tcp:{host}:{port}")
+    with proxying(*place, *cut) as proxy:
+        yield proxy
+
+
 def url(server: Server, path: str = "large") -> str:
     """Where a file is."""
     host, port = server.address("tcp")
@@ -60,23 +70,13 @@ def etag(where: str) -> str:
         return str(answer.headers["ETag"])
 
 
-def broken(server: Server, *words: str) -> Ended:
-    """Run a program with a URL whose connections are cut after so many bytes."""
-    host, port = server.address("tcp")
-    cut = ("--fault", f"limit_data:bytes={CUT}")
-    place = ("--listen", "tcp:0:interface=127.0.0.1", "--upstream", f"tcp:{host}:{port}")
-    with proxying(*place, *cut) as proxy:
-        return run(*(word.replace(url(server), url(proxy)) for word in words))
-
-
-def test_curl(server: Server, root: Path, tmp_path: Path) -> None:
+def test_curl(server: Server, cutting: Server, tmp_path: Path) -> None:
     """``curl -C -`` gets a file, and the rest of one that was cut."""
     curl, got = program("curl", "curl"), tmp_path / "got"
-    words = (curl, "-sS", "-C", "-", "-o", str(got), url(server))
-    ended = broken(server, *words)
-    assert ended.code == 18  # less than was promised
+    words = (curl, "-sS", "-C", "-", "-o", str(got))
+    assert run(*words, url(cutting)).code == 18  # less than was promised
     assert 0 < got.stat().st_size < len(DATA)
-    assert run(*words).code == 0
+    assert run(*words, url(server)).code == 0
     assert got.read_bytes() == DATA
     ended = run(curl, "-sSf", f"{url(server, 'inner')}/{QUOTED}", "-o", str(got))
     assert (ended.code, got.read_bytes()) == (0, DATA[:1000])
@@ -99,15 +99,15 @@ def test_curl_changed(server: Server, root: Path, tmp_path: Path) -> None:
     assert run(*words, "-H", f"If-None-Match: {etag(where)}").out == "304"
 
 
-def test_wget(server: Server, tmp_path: Path) -> None:
+def test_wget(server: Server, cutting: Server, tmp_path: Path) -> None:
     """``wget -c`` gets the rest, and knows what it has already."""
     wget, got = program("wget", "wget"), tmp_path / "large"
-    words = (wget, "-nv", "-c", "-t", "1", "-P", str(tmp_path), url(server))
-    assert broken(server, *words).code != 0
+    words = (wget, "-nv", "-c", "-t", "1", "-P", str(tmp_path))
+    assert run(*words, url(cutting)).code != 0
     assert 0 < got.stat().st_size < len(DATA)
-    assert run(*words).code == 0
+    assert run(*words, url(server)).code == 0
     assert got.read_bytes() == DATA
-    assert run(*words).code == 0
+    assert run(*words, url(server)).code == 0
     assert got.read_bytes() == DATA
 
 
@@ -119,14 +119,13 @@ def test_wget_recursive(server: Server, root: Path, tmp_path: Path) -> None:
         assert (tmp_path / "got" / path).read_bytes() == (root / path).read_bytes()
 
 
-def test_aria2(server: Server, tmp_path: Path) -> None:
+def test_aria2(server: Server, cutting: Server, tmp_path: Path) -> None:
     """``aria2c -x16`` gets a file by sixteen connections, also one that was cut before."""
     aria2c, got = program("aria2c", "aria2"), tmp_path / "larger"
     words = (aria2c, "-q", "-x16", "-s16", "-k1M", "-m1", "-d", str(tmp_path))
-    words += (url(server, "larger"),)
-    assert broken(server, *words).code != 0
+    assert run(*words, url(cutting, "larger")).code != 0
     assert (tmp_path / "larger.aria2").exists()
-    assert run(*words).code == 0
+    assert run(*words, url(server, "larger")).code == 0
     assert got.read_bytes() == DATA * 8
     assert not (tmp_path / "larger.aria2").exists()
 
