@@ -9,31 +9,21 @@ another. Of the peers, those that are not installed are left out.
 """
 
 import os
-import shutil
 import socket
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import click
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from datagrams import PATIENCE, Figures, iperf3, irtt, probes, stream
 from processes import HERE, BenchmarkError, cpu_seconds, serving
-from report import cell, describe_machine
+from report import describe_machine
+from turns import OURS, Measure, show, take_turns, there, wide_console
 
 SIZE = 123_456_789
 """Characters of the file."""
-OURS = "txlab"
-"""What the others are compared with."""
-
-Measure = Callable[[], Figures]
 
 
 def receive(folder: Path, size: int, request: bytes, *words: str) -> Figures:
@@ -55,38 +45,6 @@ def receive(folder: Path, size: int, request: bytes, *words: str) -> Figures:
     return {"MB/s": came / took / 1e6, "CPU s/GiB": cpu / came * 2**30}
 
 
-def there(program: str) -> bool:
-    """Whether a peer is installed; says so if it is not."""
-    found = shutil.which(program) is not None
-    if not found:
-        click.echo(f"{program} is left out: apt-get install {program}", err=True)
-    return found
-
-
-def take_turns(measures: dict[str, Measure], rounds: int) -> dict[str, list[Figures]]:
-    """The figures of each, round after round, every other one backwards."""
-    found: dict[str, list[Figures]] = defaultdict(list)
-    for turn in range(rounds):
-        for name in list(measures)[:: 1 if turn % 2 == 0 else -1]:
-            found[name].append(measures[name]())
-    return {name: found[name] for name in measures}
-
-
-def show(console: Console, title: str, found: dict[str, list[Figures]]) -> None:
-    """Medians of the rounds, and ours divided by each of the others' in the first column."""
-    names = list(found[OURS][0])
-    table = Table(box=SIMPLE, title=title, title_justify="left")
-    table.add_column("", no_wrap=True)
-    for name in (*names, f"{OURS} is"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for peer, rounds in found.items():
-        cells = [cell([one[name] for one in rounds]) for name in names]
-        first = names[0] if "came/s" not in names else "came/s"
-        ratio = median(o[first] / t[first] for o, t in zip(found[OURS], rounds, strict=True))
-        table.add_row(peer, *cells, f"{ratio:.2f}")
-    console.print(table)
-
-
 @click.command()
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.1, 60), default=2.0, show_default=True)
@@ -96,7 +54,7 @@ def show(console: Console, title: str, found: dict[str, list[Figures]]) -> None:
 )
 def main(*, rounds: int, seconds: float, size: int, interval: int) -> None:
     """Measure the echo service beside others on 127.0.0.1, and print a table of each kind."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+    console = wide_console()
     with tempfile.TemporaryDirectory(prefix="lab-echo-") as name:
         folder = Path(name)
         file = folder / "file"
@@ -118,7 +76,8 @@ def main(*, rounds: int, seconds: float, size: int, interval: int) -> None:
             trips["irtt"] = lambda: irtt(folder, seconds, interval)
         try:
             show(console, f"A file of {size:,} characters over TCP", take_turns(files, rounds))
-            show(console, "1,200-byte packets over UDP, full speed", take_turns(streams, rounds))
+            title = "1,200-byte packets over UDP, full speed"
+            show(console, title, take_turns(streams, rounds), by="came/s")
             title = f"Round trips of 64 bytes over UDP, one every {interval} ms"
             show(console, title, take_turns(trips, rounds))
         except (BenchmarkError, OSError) as error:

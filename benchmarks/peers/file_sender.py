@@ -1,4 +1,8 @@
-"""A server of one real file, with what Twisted has for that: ``FileSender``."""
+"""
+A server of one real file, with what Twisted has for that: ``FileSender``.
+
+``file_sender.py FILE [BYTES]``: so many of them at a time, if it is said.
+"""
 
 import sys
 from pathlib import Path
@@ -13,7 +17,10 @@ class Sender(protocol.Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Send it, and close."""
         file = Path(sys.argv[1]).open("rb")  # noqa: SIM115 - closed when it was sent
-        done = FileSender().beginFileTransfer(file, self.transport)
+        sender = FileSender()
+        if sys.argv[2:]:
+            sender.CHUNK_SIZE = int(sys.argv[2])
+        done = sender.beginFileTransfer(file, self.transport)
         done.addBoth(lambda _: (file.close(), self.transport.loseConnection()))
 
 

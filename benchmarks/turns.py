@@ -1,0 +1,75 @@
+"""What measures take in turns, and the table of it: ours beside others."""
+
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from statistics import median
+
+import click
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from report import cell
+
+OURS = "txlab"
+"""What the others are compared with."""
+
+Figures = dict[str, float]
+"""What one round of one of them says, by what it is."""
+
+Measure = Callable[[], Figures]
+"""One round of one of them."""
+
+
+def there(program: str, package: str = "") -> str | None:
+    """
+    Where a peer is installed; says what to install if it is not.
+
+    Args:
+        program: Its name.
+        package: Of Debian, if that is not called as the program.
+    """
+    # Servers are where not everybody looks.
+    found = shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin")
+    if found is None:
+        click.echo(f"{program} is left out: apt-get install {package or program}", err=True)
+    return found
+
+
+def take_turns(measures: dict[str, Measure], rounds: int) -> dict[str, list[Figures]]:
+    """The figures of each, round after round, every other one backwards."""
+    found: dict[str, list[Figures]] = defaultdict(list)
+    for turn in range(rounds):
+        for name in list(measures)[:: 1 if turn % 2 == 0 else -1]:
+            found[name].append(measures[name]())
+    return {name: found[name] for name in measures}
+
+
+def wide_console() -> Console:
+    """A console on which no table is cut."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+
+
+def show(console: Console, title: str, found: dict[str, list[Figures]], by: str = "") -> None:
+    """
+    Print medians of the rounds, and ours divided by each of the others'.
+
+    Args:
+        console: Where.
+        title: Above it.
+        found: What `take_turns` has found; a figure that is missing is left blank.
+        by: What is divided; the first figure by default.
+    """
+    names = list(found[OURS][0])
+    table = Table(box=SIMPLE, title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in (*names, f"{OURS} is"):
+        table.add_column(name, justify="right", no_wrap=True)
+    first = by or names[0]
+    for peer, rounds in found.items():
+        cells = [cell([one[name] for one in rounds]) if name in rounds[0] else "" for name in names]
+        ratio = median(o[first] / t[first] for o, t in zip(found[OURS], rounds, strict=True))
+        table.add_row(peer, *cells, f"{ratio:.2f}")
+    console.print(table)
