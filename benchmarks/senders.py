@@ -1,6 +1,7 @@
 """Servers of one file that are measured, how each is started, and how it is asked for the file."""
 
 import functools
+import os
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ ROOM = 2**22
 """Bytes that the reader asks for at once."""
 
 NGINX = """
+{user}
 daemon off;
 master_process off;
 pid {folder}/nginx.pid;
@@ -133,7 +135,9 @@ def _nginx(root: Path, folder: Path) -> Iterator[Running]:
     """nginx, whose system sends files."""
     port = free_port()
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, root=root))
+    # Who is root would give its directories to another user, whom a namespace may not know.
+    user = "user root root;" if os.geteuid() == 0 else ""
+    config.write_text(NGINX.format(user=user, folder=folder, port=port, root=root))
     command = (there("nginx") or "nginx", "-e", "stderr", "-p", str(folder), "-c", str(config))
     with listening("nginx", command, folder, port) as running:
         yield running

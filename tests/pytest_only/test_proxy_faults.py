@@ -5,7 +5,8 @@ One real server and one real proxy for all of them; clients are the classes that
 and the commands. Whatever a fault does, a client has right answers, or a clean error with its exit
 code; nobody hangs, and nobody has a traceback. What a fault makes of a digit on its way to or from
 the arithmetic service nobody can tell, since that has no checksum; the sequence service has one,
-and every character of the echo service's files is known.
+and every character of the echo service's files is known. A file that is downloaded is the right one
+or is not there, and a second run without the fault finishes it.
 """
 
 import json
@@ -30,6 +31,8 @@ from lab.backoff import Backoff
 from lab.commands import echoing
 from lab.commands.running import DATA_WRONG, FAILED, OK, REFUSED, TIMED_OUT, code_of
 from lab.commands.sequence import _CODES
+from lab.download.settings import ClientSettings as DownloadSettings
+from lab.download.tcp import DownloadClient
 from lab.echo import measuring
 from lab.echo import tcp as echo_tcp
 from lab.echo import udp as echo_udp
@@ -55,6 +58,10 @@ QUESTIONS = {f"*,{number},3": 3 * number for number in range(4)}
 N, INTERVAL = 10, 0.005
 #: What the echo service is asked for: a text, packets, one a millisecond, and characters.
 TEXT, PACKETS, CHARACTERS = b"hello", 5, 500
+#: Files that are downloaded: of one piece, and of three, the last of which is small.
+FILES = {"small": characters(0, 0, 2000), "large": characters(0, 0, 2_100_000)}
+#: With these faults, one that is large takes long.
+SLOW = {"bandwidth", "slicer", "loss"}
 #: What can't be answered is given up after so long, in seconds.
 SOON = 0.15
 
@@ -71,6 +78,8 @@ class Case:
         echo: The worst of a client of the echo service, of a text, a stream and a file; those of
             the arithmetic service if None.
         blind: Whether nobody can tell that an answer is wrong.
+        download: Those of a client of the download service, if they are others; it tries again and
+            again, but not for ever.
     """
 
     attributes: dict[str, Any]
@@ -78,6 +87,7 @@ class Case:
     sequence: frozenset[int] = frozenset({OK})
     blind: bool = False
     echo: frozenset[int] | None = None
+    download: frozenset[int] | None = None
 
     @property
     def patience(self) -> float:
@@ -102,7 +112,7 @@ CASES = {
         "reset_peer": Case({"timeout": 5}, BROKEN),
         "slicer": Case({"average_size": 3, "size_variation": 1, "delay": 50}),
         "limit_data": Case({"bytes": 10}, BROKEN),
-        "packet_loss": Case({"loss_rate": 0.5}, SILENT | {OK}, echo=ANY),
+        "packet_loss": Case({"loss_rate": 0.5}, SILENT | {OK}, echo=ANY, download=ANY),
         "loss": Case({"every": 2}),
         "corrupt": CORRUPT,
         "blackhole": Case({}, SILENT),
@@ -124,7 +134,7 @@ CASES = {
 
 
 #: In the order in which the server says where they are.
-SERVICES = ("tcp", "udp", "echo-tcp", "echo-udp", "sequence")
+SERVICES = ("tcp", "udp", "echo-tcp", "echo-udp", "download", "sequence")
 
 
 @frozen
@@ -133,8 +143,7 @@ class Services:
     A server and a proxy.
 
     Args:
-        places: Where the services are: arithmetic over TCP and over UDP, the sequence, and echo
-            over both.
+        places: Where the services are, as in `SERVICES`.
         proxies: The proxy.
     """
 
@@ -186,6 +195,10 @@ class BrokenPath:
             self._hits = self._count()
             self.proxies.do("DELETE", f"/proxies/{self.name}/toxics/{self.kind}")
 
+    def spared(self) -> bool:
+        """Whether it could have been hit, and was not."""
+        return self.kind != "noop" and not self._count()
+
     def check_hit(self) -> None:
         """It was hit, by the proxy's own count; what does nothing never is."""
         deadline = reactor.seconds() + PATIENCE
@@ -200,15 +213,20 @@ class BrokenPath:
 
 
 @pytest.fixture(scope="module")
-def services() -> Iterator[Services]:
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Both processes; at their end there is no word in their logs that should not be there."""
+    root = tmp_path_factory.mktemp("root")
+    for name, content in FILES.items():
+        (root / name).write_bytes(content)
     words = [TWISTD, "-n", "--pidfile=", "lab-server", "--log-format", "json"]
+    words += ["--root", str(root)]
     for option, place in (
         ("arithmetic", PLACES[0]),
         ("arithmetic", PLACES[1]),
         ("sequence", PLACES[0]),
         ("echo", PLACES[0]),
         ("echo", PLACES[1]),
+        ("download", PLACES[0]),
     ):
         words += [f"--{option}", place]
     with (
@@ -405,6 +423,73 @@ async def test_echo_streams(services: Services, protocol: str, kind: str, direct
 async def test_echo_datagrams(services: Services, protocol: str, kind: str, direction: str) -> None:
     """The same over UDP, where packets may be lost, and a file is asked for until it is whole."""
     await ask_echo(services, protocol, kind, direction)
+
+
+# The download service.
+
+
+def downloading(place: str, case: Case) -> DownloadClient:
+    """A client that connects twice more before it gives up a server that gives nothing."""
+    settings = DownloadSettings(Backoff.fixed(0.02, 2), silence=case.patience)
+    endpoint: Any = clientFromString(reactor, place)
+    return DownloadClient(reactor, {place: endpoint}, settings, stream(7, "client"))
+
+
+def content_of(target: Path) -> bytes | None:
+    """What is in a file, if it is there."""
+    return target.read_bytes() if target.exists() else None
+
+
+async def downloaded(place: str, case: Case, name: str, target: Path) -> int:
+    """Download a file; the exit code. It is there, whole and right, exactly if that went well."""
+    client = downloading(place, case)
+    try:
+        fetched = await client.get(name, target)
+    except LabError as error:
+        assert content_of(target) is None
+        return code_of(error)
+    else:
+        assert fetched.size == len(FILES[name])
+        assert content_of(target) == FILES[name]
+        return OK
+    finally:
+        await client.close()
+
+
+def sizes() -> Any:
+    """A small file through all faults each time, a large one through those that let it pass."""
+    return pytest.mark.parametrize(
+        ("name", "kind", "direction"),
+        [
+            pytest.param(name, kind, direction, marks=marks)
+            for name, marks in (("small", ()), ("large", pytest.mark.thorough))
+            for kind in STREAMS
+            for direction in DIRECTIONS
+            if name == "small" or kind not in SLOW
+        ],
+    )
+
+
+@sizes()
+@pytest_twisted.ensureDeferred
+async def test_download(
+    services: Services, name: str, kind: str, direction: str, tmp_path: Path
+) -> None:
+    """A file is right, or is not there and its client says why; a second run finishes it."""
+    case, target = CASES["tcp"][kind], tmp_path / "target"
+    with captured_logs() as logs, services.broken("download", kind, direction) as path:
+        code = await in_time(downloaded(path.place, case, name, target))
+        while code == OK and path.spared():
+            # What draws may spare a connection of a few chunks; there are others.
+            target.unlink()
+            code = await in_time(downloaded(path.place, case, name, target))
+        path.check_hit()
+        path.mend()
+        again = await in_time(downloaded(path.place, Case({}), name, target))
+    assert code in (case.codes if case.download is None else case.download)
+    assert again == OK
+    assert content_of(target.with_name(".target.part")) is None
+    assert not [event for event in logs if "log_failure" in event]
 
 
 # The commands.
