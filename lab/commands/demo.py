@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -22,6 +24,7 @@ from lab.arithmetic.settings import ClientSettings
 from lab.arithmetic.wire import Request
 from lab.backoff import Backoff
 from lab.commands.asking import make_client
+from lab.commands.demo_download import DownloadLeg, download, make_file
 from lab.commands.demo_echo import FAULTS, EchoLeg, echo
 from lab.commands.processes import TwistdProcess
 from lab.commands.running import FAILED, OK, run
@@ -34,6 +37,8 @@ DROP_RATE = 0.3
 # Twelve attempts: of a thousand requests, one in two thousand runs of the demo loses one.
 _PATIENT = Backoff(first=0.02, cap=60.0)
 _AT_ONCE = 20
+# Where everything listens.
+_PLACE = {kind: f"{kind}:0:interface=127.0.0.1" for kind in ("tcp", "udp")}
 
 
 @define
@@ -115,7 +120,7 @@ async def ask(
         await client.close()
 
 
-def table(legs: Sequence[Leg | EchoLeg]) -> Table:
+def table(legs: Sequence[Leg | EchoLeg | DownloadLeg]) -> Table:
     """What happened, a row for each leg."""
     title = "What was asked, what the network did, what came back"
     rows = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
@@ -131,63 +136,87 @@ async def _main(reactor: Any, count: int, seed: int) -> int:
     """Start the server, ask it, end it, and judge."""
     console = Console()
     legs: list[Leg] = []
+    parts: list[EchoLeg | DownloadLeg] = []
 
     def event(entry: dict[str, Any]) -> None:
         """Count what the server drops while it is asked on a leg."""
         if legs and "dropped: " in entry["message"]:
             legs[-1].dropped += 1
 
-    server = TwistdProcess(event)
-    arguments = ["lab-server", "--drop-rate", str(DROP_RATE), "--seed", str(seed)]
-    for kind in ("tcp", "udp"):
-        arguments += ["--arithmetic", f"{kind}:0:interface=127.0.0.1"]
-    arguments += ["--echo", "udp:0:interface=127.0.0.1"]
-    starting = server.start(reactor, arguments, places=3)
-    console.print("twistd -n " + " ".join(arguments), highlight=False, soft_wrap=True)
-    try:
-        tcp, udp, upstream = await starting
-        legs += [Leg("tcp", tcp), Leg(f"udp, {DROP_RATE:.0%} loss", udp)]
-        async with _proxy(reactor, console, upstream, seed) as proxying:
-            await _ask_all(reactor, console, legs, count, seed)
-            (place,) = await proxying
-            echoed = await echo(reactor, place, seed)
-    finally:
-        await server.stop()
-    for told in echoed if not console.is_terminal else ():
+    with TemporaryDirectory(prefix="lab-demo-") as folder:
+        root = _folder(folder, "served", seed)
+        arguments = ["lab-server", "--drop-rate", str(DROP_RATE), "--seed", str(seed)]
+        for kind in ("tcp", "udp"):
+            arguments += ["--arithmetic", _PLACE[kind]]
+        arguments += ["--echo", _PLACE["udp"], *_files(root)]
+        async with _running(reactor, console, arguments, 4, event) as (_, starting):
+            tcp, udp, upstream, files = await starting
+            legs += [Leg("tcp", tcp), Leg(f"udp, {DROP_RATE:.0%} loss", udp)]
+            faulty = ["lab-proxy", "--listen", _PLACE["udp"], "--upstream", upstream]
+            faulty += [word for fault in FAULTS for word in ("--fault", fault)]
+            faulty += ["--seed", str(seed)]
+            second = ["lab-server", *_files(root)]
+            async with (
+                _running(reactor, console, faulty, 1) as (_, proxying),
+                _running(reactor, console, second, 1) as (other, mirroring),
+            ):
+                await _ask_all(reactor, console, legs, count, seed)
+                (place,) = await proxying
+                parts += await echo(reactor, place, seed)
+                (mirror,) = await mirroring
+                there = (files, mirror), (root, Path(folder))
+                parts.append(await download(reactor, *there, seed, other.kill))
+    for told in parts if not console.is_terminal else ():
         console.print(told.told, highlight=False)
-    console.print(table([*legs, *echoed]))
-    return _judge(console, legs, echoed, count)
+    console.print(table([*legs, *parts]))
+    return _judge(console, legs, parts, count)
+
+
+def _folder(folder: str, name: str, seed: int) -> Path:
+    """A directory with the file that is downloaded."""
+    root = Path(folder) / name
+    root.mkdir()
+    make_file(root, seed)
+    return root
+
+
+def _files(root: Path) -> list[str]:
+    """Options of a server that serves this directory."""
+    return ["--download", _PLACE["tcp"], "--root", str(root)]
 
 
 @asynccontextmanager
-async def _proxy(
-    reactor: Any, console: Console, upstream: str, seed: int
-) -> AsyncIterator[Deferred[list[str]]]:
-    """A proxy that starts while others are asked already, and has ended at the end."""
-    proxy = TwistdProcess(lambda entry: None)
-    arguments = ["lab-proxy", "--listen", "udp:0:interface=127.0.0.1", "--upstream", upstream]
-    arguments += [word for fault in FAULTS for word in ("--fault", fault)]
-    arguments += ["--seed", str(seed)]
-    starting = proxy.start(reactor, arguments, places=1)
+async def _running(
+    reactor: Any,
+    console: Console,
+    arguments: list[str],
+    places: int,
+    event: Callable[[dict[str, Any]], None] = lambda entry: None,
+) -> AsyncIterator[tuple[TwistdProcess, Deferred[list[str]]]]:
+    """A process that starts while others are asked already, and has ended at the end."""
+    process = TwistdProcess(event)
+    starting = process.start(reactor, arguments, places)
     console.print("twistd -n " + " ".join(arguments), highlight=False, soft_wrap=True)
     try:
-        yield starting
+        yield process, starting
     finally:
         starting.addErrback(lambda _: None)  # what matters more has failed before
-        await proxy.stop()
+        await process.stop()
 
 
-def _judge(console: Console, legs: list[Leg], echoed: list[EchoLeg], count: int) -> int:
+def _judge(
+    console: Console, legs: list[Leg], parts: list[EchoLeg | DownloadLeg], count: int
+) -> int:
     """Say what was wrong, if anything was, and what to do next; the exit code."""
     for leg in legs:
         if leg.right != leg.requests:
             console.print(f"{leg.name}: {leg.requests - leg.right} without a right answer")
             console.print(f"  {leg.error}", highlight=False)
-    for part in echoed:
+    for part in parts:
         if not part.whole:
             console.print(f"{part.name}: {part.error or part.told}", highlight=False)
     right = all(leg.right == leg.requests == count for leg in legs)
-    right = right and all(part.whole for part in echoed)
+    right = right and all(part.whole for part in parts)
     console.print("Every answer was right." if right else "Not every answer was right.")
     console.print(
         "Go on with: twistd -n lab-server, and in another terminal: lab arithmetic --help"
@@ -226,7 +255,8 @@ def command(requests: int, seed: int) -> None:
     It starts a real `twistd -n lab-server` in a process of its own on free ports of 127.0.0.1,
     asks it over TCP, and over UDP while the server drops 30 % of what comes in; then a stream
     of packets and a file come from its echo service through a `twistd -n lab-proxy` that delays and
-    loses, and it prints a table. It ends after a few seconds; exit code 0 only if every answer was
-    right and the file whole.
+    loses. Last, a file is downloaded from two servers, of which one is killed midway. It prints a
+    table, and ends after a few seconds; exit code 0 only if every answer was right and the files
+    whole.
     """
     run(lambda reactor: _main(reactor, requests, seed))

@@ -68,9 +68,11 @@ class TwistdProcess(ProcessProtocol):
 
     def stop(self) -> Deferred[None]:
         """End it; fires when it has ended."""
-        with suppress(ProcessExitedAlready):
-            self.transport.signalProcess(signal.SIGTERM)
-        return self._ended
+        return self._signal(signal.SIGTERM)
+
+    def kill(self) -> Deferred[None]:
+        """Have it end at once, as if it had crashed; fires when it has ended."""
+        return self._signal(signal.SIGKILL)
 
     def outReceived(self, data: bytes) -> None:
         """Some of its log."""
@@ -96,6 +98,12 @@ class TwistdProcess(ProcessProtocol):
             said = self._last[-1] if self._last else reason.getErrorMessage()
             ready.errback(ServerError(f"the server did not start: {said}"))
         self._ended.callback(None)
+
+    def _signal(self, number: int) -> Deferred[None]:
+        """Send it a signal, if it is there."""
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess(number)
+        return self._ended
 
     def _listens(self, endpoint: str) -> None:
         """It listens at one more endpoint."""

@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from attrs import define
@@ -25,6 +26,7 @@ from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.wire import Reply, Request, read_request
 from lab.commands import demo
 from lab.commands.demo import DROP_RATE, Leg, ask, questions, table
+from lab.commands.demo_download import NAME, PIECES, DownloadLeg
 from lab.commands.demo_echo import FILE, STREAM, EchoLeg
 from lab.commands.main import main
 from lab.errors import NoAnswer
@@ -32,6 +34,7 @@ from lab.rng import stream
 
 PLACES = {"tcp": "tcp:127.0.0.1:4001", "udp": "udp:127.0.0.1:4002"}
 ECHO, PROXY = "udp:127.0.0.1:4003", "udp:4004:interface=127.0.0.1"
+DOWNLOADS = ("tcp:127.0.0.1:4005", "tcp:127.0.0.1:4006")
 HEAD = ["part", "requests", "resent", "dropped", "right", "p50", "p99", "max"]
 #: What a client makes of its requests, by their number: an answer off by that, or a failure.
 Script = Callable[[int], int | Exception]
@@ -120,6 +123,7 @@ class FakeReactor(Clock):
     Attributes:
         said: What the server says when it starts; nothing if it then goes on without a word.
         proxy: What the proxy says.
+        second: What the second server says.
         fails: Those that end then.
         alive: Those that have not ended.
         spawned: The command lines.
@@ -128,9 +132,10 @@ class FakeReactor(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        places = (*PLACES.values(), ECHO)
+        places = (*PLACES.values(), ECHO, DOWNLOADS[0])
         self.said = b"".join(listens("endpoint", place) for place in places)
         self.proxy = listens("listen", PROXY)
+        self.second = listens("endpoint", DOWNLOADS[1])
         self.fails: set[str] = set()
         self.alive: list[FakeProcess] = []
         self.spawned: list[list[str]] = []
@@ -157,7 +162,9 @@ class FakeReactor(Clock):
         """Say what it says, and end if it fails."""
         self.spawned.append(args)
         (name,) = {"lab-server", "lab-proxy"}.intersection(args)
-        said = self.said if name == "lab-server" else self.proxy
+        if name == "lab-server" and "--arithmetic" not in args:
+            name = "second"
+        said = {"lab-server": self.said, "lab-proxy": self.proxy, "second": self.second}[name]
         process = FakeProcess(self, protocol, said, name in self.fails)
         self.alive.append(process)
         protocol.makeConnection(process)
@@ -183,6 +190,9 @@ class DemoTestCase(SynchronousTestCase):
         self.legs = [EchoLeg(STREAM, 100, 97, whole=True, lost=3, times=(0.002, 0.003, 0.004))]
         self.legs.append(EchoLeg(FILE, 5000, 5000, whole=True, again=2))
         self.echoed: list[tuple[str, int]] = []
+        self.patch(demo, "download", self.download)
+        self.download_leg = DownloadLeg(killed=True, given=[5, 3], whole=True)
+        self.downloaded: list[tuple[Any, bytes, int]] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.scripts: dict[str, Script] = dict.fromkeys(PLACES, right)
@@ -203,6 +213,21 @@ class DemoTestCase(SynchronousTestCase):
         """What is seen of the echo service."""
         self.echoed.append((endpoint, seed))
         return self.legs
+
+    async def download(
+        self,
+        reactor: object,
+        places: Any,
+        folders: tuple[Path, Path],
+        seed: int,
+        kill: Callable[[], object],
+    ) -> DownloadLeg:
+        """What is seen of the download service; the second server is killed meanwhile."""
+        self.assertEqual(folders[0].parent, folders[1])
+        self.folder = folders[1]
+        self.downloaded.append((places, (folders[0] / "file").read_bytes(), seed))
+        await kill()
+        return self.download_leg
 
     def run_demo(self, *words: str, **env: str) -> Result:
         """Run it as a shell would."""
@@ -226,22 +251,27 @@ class RunTests(DemoTestCase):
         lines = result.stdout.splitlines()
         command = (
             "lab-server --drop-rate 0.3 --seed 8 --arithmetic tcp:0:interface=127.0.0.1 "
-            "--arithmetic udp:0:interface=127.0.0.1 --echo udp:0:interface=127.0.0.1"
+            "--arithmetic udp:0:interface=127.0.0.1 --echo udp:0:interface=127.0.0.1 "
+            f"--download tcp:0:interface=127.0.0.1 --root {self.folder / 'served'}"
         )
         proxy = (
             f"lab-proxy --listen udp:0:interface=127.0.0.1 --upstream {ECHO} "
             "--fault latency:latency=20,jitter=5 --fault loss:probability=0.03 --seed 8"
         )
-        self.assertEqual(lines[:2], [f"twistd -n {command}", f"twistd -n {proxy}"])
-        self.assertEqual(lines[2], "arithmetic, tcp: 7 of 7 right")
-        self.assertEqual(lines[3], "arithmetic, udp, 30% loss: 7 of 7 right")
-        self.assertEqual(lines[4], "echo, stream: 97 of 100 packets")
-        self.assertEqual(lines[5], "echo, file: 5,000 of 5,000 characters")
+        second = f"lab-server --download tcp:0:interface=127.0.0.1 --root {self.folder / 'served'}"
+        commands = (command, proxy, second)
+        self.assertEqual(lines[:3], [f"twistd -n {one}" for one in commands])
+        self.assertEqual(lines[3], "arithmetic, tcp: 7 of 7 right")
+        self.assertEqual(lines[4], "arithmetic, udp, 30% loss: 7 of 7 right")
+        self.assertEqual(lines[5], "echo, stream: 97 of 100 packets")
+        self.assertEqual(lines[6], "echo, file: 5,000 of 5,000 characters")
+        told = "download: 8 of 8 pieces: 5 of one server, 3 of the one that was killed"
+        self.assertEqual(lines[7], told)
         self.assertEqual(self.echoed, [("udp:127.0.0.1:4004", 8)])
         self.assertIn("Every answer was right.", lines)
         self.assertIn("lab arithmetic --help", lines[-1])
-        (*_, format, json), _ = self.reactor.spawned
-        for said, spawned in zip((command, proxy), self.reactor.spawned, strict=True):
+        (*_, format, json), *_ = self.reactor.spawned
+        for said, spawned in zip(commands, self.reactor.spawned, strict=True):
             self.assertIn(said, " ".join(spawned))
         self.assertEqual((format, json), ("--log-format", "json"))
 
@@ -253,6 +283,25 @@ class RunTests(DemoTestCase):
         self.assertEqual(udp, ["udp, 30% loss", "7", "3", "3", "7", *["4 ms"] * 3])
         self.assertEqual(stream, [STREAM, "100", "0", "3", "97", "2 ms", "3 ms", "4 ms"])
         self.assertRegex(result.stdout, rf"(?m)^ {FILE} +5,000 +2 +0 +5,000 *$")
+
+    def test_download(self) -> None:
+        """A file of the seed comes from two servers, of which one is killed; nothing is left."""
+        result = self.run_demo("--requests", "1", "--seed", "8")
+        (places, content, seed), *more = self.downloaded
+        self.assertEqual((places, seed, more), (DOWNLOADS, 8, []))
+        self.assertEqual(len(content), 8 * 2**20)
+        self.assertFalse(self.folder.exists())
+        # The second was killed; the proxy and the first server were asked to end.
+        killed = [signal.SIGKILL, signal.SIGTERM, signal.SIGTERM]
+        self.assertEqual((self.reactor.signals, self.reactor.alive), (killed, []))
+        self.assertRegex(result.stdout, rf"(?m)^ {NAME} +{PIECES} pieces +1 server +8 *$")
+
+    def test_download_is_wrong(self) -> None:
+        """A file that is not whole is named with the reason."""
+        self.download_leg = DownloadLeg(killed=True, error="no more servers")
+        result = self.run_demo("--requests", "1")
+        self.assertEqual(result.exit_code, 1)
+        self.assertIn(f"{NAME}: no more servers\nNot every answer was right.\n", result.stdout)
 
     def test_one_after_the_other(self) -> None:
         """First the leg over TCP, then that over UDP, where the server listens, with the seed."""
@@ -294,7 +343,7 @@ class RunTests(DemoTestCase):
             right = {row[0]: row[4] for row in self.cells(result)[1:3]}
             self.assertEqual(right.pop(name), "8")
             self.assertEqual(list(right.values()), ["9"])
-            self.assertEqual(self.reactor.signals, [signal.SIGTERM] * 2)
+            self.assertEqual(self.reactor.alive, [])
 
     def test_echo_is_wrong(self) -> None:
         """A file that is not whole, or a stream without its end, is named with the reason."""
@@ -341,9 +390,9 @@ class RunTests(DemoTestCase):
         self.assertIn("the server did not start: ", result.stderr)
 
     def test_server_is_ended(self) -> None:
-        """Both processes are ended when all is asked, and also when a bug ends the demo."""
+        """All processes are ended when all is asked, and also when a bug ends the demo."""
         self.run_demo("--requests", "1")
-        self.assertEqual((self.reactor.signals, self.reactor.alive), ([signal.SIGTERM] * 2, []))
+        self.assertEqual((len(self.reactor.signals), self.reactor.alive), (3, []))
         self.setUp()
         self.patch(demo, "make_client", lambda *arguments: 1 // 0)
         result = self.run_demo("--requests", "1")
@@ -440,12 +489,24 @@ class PartsTests(SynchronousTestCase):
         ]
         legs[1].traffic.sent = 2 * 10**5
         legs[1].latency.add(81.9)
+        legs.append(DownloadLeg(killed=True, given=[8, 0]))
         legs.append(EchoLeg(STREAM, 10**5, 10**5, times=(0.00123, 0.0123, 0.123)))
         console = Console(width=80)
         with console.capture() as capture:
             console.print(table(legs))
         text = capture.get()
-        for cell in ("udp, 30% loss", STREAM, "100,000", "200,000", "81.9 s", "0 s", *HEAD):
+        for cell in (
+            "udp, 30% loss",
+            STREAM,
+            NAME,
+            "8 pieces",
+            "1 server",
+            "100,000",
+            "200,000",
+            "81.9 s",
+            "0 s",
+            *HEAD,
+        ):
             self.assertIn(cell, text)
         self.assertNotIn("\u2026", text)
 

@@ -170,6 +170,17 @@ class TwistdProcessTests(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(stopped))
         self.assertEqual(self.successResultOf(ready), PLACES[:1])
 
+    def test_kill(self) -> None:
+        """It is killed with SIGKILL, which it can't put off; to stop it afterwards is no error."""
+        self.start(places=1)
+        self.process.outReceived(listens(PLACES[0]))
+        killed = self.process.kill()
+        self.assertEqual(self.reactor.signals, [signal.SIGKILL])
+        self.assertNoResult(killed)
+        self.process.processEnded(Failure(ProcessDone(0)))
+        self.assertIsNone(self.successResultOf(killed))
+        self.assertIsNone(self.successResultOf(self.process.stop()))
+
     def test_stop_after_its_end(self) -> None:
         """To stop what has ended by itself is no error."""
         ready = self.start()

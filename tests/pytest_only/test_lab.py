@@ -233,6 +233,7 @@ def test_demo() -> None:
     assert stream is not None
     assert int(stream[1]) + int(stream[2]) == 100
     assert re.search(r"^ file, 3% loss +50,000 +\d+ +0 +50,000 *$", ended.out, re.MULTILINE)
+    assert re.search(r"^ 1 of 2 killed +8 pieces +1 server +8 *$", ended.out, re.MULTILINE)
 
 
 def test_demo_is_repeatable() -> None:
@@ -249,15 +250,15 @@ def table_row(out: str) -> list[int]:
 
 
 def test_demo_interrupted() -> None:
-    """Ctrl-C during the demo ends it with 130, and its server and proxy with it."""
+    """Ctrl-C during the demo ends it with 130, and its servers and proxy with it."""
     with running(LAB, "demo", "--requests", "5000") as process:
-        process.line(lambda line: line.startswith("twistd -n lab-proxy"))
+        process.line(lambda line: line.startswith("twistd -n lab-server --download"))
         watched = [os.pidfd_open(child) for child in children(process.pid)]
         ended = process.end(signal.SIGINT)
     gone = select.select(watched, [], [], 0)[0]
     for process_fd in watched:
         os.close(process_fd)
-    assert (len(watched), gone) == (2, watched)
+    assert (len(watched), gone) == (3, watched)
     assert (ended.code, ended.err) == (130, "interrupted\n")
 
 
