@@ -4,9 +4,10 @@ Files that the system sends by itself, from its own memory to a socket.
 **What it must do.** Send a file as fast as the system can, and let other connections have their
 turns. Where it can't be done, say so, so that the file is read and written as anything else.
 
-**How it does it.** ``os.sendfile`` in calls of at most 1 MiB: smaller ones cost more calls, larger
-ones keep others waiting. A call that sends less has filled the socket; the connection then asks
-Twisted's transport to be told when there is room, as a producer that was paused is told: the
+**How it does it.** ``os.sendfile`` in calls of at most 4 MiB, which is what Linux lets a socket
+hold: smaller ones cost more calls and turns of the reactor, and larger ones would keep others
+waiting where a socket holds more. A call that sends less has filled the socket; the connection then
+asks Twisted's transport to be told when there is room, as a producer that was paused is told: the
 transport finds out in its next turn to write that it has nothing left, and resumes its producer.
 
 **What was refused.** Sending around a transport that has something queued: that would be overtaken.
@@ -23,7 +24,7 @@ from twisted.internet.tcp import Connection
 from lab.core import FileBody
 
 #: Most bytes of one call.
-CALL = 2**20
+CALL = 2**22
 
 
 @define(eq=False)
