@@ -6,13 +6,20 @@ Knows no units and no clock.
 
 import math
 from copy import copy
+from typing import Any
 
 from attrs import define, field
+
+from lab.errors import LocalError
 
 # Parts of an octave. A value is known to half a part: 0.4 %.
 _PARTS = 128
 # How many buckets a spread may have, and the farthest value that it takes.
 _BUCKETS, _FAR = 8192, 1e18
+# The exponents that a float has: from those of the smallest to those of the largest.
+_EXPONENTS = range(-1073, 1025)
+# What is read counts no more values than a float tells apart.
+_MOST_VALUES = 2**53
 
 
 @define
@@ -69,6 +76,67 @@ class Histogram:
             if seen >= rank:
                 return float(min(max(_middle(bucket), self.least), self.most))
         return 0.0
+
+    def buckets(self) -> list[tuple[float, int]]:
+        """A value for each bucket, and how many values it stands for; the smallest first."""
+        return [
+            (min(max(_middle(bucket), self.least), self.most), self._buckets[bucket])
+            for bucket in sorted(self._buckets, key=_middle)
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """All there is to it, as values that JSON has; equal ones give equal values."""
+        return {
+            "least": float(self.least) if self.count else None,
+            "most": float(self.most),
+            "total": self._total,
+            "buckets": [[*bucket, self._buckets[bucket]] for bucket in sorted(self._buckets)],
+        }
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Histogram":
+        """
+        Read what `as_json` gave.
+
+        Raises:
+            LocalError: It is none.
+
+        >>> histogram = Histogram()
+        >>> histogram.add(0.25)
+        >>> Histogram.from_json(histogram.as_json()) == histogram
+        True
+        """
+        made = cls()
+        try:
+            for exponent, part, times in values["buckets"]:
+                made._put((exponent, part), times)
+            if made.count:
+                made.least = float(values["least"])
+            made.most, made._total = float(values["most"]), float(values["total"])
+            made._check()
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise LocalError("histogram is none; give one that was written by as_json") from error
+        return made
+
+    def _put(self, bucket: tuple[Any, Any], times: Any) -> None:
+        """Fill a bucket that was read."""
+        exponent, part = bucket
+        whole = all(type(number) is int for number in (exponent, part, times))
+        known = bucket == (0, -1) or (exponent in _EXPONENTS and 0 <= part < _PARTS)
+        if not whole or not known or times < 1 or bucket in self._buckets:
+            raise ValueError(bucket)
+        self._buckets[bucket] = times
+        self.count += times
+
+    def _check(self) -> None:
+        """Refuse sums that are not those of any values."""
+        finite = math.isfinite(self.most) and math.isfinite(self._total)
+        if self.count:
+            right = finite and 0 <= self.least <= self.most and self.count <= _MOST_VALUES
+        else:
+            right = self.most == self._total == 0
+        if not right:
+            raise ValueError(self.count)
 
 
 def _middle(bucket: tuple[int, int]) -> float:

@@ -1,11 +1,13 @@
 """What many numbers say."""
 
+import json
 import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.errors import LocalError
 from lab.statistics import Histogram, Spread
 
 VALUES = (
@@ -53,6 +55,54 @@ class HistogramTests(SynchronousTestCase):
         got = filled(values).percentile(percent)
         self.assertIsInstance(got, float)
         self.assertTrue(abs(got - exact) <= exact * ERROR, (got, exact))
+
+    @settings(deadline=None)
+    @given(st.lists(VALUES, max_size=80))
+    def test_json(self, values: list[float]) -> None:
+        """It goes to JSON and back exactly, whatever the order in which values came."""
+        histogram = filled(values)
+        text = json.dumps(histogram.as_json(), allow_nan=False)
+        again = Histogram.from_json(json.loads(text))
+        self.assertEqual(again, histogram)
+        self.assertEqual(json.dumps(again.as_json()), text)
+        buckets = filled(values[::-1]).as_json()["buckets"]
+        self.assertEqual(buckets, histogram.as_json()["buckets"])
+
+    @settings(deadline=None)
+    @given(st.lists(VALUES, max_size=80))
+    def test_buckets(self, values: list[float]) -> None:
+        """Buckets have all values, each to half a part of an octave, in their order."""
+        found = [value for value, times in filled(values).buckets() for _ in range(times)]
+        self.assertEqual(len(found), len(values))
+        for got, exact in zip(found, sorted(values), strict=True):
+            self.assertTrue(abs(got - exact) <= exact * ERROR, (got, exact))
+
+    def test_damaged_json(self) -> None:
+        """What is no histogram is refused, and so is one that no values make."""
+        right = filled([0.0, 0.3, 5.0]).as_json()
+        for name, wrong in [
+            ("buckets", [[0, -1, 0]]),
+            ("buckets", [[0, -1, 1], [0, -1, 1]]),
+            ("buckets", [[0, -1, 1.0]]),
+            ("buckets", [[True, 1, 1]]),
+            ("buckets", [[0, 128, 1]]),
+            ("buckets", [[5000, 0, 1]]),
+            ("buckets", [[0, 0]]),
+            ("buckets", [["0", 0, 1]]),
+            ("buckets", [[0, 0, 2**60]]),
+            ("buckets", []),
+            ("buckets", None),
+            ("least", None),
+            ("least", 9.0),
+            ("least", -1.0),
+            ("most", "x"),
+            ("most", math.inf),
+            ("total", math.nan),
+            ("total", 10**999),
+        ]:
+            self.assertRaises(LocalError, Histogram.from_json, {**right, name: wrong})
+        for wrong in ({}, [], None, 5, "x"):
+            self.assertRaises(LocalError, Histogram.from_json, wrong)
 
     @settings(deadline=None)
     @given(st.lists(VALUES, min_size=1, max_size=80))
