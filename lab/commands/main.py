@@ -1,9 +1,10 @@
 """The command ``lab``: what people type. Each subcommand is imported when it is used."""
 
-from importlib import import_module
 from typing import Any
 
 import click
+
+from lab.commands.lazy import LazyGroup
 
 #: Subcommand -> module of lab.commands, and its line in the help.
 COMMANDS = {
@@ -11,6 +12,7 @@ COMMANDS = {
     "demo": ("demo", "Run the laboratory once, on this machine, and show what happened."),
     "download": ("download", "Download files that arrive whole, from one server or many."),
     "echo": ("echo", "Have an echo server send back what you type."),
+    "experiment": ("experiment", "Measure a service over many settings, and see what comes out."),
     "file": ("file", "Receive a file from an echo server, and check every character."),
     "proxy": ("proxying", "Talk to a running proxy."),
     "sequence": ("sequence", "Receive a resumable sequence of numbers."),
@@ -20,8 +22,8 @@ COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
-    """A group that knows the names of its commands, and imports one when it is called."""
+class _Lab(LazyGroup):
+    """The group of all commands."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; a mistake is one line on standard error and exit code 2."""
@@ -38,25 +40,10 @@ class _Lazy(click.Group):
             raise SystemExit(130) from None
         raise SystemExit(code if isinstance(code, int) else 0)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names."""
-        return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module: Any = import_module(f"lab.commands.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in the help, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_Lab, commands_of=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="txlab", prog_name="lab")
 def main() -> None:
     """

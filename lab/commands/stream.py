@@ -15,6 +15,7 @@ from lab.commands.echoing import (
     server_options,
     split,
 )
+from lab.commands.pictures import PICTURE
 from lab.commands.running import OK, TIMED_OUT, run
 from lab.commands.streaming import Lines, Request, Stoppable, make_view, write_packets
 from lab.commands.types import COUNT, SECONDS, Typed
@@ -22,8 +23,6 @@ from lab.echo.asking import EchoAsking
 from lab.echo.outcomes import Measured
 from lab.echo.settings import ClientSettings
 from lab.errors import LabError, LocalError
-
-PICTURES = (".png", ".svg")
 
 
 def milliseconds(text: str, name: str) -> float:
@@ -46,15 +45,7 @@ def milliseconds(text: str, name: str) -> float:
     return value
 
 
-def _picture(text: str, name: str) -> Path:
-    """The name of a picture, whose ending says what it becomes."""
-    if Path(text).suffix.lower() not in PICTURES:
-        raise LocalError(f"{name} is {text!r}; give a name that ends in .png or .svg")
-    return Path(text)
-
-
 _MILLISECONDS = Typed(milliseconds, "ms")
-_PICTURE = Typed(_picture, "file.png|svg")
 
 
 @frozen
@@ -116,7 +107,7 @@ class Measuring:
         if self.packets is not None:
             write_packets(self.packets, measured.packets)
         if self.plot is not None:
-            from lab.experiments.plots import plot_delays
+            from lab.experiments.plots.delays import plot_delays
 
             name = "round trip" if self.request.round_trip else "delay above the least"
             plot_delays(self.plot, measured.packets, title=self.request.title, delay=name)
@@ -143,7 +134,7 @@ async def _main(
 @click.option("--size", type=COUNT, default="64", show_default=True, help="Bytes of each.")
 @click.option("--round-trip", is_flag=True, help="Send probes, and measure what is answered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object, of iperf3's form.")
-@click.option("--plot", type=_PICTURE, metavar="FILE", help="Draw delays, as .png or .svg.")
+@click.option("--plot", type=PICTURE, metavar="FILE", help="Draw delays, as .png or .svg.")
 @click.option(
     "--packets", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="Write what became of each packet, a JSON object a line.",

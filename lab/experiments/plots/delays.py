@@ -1,12 +1,10 @@
 """
-Pictures of what was measured: PNG or SVG, without a display, the same bytes for the same input.
+A picture of the packets of a stream: the delay of each, and what became of the others.
 
-Matplotlib is loaded when a picture is drawn, and not before; what it keeps for a whole program
-(its ``pyplot``, the style of the user) is neither used nor changed.
+Matplotlib is loaded when it is drawn, and not before (`lab.experiments.plots.paper`).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from lab.echo.figures import Packet
-from lab.errors import LocalError
+from lab.experiments.plots.paper import evenly, paint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: So many packets are drawn as points; of more, some points and the range of all.
 MOST = 3000
 #: So many marks of each other kind are drawn.
 MARKS = 500
 
-#: What the name of a picture may end in, and what is not written into it: a date, a version.
-_FORMATS: dict[str, dict[str, str | None]] = {".png": {"Software": None}, ".svg": {"Date": None}}
 _BINS = 60
 #: Delays that differ by less than this share are one delay.
 _ALIKE = 1e-9
@@ -89,14 +86,9 @@ def plot_delays(
     Raises:
         LocalError: Another ending, or it can't be written there.
     """
-    path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in _FORMATS:
-        raise LocalError(f"picture is {str(path)!r}; give a name that ends in .png or .svg")
-    with _style():
-        from matplotlib.figure import Figure  # noqa: PLC0415 - it takes half a second
 
-        figure = Figure(figsize=(10, 5), dpi=120, layout="constrained")
+    def draw(figure: "Figure") -> None:
+        """Draw both."""
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[4, 1])
         figure.suptitle(title)
         unit = _Delay.of(packets)
@@ -105,21 +97,8 @@ def plot_delays(
         _draw_distribution(right, packets, unit)
         left.set_ylim(*_limits(packets, unit))
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        try:
-            figure.savefig(path, format=kind[1:], metadata=_FORMATS[kind])
-        except OSError as error:
-            raise LocalError(f"picture is {str(path)!r}; {error.strerror}") from None
 
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Matplotlib's own looks, whatever the user has set; ids in SVG that are always the same."""
-    import matplotlib as mpl  # noqa: PLC0415 - see above
-
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams["svg.hashsalt"] = "lab"
-        yield
+    paint(Path(path), draw)
 
 
 def _draw_times(axes: "Axes", packets: Sequence[Packet], unit: _Delay) -> None:
@@ -131,12 +110,12 @@ def _draw_times(axes: "Axes", packets: Sequence[Packet], unit: _Delay) -> None:
         ("reordered", [packet for packet in came if packet.extent], MARKS, _REORDERED),
         ("came more than once", [packet for packet in came if packet.copies > 1], MARKS, _TWICE),
     ):
-        drawn = _evenly(marked, most)
+        drawn = evenly(marked, most)
         looks = usual | (_CROWDED if len(drawn) > MARKS / 2 else {})
         times, delays = [packet.sent for packet in drawn], list(map(unit, drawn))
         axes.plot(times, delays, ls="none", label=_label(name, drawn, marked), **looks)
     lost = [packet for packet in packets if not packet.copies]
-    drawn = _evenly(lost, MARKS)
+    drawn = evenly(lost, MARKS)
     # What was lost has no delay: it stands on the axis, whatever that begins with.
     axes.plot(
         [packet.sent for packet in drawn],
@@ -173,7 +152,7 @@ def _draw_range(axes: "Axes", packets: list[Packet], unit: _Delay) -> None:
 
 def _draw_distribution(axes: "Axes", packets: Sequence[Packet], unit: _Delay) -> None:
     """Draw how many packets had which delay, with the median and the 99th percentile."""
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter  # noqa: PLC0415 - see above
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter  # noqa: PLC0415 - it takes half a second
 
     axes.set_title("distribution", fontsize="medium")
     axes.set_xlabel("packets")
@@ -198,13 +177,6 @@ def _limits(packets: Sequence[Packet], unit: _Delay) -> tuple[float, float]:
     low = least if least > most / 2 and most > least * (1 + _ALIKE) else 0.0
     room = (most - low) or most or 1.0
     return low - 0.08 * room, low + 1.05 * room
-
-
-def _evenly(packets: list[Packet], most: int) -> list[Packet]:
-    """At most so many of them, taken evenly."""
-    if len(packets) <= most:
-        return packets
-    return [packets[number * len(packets) // most] for number in range(most)]
 
 
 def _label(name: str, drawn: list[Packet], marked: list[Packet]) -> str:

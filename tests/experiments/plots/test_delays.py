@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.echo.figures import Packet
 from lab.errors import LocalError
-from lab.experiments.plots import MARKS, MOST, plot_delays
+from lab.experiments.plots.delays import MARKS, MOST, plot_delays
 from tests.helpers import folder
 
 #: No picture is larger, in bytes.
@@ -140,13 +140,13 @@ class LoadTests(SynchronousTestCase):
         """Modules that a fresh interpreter has loaded behind this."""
         words = [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"]
         done = subprocess.run(
-            words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+            words, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
         )
         return set(done.stdout.split())
 
     def test_lazily(self) -> None:
         """The room alone loads no matplotlib, and drawing with it no pyplot."""
-        room = "from lab.experiments.plots import plot_delays\n"
+        room = "from lab.experiments.plots.delays import plot_delays\n"
         self.assertEqual(self.loaded(room) & {"matplotlib", "numpy"}, set())
         path = str(folder(self) / "x.png")
         loaded = self.loaded(f"{room}plot_delays({path!r}, [])")
