@@ -14,6 +14,7 @@ COMMANDS = {
     "echo": ("echo", "Have an echo server send back what you type."),
     "experiment": ("experiment", "Measure a service over many settings, and see what comes out."),
     "file": ("file", "Receive a file from an echo server, and check every character."),
+    "plot": ("plotting", "Draw a capture or a journal: a ladder, or numbers over time."),
     "proxy": ("proxying", "Talk to a running proxy."),
     "sequence": ("sequence", "Receive a resumable sequence of numbers."),
     "server": ("overseeing", "Look after a running server."),
