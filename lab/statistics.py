@@ -58,6 +58,15 @@ class Histogram:
         self.least = min(self.least, value)
         self.most = max(self.most, value)
 
+    def merge(self, other: "Histogram") -> None:
+        """Count all values of another one, too."""
+        for bucket, times in other._buckets.items():  # noqa: SLF001 - our own
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + times
+        self.count += other.count
+        self._total += other._total  # noqa: SLF001 - our own
+        self.least = min(self.least, other.least)
+        self.most = max(self.most, other.most)
+
     @property
     def mean(self) -> float:
         """The mean; 0 without values."""

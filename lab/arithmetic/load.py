@@ -3,7 +3,8 @@ A load for the service: requests that leave when they were planned, whatever bec
 
 A client that waits for one answer before it asks again measures less the worse it gets: a
 server that stands still is asked nothing (coordinated omission). Here each request has its
-planned time, and its latency counts from there.
+planned time, and its latency counts from there. What such a client would have measured is kept
+beside it, to show the difference.
 """
 
 from typing import Any
@@ -38,6 +39,8 @@ class Outcome:
         unanswered: Those that were given up.
         lost: Those that failed because there was no connection.
         latency: From the planned time of a request to its right answer, in seconds.
+        naive: From the sending of a request to its right answer, of those requests only that a
+            client asks which waits for one answer before it asks again; in seconds.
         last_error: The newest failure, in words; empty without one.
     """
 
@@ -47,6 +50,7 @@ class Outcome:
     unanswered: int = 0
     lost: int = 0
     latency: Histogram = field(factory=Histogram)
+    naive: Histogram = field(factory=Histogram)
     last_error: str = ""
 
     @property
@@ -79,6 +83,8 @@ class Load:
     finished: Deferred[Outcome] = field(factory=Deferred)
     _timer: IDelayedCall | None = None
     _stopped: bool = False
+    #: The number of the request that a waiting client would wait for.
+    _awaited: int | None = None
 
     def start(self) -> None:
         """Ask what is due, and come again when the next is."""
@@ -106,15 +112,25 @@ class Load:
         )
         right = evaluate(request.operator, request.left, request.right)
         self.outcome.asked += 1
+        number, sent = self.outcome.asked, self._clock.seconds()
+        if self._awaited is None:
+            self._awaited = number
         answer = self._client.request(request.encode())
-        answer.addCallbacks(self._answered, self._failed, callbackArgs=(planned, right))
-        answer.addCallback(self._ended)
+        answer.addCallbacks(
+            self._answered, self._failed, callbackArgs=(number, planned, sent, right)
+        )
+        answer.addCallback(self._ended, number)
 
-    def _answered(self, answer: Answer, planned: float, right: Number) -> None:
+    def _answered(
+        self, answer: Answer, number: int, planned: float, sent: float, right: Number
+    ) -> None:
         """There is an answer; look whether it is right."""
         if (answer.reply.code, answer.reply.value) == (OK, right):
+            now = self._clock.seconds()
             self.outcome.right += 1
-            self.outcome.latency.add(self._clock.seconds() - planned)
+            self.outcome.latency.add(now - planned)
+            if number == self._awaited:
+                self.outcome.naive.add(now - sent)
         else:
             self.outcome.wrong += 1
             self.outcome.last_error = f"wrong answer: {answer.reply.encode().decode()}"
@@ -128,7 +144,9 @@ class Load:
         else:
             self.outcome.lost += 1
 
-    def _ended(self, _: Any) -> None:
+    def _ended(self, _: Any, number: int) -> None:
         """The end of one request is known, and perhaps that was the last."""
+        if number == self._awaited:
+            self._awaited = None
         if self._schedule.next() is None and self.outcome.ended == self.outcome.asked:
             self.stop()

@@ -1,0 +1,144 @@
+"""How far the run of a plan is: a bar on a terminal, lines elsewhere; on standard error."""
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from lab.experiments.plan import show
+from lab.experiments.results import Result
+
+#: A line comes so often at most, and a bar is drawn so often, in seconds.
+TOLD, DRAWN = 5.0, 0.1
+
+
+class Lines:
+    """
+    Lines on standard error.
+
+    Args:
+        clock: Gives the time, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = self._told = 0.0
+        self._before = self._now = self._total = 0
+
+    def __enter__(self) -> Self:
+        """It is shown from `begin` on."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing more is shown of it."""
+
+    def begin(self, done: int, total: int) -> None:
+        """It begins: so many of all are done already."""
+        self._began = self._told = self._clock()
+        self._before = self._now = done
+        self._total = total
+        self.say(f"{total - done:,} of {total:,} runs are to be done")
+
+    def done(self, result: Result) -> None:
+        """One more is done."""
+        self._now += 1
+        if result.error:
+            cell = ", ".join(f"{key} = {show(value)}" for key, value in result.cell.items())
+            self.complain(f"{result.error} ({cell})")
+        if self._clock() >= self._told + self.every or self._now == self._total:
+            self._told = self._clock()
+            self.tell()
+
+    @property
+    def every(self) -> float:
+        """It is told so often at most, in seconds."""
+        return TOLD
+
+    def tell(self) -> None:
+        """Say how far it is."""
+        self.say(self.text())
+
+    def text(self) -> str:
+        """How far it is, and how long the rest takes if it goes on like that."""
+        took = (self._clock() - self._began) / (self._now - self._before)
+        left = timedelta(seconds=round((self._total - self._now) * took))
+        rate = f"{1 / took:.3g}/s" if took else "at once"
+        return f"{self._now:,} of {self._total:,} runs, {rate}, {left} left"
+
+    def say(self, text: str) -> None:
+        """Something for people."""
+        click.echo(text, err=True)
+
+    def complain(self, text: str) -> None:
+        """Something went wrong."""
+        self.say(text)
+
+
+class Bar(Lines):
+    """
+    A bar on a terminal.
+
+    Args:
+        clock: Gives the time, in seconds.
+        console: The terminal.
+    """
+
+    def __init__(self, clock: Callable[[], float], console: Console) -> None:
+        super().__init__(clock)
+        columns = (BarColumn(30), TextColumn("{task.description}"))
+        # Without a thread, which would ask a clock of its own.
+        self._progress = Progress(
+            *columns,
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """No bar any more."""
+        self._progress.stop()
+
+    def begin(self, done: int, total: int) -> None:
+        """It begins."""
+        super().begin(done, total)
+        self._progress.start()
+        self._progress.update(self._task, total=total, completed=done)
+
+    @property
+    def every(self) -> float:
+        """It is drawn so often at most, in seconds."""
+        return DRAWN
+
+    def tell(self) -> None:
+        """Draw it."""
+        self._progress.update(self._task, completed=self._now, description=self.text())
+        self._progress.refresh()
+
+    def say(self, text: str) -> None:
+        """Something for people, above the bar."""
+        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def make_progress(clock: Callable[[], float]) -> Lines:
+    """What fits standard error."""
+    if sys.stderr.isatty():
+        return Bar(clock, Console(stderr=True))
+    return Lines(clock)

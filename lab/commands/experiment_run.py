@@ -1,0 +1,163 @@
+"""``lab experiment run``: carry out a plan, as real processes or in the simulator."""
+
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from attrs import evolve
+
+from lab.commands.cell_client import COMMAND
+from lab.commands.experiment_progress import Lines, make_progress
+from lab.commands.running import FAILED, OK
+from lab.commands.types import COUNT
+from lab.errors import LabError, LocalError
+from lab.experiments.plan import Plan, show
+from lab.experiments.pools import Inline, pool
+from lab.experiments.processes import Stage
+from lab.experiments.results import PLACE
+from lab.experiments.running import Run
+from lab.experiments.samples import find
+from lab.experiments.working import Work
+
+
+class Interrupted(BaseException):
+    """
+    Somebody wants it to end.
+
+    Attributes:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def interrupt(number: int, _: object) -> NoReturn:
+    """A signal has come."""
+    raise Interrupted(number)
+
+
+def listed(plan: Plan, *, simulated: bool) -> str:
+    """The cells of a plan as a table: what is the same in all of them stands above."""
+    same = {key: values[0] for key, values in plan.lists.items() if len(values) == 1}
+    rows = [["cell", *(key for key in plan.lists if key not in same)]]
+    for number, cell in enumerate(plan.cells(), 1):
+        rows.append([str(number), *(show(cell.values[key]) for key in rows[0][1:])])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    head = ", ".join(f"{key} = {show(value)}" for key, value in same.items())
+    each = len(list(plan.repeated(next(plan.cells()), simulated=simulated)))
+    warm_up = each - plan.repetitions
+    kinds = f"{plan.repetitions:,} repetitions" + (
+        f" and {warm_up:,} to warm up" if warm_up else ""
+    )
+    runs = f"{len(plan):,} cells, of each {kinds}: {len(plan) * each:,} runs"
+    return "\n".join([f"{plan.service}: {head}", *lines, runs])
+
+
+def executor(jobs: int, *, simulated: bool) -> "Iterator[Executor]":
+    """Where it runs: real processes one repetition at a time in this process, if not said."""
+    if jobs == 1 and not simulated:
+        yield Inline()
+        return
+    with pool(jobs) as made:
+        yield made
+
+
+def carry_out(run: Run, jobs: int, view: Lines) -> int:
+    """Run it; gives the exit code."""
+    work = Work(run.plan.name, run.plan.limit)
+    if not run.simulated:
+        stage = Stage(time.monotonic, run.folder.resolve(), COMMAND)
+        work = Work(run.plan.name, run.plan.limit, stage, time.time)
+    with contextmanager(executor)(jobs, simulated=run.simulated) as where, view:
+        failed = run.carry_out(
+            where, work, ahead=1 if jobs == 1 else 2 * jobs, begin=view.begin, watch=view.done
+        )
+    view.say(f"results are in {run.folder / PLACE}")
+    if failed:
+        view.complain(f"{failed:,} of them are failures; run it again to try those again")
+    return FAILED if failed else OK
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("plan", metavar="PLAN")
+@click.option(
+    "--to", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Where everything goes; the plan's name without its ending if not said.",
+)  # fmt: skip
+@click.option("--simulate", is_flag=True, help="In the simulator, not as real processes.")
+@click.option("--dry-run", is_flag=True, help="List the cells, and run none.")
+@click.option(
+    "--jobs", type=COUNT, metavar="N",
+    help="So many at a time: 1 of real ones, all processors for simulated ones, if not said.",
+)  # fmt: skip
+@click.option("--repetitions", type=COUNT, metavar="N", help="Of each cell, not those of the plan.")
+def command(
+    plan: str,
+    *,
+    to: Path | None,
+    simulate: bool,
+    dry_run: bool,
+    jobs: int | None,
+    repetitions: int | None,
+) -> int:
+    """
+    Run all cells of PLAN, an INI file or the name of one of lab experiment plans.
+
+    The lists of its section [experiment] make cells, each of which is run several times: as a
+    server, a proxy with the faults before it, and clients, all in processes of their own on
+    127.0.0.1; or with --simulate in the simulator. Results are lines of DIR/times/results.jsonl.
+    After Ctrl-C or kill -9 the same command goes on: what is finished is not done again.
+
+    \b
+    Examples:
+      lab experiment run rpc --dry-run
+      lab experiment run rpc --simulate --to rpc-simulated
+      lab experiment run plan.ini --repetitions 30
+
+    Exit codes: 0 ok, 1 some runs failed, 2 usage, 130 interrupted.
+    """
+    try:
+        chosen = find(plan)
+    except LocalError as error:
+        raise click.UsageError(str(error)) from error
+    if repetitions is not None:
+        chosen = evolve(chosen, repetitions=repetitions)
+    if dry_run:
+        click.echo(listed(chosen, simulated=simulate))
+        return OK
+    if jobs is None:
+        jobs = _processors() if simulate else 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    run = Run(chosen, to or Path(chosen.name), simulate)
+    try:
+        return carry_out(run, jobs, make_progress(time.monotonic))
+    except LocalError as error:
+        raise click.UsageError(str(error)) from error
+    except LabError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    except Interrupted as stopped:
+        again = shlex.join(["lab", *sys.argv[1:]])
+        sys.stderr.write(f"interrupted; what is finished is kept, go on with: {again}\n")
+        return 128 + stopped.number
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    from lab.simulator.parallel import cpus
+
+    return cpus()
