@@ -28,6 +28,19 @@ def filled(values: list[float]) -> Histogram:
 class HistogramTests(SynchronousTestCase):
     """The histogram."""
 
+    @given(st.lists(st.floats(0, 1e9)), st.lists(st.floats(0, 1e9)))
+    def test_merge(self, one: list[float], other: list[float]) -> None:
+        """Two together are the same as one of all values, but for the rounding of their sum."""
+        first, second, whole = Histogram(), Histogram(), Histogram()
+        for values, histogram in ((one, first), (other, second), (one + other, whole)):
+            for value in values:
+                histogram.add(value)
+        first.merge(second)
+        self.assertApproximates(first.mean, whole.mean, 1e-9 * whole.most)
+        merged, at_once = first.as_json(), whole.as_json()
+        del merged["total"], at_once["total"]
+        self.assertEqual(merged, at_once)
+
     def test_empty(self) -> None:
         """Without values everything is 0, and the least is out of reach."""
         histogram = Histogram()

@@ -1,6 +1,7 @@
 """The streams of the echo service, measured: what is lost of them, and how unsteady they come."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,12 @@ class EchoSubject:
         """Have a stream sent, and measure it; one of which nothing comes is lost as a whole."""
         client, cell = _client(reactor, job), job.cell
         interval, count = 1 / cell.whole("rate"), cell.whole("count")
+        row = max(_SHORTEST, interval * count / _ROWS)
         measuring = client.stream(
             interval,
             count,
             cell.whole("size"),
-            interval_of_rows=max(_SHORTEST, interval * count / _ROWS),
+            interval_of_rows=row,
             keep=True,
         )
 
@@ -70,7 +72,7 @@ class EchoSubject:
 
         def ended(measured: Measured | None) -> Deferred[Part]:
             """Nothing more comes."""
-            part = _part(measured, count)
+            part = _part(measured, count, row)
             return client.close().addCallback(lambda _: part)
 
         return measuring.addErrback(failed).addCallback(ended)
@@ -107,35 +109,40 @@ def _client(reactor: Any, job: Job) -> EchoAsking:
     return client
 
 
-def _part(measured: Measured | None, count: int) -> Part:
-    """What one client saw."""
+def _part(measured: Measured | None, count: int, row: float) -> Part:
+    """What one client saw, in rows of so many seconds."""
     delays = Histogram()
     part: dict[str, Any] = dict.fromkeys(_COUNTED, 0) | {"lost": count}
-    part |= {"jitter": 0.0, "seconds": 0.0, "rows": []}
+    part |= {"jitter": 0.0, "seconds": 0.0, "row": row, "fates": [], "jitters": []}
     if measured is not None:
         report: Any = measured.report
+        part |= {name: getattr(report, name) for name in (*_COUNTED, "jitter", "seconds")}
+        part["jitters"] = [one.jitter for one in report.intervals]
         for packet in measured.packets:
+            # When it was sent, and not when somebody found it missing.
+            place = int(packet.sent / row)
+            part["fates"] += [[0, 0] for _ in range(place + 1 - len(part["fates"]))]
+            part["fates"][place][packet.delay is None] += 1
             if packet.delay is not None:
                 delays.add(packet.delay)
-        part |= {name: getattr(report, name) for name in (*_COUNTED, "jitter", "seconds")}
-        part["rows"] = [
-            [row.start, row.end, row.received, row.lost, row.jitter] for row in report.intervals
-        ]
     return part | {"delay": delays.as_json()}
 
 
 def _series(parts: Sequence[Part]) -> dict[str, Series]:
-    """Loss and jitter over time; rows of all streams have the same beginnings."""
-    rows: dict[float, list[list[float]]] = {}
-    for part in parts:
-        for row in part["rows"]:
-            rows.setdefault(row[0], []).append(row)
-    times = sorted(rows)
-    if not times:
-        return {}
-    loss, jitter = [], []
-    for time in times:
-        _, _, received, lost, uneven = map(sum, zip(*rows[time], strict=True))
-        loss.append(share(lost, received + lost))
-        jitter.append(uneven / len(rows[time]))
-    return {"loss": Series("1", tuple(times), loss), "jitter": Series("s", tuple(times), jitter)}
+    """Loss and jitter over time, of all streams: they have rows of one length."""
+    row = parts[0]["row"]
+    losses, jitters = [], []
+    for fates in zip_longest(*(part["fates"] for part in parts), fillvalue=(0, 0)):
+        came, lost = (sum(column) for column in zip(*fates, strict=True))
+        losses.append(share(lost, came + lost))
+    for uneven in zip_longest(*(part["jitters"] for part in parts)):
+        known = [one for one in uneven if one is not None]
+        jitters.append(sum(known) / len(known))
+    found = {"loss": Series("1", _times(losses, row), losses)}
+    found |= {"jitter": Series("s", _times(jitters, row), jitters)}
+    return found if losses else {}
+
+
+def _times(values: Sequence[float], row: float) -> tuple[float, ...]:
+    """When rows begin, in seconds."""
+    return tuple(round(place * row, 9) for place in range(len(values)))

@@ -7,14 +7,19 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.adapters.endpoints import DatagramClientEndpoint
 from lab.arithmetic import load as load_room
 from lab.arithmetic.asking import Answer
 from lab.arithmetic.load import TURN, Load, Outcome
 from lab.arithmetic.numbers import evaluate
+from lab.arithmetic.settings import ClientSettings
+from lab.arithmetic.udp import ArithmeticClient, ArithmeticDatagramProtocol
 from lab.arithmetic.wire import Reply, read_request
+from lab.backoff import Backoff
 from lab.errors import NoAnswer, Unreachable
 from lab.pacing import Schedule
 from lab.rng import stream
+from lab.simulator.network import simulate
 
 
 class StandIn:
@@ -71,6 +76,29 @@ class LoadTests(SynchronousTestCase):
             bodies.append([body for _, body, _ in self.client.asked])
         self.assertEqual(*bodies)
         self.assertEqual(len(set(bodies[0])), 5)
+
+    def test_naive(self) -> None:
+        """Beside it stands what a client would see that waits for one answer before it asks."""
+        load = self.make(4)
+        self.clock.advance(0)
+        self.clock.pump([0.1] * 3)  # three more are asked while the first is not answered
+        self.client.answer(0)
+        self.client.answer(3)
+        self.assertEqual((load.outcome.latency.count, load.outcome.naive.count), (2, 1))
+        self.assertApproximates(load.outcome.naive.most, 0.3, 1e-9)
+
+    def test_naive_goes_on(self) -> None:
+        """It asks again when its request has ended, in whatever way; wrong answers don't count."""
+        load = self.make(4)
+        self.client.fail(0, NoAnswer("none"))
+        self.clock.advance(0.1)
+        self.client.answer(1, off_by=1)
+        self.clock.advance(0.1)
+        self.clock.advance(0.1)
+        self.client.answer(3)
+        self.assertEqual(load.outcome.naive.count, 0)
+        self.client.answer(2)
+        self.assertEqual(load.outcome.naive.count, 1)
 
     def test_latency_from_the_planned_time(self) -> None:
         """If all stood still, the time that a request waited to be sent is part of its latency."""
@@ -175,3 +203,36 @@ class LoadTests(SynchronousTestCase):
         self.clock.advance(0.1)
         self.assertEqual(self.successResultOf(loads[0].finished).lost, 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class PauseTests(SynchronousTestCase):
+    """A server that stands still, in the simulator."""
+
+    def test_a_second_of_ten(self) -> None:
+        """
+        Of 1,000 requests a second for 10 s, one in ten waits, half a second on average.
+
+        So 95 in 100 take half a second at most. A client that waits for its answer asks only one
+        of the 1,000, and says that 95 in 100 take what they always do.
+        """
+        with simulate(7) as net:
+            server, host = net.host("server"), net.host("client")
+            server.within(
+                server.reactor.listenUDP, 50000, ArithmeticDatagramProtocol(server.reactor)
+            )
+            # What is on the way to it waits while it pauses, and is not lost.
+            net.at(4.0, net.hold, host, server)
+            net.at(5.0, net.release, host, server)
+            place = DatagramClientEndpoint(host.reactor, "server", 50000)
+            settings = ClientSettings(Backoff.fixed(5.0))
+            client = ArithmeticClient(host.reactor, place, settings, stream(7, "client"))
+            schedule = Schedule(1000, 0.0, 10_000)
+            load = Load(host.reactor, client, schedule, stream(7, "load"))
+            host.within(load.start)
+            outcome = net.run_until(load.finished, 20)
+            net.run_until(client.close())
+        self.assertEqual(outcome.right, 10_000)
+        self.assertApproximates(outcome.latency.percentile(95), 0.5, 0.01)
+        self.assertApproximates(outcome.latency.most, 1.0, 0.01)
+        self.assertLess(outcome.naive.percentile(95), 0.003)
+        self.assertApproximates(outcome.naive.most, 1.0, 0.01)

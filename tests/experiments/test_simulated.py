@@ -1,0 +1,60 @@
+"""Repetitions in the simulator."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lab.arithmetic.settings import ClientSettings
+from lab.errors import LabError
+from lab.experiments import simulated
+from lab.experiments.subject import Found
+from tests.experiments.cells import repetition, value
+
+
+def run(*lines: str, seed: int = 7) -> Found:
+    """What one repetition shows."""
+    return simulated.run(repetition(*lines, seed=seed), 60.0)[0]
+
+
+class SimulatedTests(SynchronousTestCase):
+    """The whole of a cell."""
+
+    def test_again(self) -> None:
+        """All follows from the seed."""
+        keys = ["service=arithmetic", "clients=3", "servers=2", "fault=loss:probability=0.2"]
+        self.assertEqual(run(*keys), run(*keys))
+        self.assertNotEqual(run(*keys), run(*keys, seed=8))
+
+    def test_directions(self) -> None:
+        """A fault is on the way that it names, for each client and server."""
+        for stream, attempts in (("upstream", 1.0), ("downstream", 1.0)):
+            found = run(
+                "service=arithmetic", "clients=2", "servers=2", "count=50",
+                f"fault=loss:probability=1,stream={stream}",
+            )  # fmt: skip
+            self.assertEqual((value(found, "success"), value(found, "attempts")), (0.0, attempts))
+        twice = run(
+            "service=echo", "count=20", "fault=duplicate:probability=1;duplicate:probability=1"
+        )
+        self.assertEqual(value(twice, "duplicates"), 3.0)
+
+    def test_cut(self) -> None:
+        """All ways are cut for a time: a sequence goes on behind it, if it is not too long."""
+        for cut, completion in (("1s", 1.0), ("5s", 0.0)):
+            found = run("service=sequence", "clients=2", "servers=2", f"cut={cut}")
+            self.assertEqual(value(found, "completion"), completion)
+
+    def test_limit(self) -> None:
+        """What has not ended by then is an error, and says how long it took else."""
+        with self.assertRaisesRegex(LabError, "no result at 1 s"):
+            simulated.run(repetition("service=arithmetic"), 1.0)
+        _, lasted = simulated.run(repetition("service=arithmetic", "count=100"), 1.0)
+        self.assertApproximates(lasted, 0.992, 0.001)
+
+    def test_failure(self) -> None:
+        """What a client raises is raised as it is."""
+
+        def fail(*given: object) -> None:
+            raise LabError("out of order")
+
+        self.patch(ClientSettings, "__attrs_post_init__", fail)
+        with self.assertRaisesRegex(LabError, "out of order"):
+            run("service=arithmetic")
