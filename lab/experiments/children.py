@@ -63,7 +63,7 @@ class Child:
 
     def tell(self, values: Any) -> None:
         """Write a line of JSON to its standard input; if it has ended, that is seen elsewhere."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._stdin().write(json.dumps(values).encode() + b"\n")
 
     def event(self, name: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from lab.errors import LabError
 from lab.experiments.children import Child, Family, family
 from lab.experiments.plan import Cell, Repetition
 from lab.experiments.results import Process
-from lab.experiments.subject import Found, Job, Part
+from lab.experiments.subject import Found, Job, Part, shown_size
 from lab.experiments.subjects import SUBJECTS
 from lab.rng import stream
 
@@ -211,20 +211,6 @@ def texts(cell: Cell) -> list[str]:
     ['loss:probability=0.1', 'noop']
     """
     return [text for text in str(cell.values["fault"]).split(";") if text]
-
-
-def shown_size(size: int) -> str:
-    """
-    A number of bytes, short enough for the name of a file.
-
-    >>> shown_size(131072), shown_size(1000), shown_size(0)
-    ('128K', '1000', '0')
-    """
-    for unit in ("", "K", "M"):
-        if not size or size % 1024:
-            return f"{size}{unit}"
-        size //= 1024
-    return f"{size}G"
 
 
 def _client_of(listen: str) -> str:

@@ -5,7 +5,9 @@ The faults are on the ways between each client and each server, which take 1 ms 
 how long. All that comes out follows from the seed.
 """
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import FirstError, gatherResults
@@ -35,7 +37,7 @@ def run(repetition: Repetition, limit: float) -> tuple[Found, float]:
     """
     cell, seed = repetition.cell, repetition.seed
     subject = SUBJECTS[cell.service]
-    with simulate(seed) as net:
+    with tempfile.TemporaryDirectory() as scratch, simulate(seed) as net:
         servers = [f"server-{number + 1}" for number in range(cell.whole("servers"))]
         clients = [f"client-{number + 1}" for number in range(cell.whole("clients"))]
         for name in servers:
@@ -47,9 +49,10 @@ def run(repetition: Repetition, limit: float) -> tuple[Found, float]:
         asking: list[Any] = []
         for number, name in enumerate(clients, 1):
             host = net.host(name)
-            asking.append(
-                host.within(subject.ask, host.reactor, Job(cell, number, endpoints, seed))
-            )
+            folder = Path(scratch, name)
+            folder.mkdir()
+            job = Job(cell, number, endpoints, seed, folder)
+            asking.append(host.within(subject.ask, host.reactor, job))
         parts = net.run_until(gatherResults(asking, consumeErrors=True).addErrback(_first), limit)
         return subject.sum(cell, parts), net.now
 

@@ -135,3 +135,17 @@ def timed(unit: str, histogram: Histogram) -> Measure:
 def one(value: float, unit: str = "1", better: str = "") -> Measure:
     """A measure with one value for the repetition."""
     return Measure(unit, (value,), better=better)
+
+
+def shown_size(size: int) -> str:
+    """
+    A number of bytes, short enough for the name of a file.
+
+    >>> shown_size(131072), shown_size(1000), shown_size(0)
+    ('128K', '1000', '0')
+    """
+    for unit in ("", "K", "M"):
+        if not size or size % 1024:
+            return f"{size}{unit}"
+        size //= 1024
+    return f"{size}G"
