@@ -37,6 +37,9 @@ def pool(jobs: int) -> Iterator[Executor]:
         jobs, mp_context=context, initializer=begin_worker, initargs=(theirs,)
     )
     try:
+        with _undisturbed():
+            for _ in range(jobs):
+                executor.submit(os.getpid)
         yield executor
     except BaseException:
         ours.close()  # whatever they do is not waited for
@@ -45,6 +48,16 @@ def pool(jobs: int) -> Iterator[Executor]:
         executor.shutdown(cancel_futures=True)
         ours.close()
         theirs.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals wait: a process that is half begun complains of its parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def begin_worker(until: Connection) -> None:
@@ -57,6 +70,7 @@ def begin_worker(until: Connection) -> None:
         until: It ends when this does.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     threading.Thread(target=end_with, args=(until,), daemon=True).start()
 
 

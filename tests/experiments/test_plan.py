@@ -1,10 +1,13 @@
 """Plans: what is read, what is refused and in which words, cells, and seeds."""
 
+from collections.abc import Callable
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.experiments.plan import KEYS, LONGEST, SERVICES, Cell, Plan, PlanError, read
+from lab.experiments.results import Value
 from lab.faults.datagrams import Latency, Loss
 from lab.faults.streams import Slicer
 
@@ -132,7 +135,7 @@ class MistakeTests(SynchronousTestCase):
             ([echo, "limit = 0"], "limit is '0'; give more than 0"),
             ([echo, "fault = flood"], "fault is 'flood'; type is 'flood'; give one of bandwidth"),
             ([echo, "fault = loss:probability=2"], "fault is 'loss:probability=2'; "),
-            ([echo, "fault = noop", "proxy = no"], "proxy is 'no'; give yes where there is a fault"),
+            ([echo, "fault = noop", "proxy = no"], "proxy is 'no'; give yes where there is a"),
             (["service=sequence", "cut=1s", "proxy=no"], "give yes where there is a cut"),
             (["service=sequence", "count=65536"], "count is 65536; give 1 to 65,535"),
             (
@@ -193,7 +196,7 @@ def plans(draw: st.DrawFn) -> str:
     return ini(*lines)
 
 
-def _value(key: str):
+def _value(key: str) -> Callable[[str], Value]:
     """What is read of a text."""
     return lambda text: KEYS[key].read(text, key)
 

@@ -51,10 +51,13 @@ class WorkerTests(SynchronousTestCase):
         self.assertEqual(codes, [1])
 
     def test_begin(self) -> None:
-        """Ctrl-C is nothing to it, and a thread waits for the end."""
+        """Ctrl-C is nothing to it, SIGTERM is, and a thread waits for the end."""
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+        self.addCleanup(signal.pthread_sigmask, signal.SIG_SETMASK, masked)
         self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         waiting = threading.Event()
         self.patch(pools, "end_with", lambda until: waiting.set())
         begin_worker(None)  # type: ignore[arg-type]
         self.assertTrue(waiting.wait(60))
         self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+        self.assertNotIn(signal.SIGTERM, signal.pthread_sigmask(signal.SIG_BLOCK, ()))
