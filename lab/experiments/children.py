@@ -212,9 +212,8 @@ class Family:
         while any(not child.ended for child in self.children):
             left = end - self._clock()
             if left <= 0:
-                for child in self.children:
-                    if not child.ended:
-                        child.process.kill()
+                for child in [one for one in self.children if not one.ended]:
+                    child.process.kill()
                 end = self._clock() + PATIENCE
                 continue
             self._listen(left)

@@ -22,6 +22,7 @@ class ArithmeticSubject:
     """Requests at planned times."""
 
     port = 50000
+    keeps = False
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
         """Those of ``twistd lab-server``."""

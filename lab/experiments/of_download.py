@@ -29,6 +29,7 @@ class DownloadSubject:
     """Files of one size, which all servers have."""
 
     port = 50002
+    keeps = True
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
         """Those of ``twistd lab-server``, which serves a file that is made here if need be."""

@@ -32,6 +32,7 @@ class EchoSubject:
     """Streams of packets."""
 
     port = 50001
+    keeps = False
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
         """Those of ``twistd lab-server``; all clients have one address."""

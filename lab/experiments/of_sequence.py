@@ -23,6 +23,7 @@ class SequenceSubject:
     """Sequences that are cut."""
 
     port = 49155
+    keeps = False
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
         """Those of ``twistd lab-server``."""

@@ -321,8 +321,6 @@ def read(text: str, name: str = "experiment") -> Plan:
     found = _section(text)
     try:
         return _read(found, name)
-    except PlanError:
-        raise
     except LocalError as error:
         raise PlanError(f"[{SECTION}] {error}") from error
 

@@ -167,8 +167,6 @@ class _Running:
             words = ["--listen", listen, "--upstream", endpoint, *faults, *api]
             self.proxies.append(self._twistd(f"proxy-{number}", "lab-proxy", *words))
         self._wait_for(self.proxies, "listen")
-        if api:
-            self._wait_for(self.proxies, "endpoint")
         places = [event["listen"] for one in self.proxies if (event := one.event("listen"))]
         return [_client_of(place) for place in places]
 
@@ -191,6 +189,7 @@ class _Running:
 
     def _cut(self, method: str) -> None:
         """Cut the ways through all proxies, or mend them."""
+        self._wait_for(self.proxies, "endpoint")
         for proxy in self.proxies:
             event = proxy.event("endpoint") or {}
             port = int(event["endpoint"].rpartition(":")[2])

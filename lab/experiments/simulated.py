@@ -6,7 +6,8 @@ how long. All that comes out follows from the seed.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def run(repetition: Repetition, limit: float) -> tuple[Found, float]:
     """
     cell, seed = repetition.cell, repetition.seed
     subject = SUBJECTS[cell.service]
-    with tempfile.TemporaryDirectory() as scratch, simulate(seed) as net:
+    with _scratch(needed=subject.keeps) as scratch, simulate(seed) as net:
         servers = [f"server-{number + 1}" for number in range(cell.whole("servers"))]
         clients = [f"client-{number + 1}" for number in range(cell.whole("clients"))]
         for name in servers:
@@ -49,12 +50,23 @@ def run(repetition: Repetition, limit: float) -> tuple[Found, float]:
         asking: list[Any] = []
         for number, name in enumerate(clients, 1):
             host = net.host(name)
-            folder = Path(scratch, name)
-            folder.mkdir()
+            folder = None if scratch is None else scratch / name
+            if folder is not None:
+                folder.mkdir()
             job = Job(cell, number, endpoints, seed, folder)
             asking.append(host.within(subject.ask, host.reactor, job))
         parts = net.run_until(gatherResults(asking, consumeErrors=True).addErrback(_first), limit)
         return subject.sum(cell, parts), net.now
+
+
+@contextmanager
+def _scratch(*, needed: bool) -> Iterator[Path | None]:
+    """A folder for files of clients; making and removing one takes longer than some cells."""
+    if not needed:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(scratch)
 
 
 def _spoil(

@@ -31,7 +31,7 @@ class Job:
         number: Of the client, from 1.
         endpoints: Of the servers, or of the proxies before them.
         seed: Of the repetition.
-        folder: Where it may keep files; it is empty.
+        folder: Where it may keep files, if the subject needs one; it is empty.
     """
 
     cell: Cell
@@ -87,6 +87,8 @@ class Subject(Interface):
 
     #: At which its server listens in the simulator.
     port: int
+    #: Whether its clients need a folder.
+    keeps: bool
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
         """

@@ -42,6 +42,11 @@ class SimulatedTests(SynchronousTestCase):
             found = run("service=sequence", "clients=2", "servers=2", f"cut={cut}")
             self.assertEqual(value(found, "completion"), completion)
 
+    def test_files(self) -> None:
+        """A client that keeps files has a folder of its own, which is gone afterwards."""
+        found = run("service=download", "clients=2", "size=1K")
+        self.assertEqual(value(found, "success"), 1.0)
+
     def test_limit(self) -> None:
         """What has not ended by then is an error, and says how long it took else."""
         with self.assertRaisesRegex(LabError, "no result at 1 s"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.experiments.subject import Job, one, share, timed, together
+from lab.experiments.subject import Job, one, share, shown_size, timed, together
 from lab.statistics import Histogram
 from tests.experiments.cells import cell
 
@@ -49,3 +49,8 @@ class SumTests(SynchronousTestCase):
         """One value, and times, of which less is better."""
         self.assertEqual((one(2.0, "B/s", "more").samples, one(2.0).unit), ((2.0,), "1"))
         self.assertEqual(timed("s", histogram(1)).better, "less")
+
+    def test_sizes(self) -> None:
+        """A size is shown in the largest unit that it has a whole number of."""
+        shown = {0: "0", 1000: "1000", 1024: "1K", 1536: "1536", 3 * 2**20: "3M", 2**40: "1024G"}
+        self.assertEqual({size: shown_size(size) for size in shown}, shown)
