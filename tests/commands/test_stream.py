@@ -1,12 +1,10 @@
 """``lab stream``: its options, what it shows and writes, how it ends."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands import stream
 from lab.commands.stream import Measuring, milliseconds
@@ -239,11 +237,3 @@ class OptionsTests(StreamCase):
             self.assertEqual(milliseconds(text, "interval"), seconds)
         for text in ("1.5", "1.5ms", "100us", ".5", "", "-1", "20 0"):
             self.assertRaises(LocalError, milliseconds, text, "interval")
-
-
-class DefaultTests(SynchronousTestCase):
-    """What needs no network."""
-
-    def test_pictures(self) -> None:
-        """The endings are those that there are pictures of."""
-        self.assertEqual(stream._picture("A.PNG", "plot"), Path("A.PNG"))
