@@ -4,6 +4,7 @@ The results of an experiment, by cell: which parameters vary, and what counts of
 What is warm-up does not count; what has failed is counted, and has no part in any figure.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -185,9 +186,20 @@ def varied(cells: Iterable[Cell]) -> list[str]:
     return [name for name in names if len({cell.values.get(name) for cell in cells}) > 1]
 
 
-def order(value: Value) -> tuple[bool, float, str]:
-    """What values of a parameter are sorted by: numbers first, then texts."""
-    return (True, 0.0, value) if isinstance(value, str) else (False, float(value), "")
+def order(value: Value) -> tuple[bool, list[tuple[bool, float, str]]]:
+    """
+    What values of a parameter are sorted by: numbers first, then texts, by the numbers in them.
+
+    >>> sorted(["rate=10", "rate=9", ""], key=order)
+    ['', 'rate=9', 'rate=10']
+    """
+    if not isinstance(value, str):
+        return False, [(True, float(value), "")]
+    parts = re.split(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)", value)
+    return True, [
+        (True, float(part), "") if place % 2 else (False, 0.0, part)
+        for place, part in enumerate(parts)
+    ]
 
 
 def show(name: str, value: Value) -> str:

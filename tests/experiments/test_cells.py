@@ -120,3 +120,5 @@ class WordsTests(SynchronousTestCase):
     def test_order(self) -> None:
         """Numbers by their size, then texts."""
         self.assertEqual(sorted(["b", 10, 9.5, "a"], key=order), [9.5, 10, "a", "b"])
+        texts = ["ab", "a=10.5", "", "a=10", "a=9"]
+        self.assertEqual(sorted(texts, key=order), ["", "a=9", "a=10", "a=10.5", "ab"])

@@ -77,8 +77,8 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual({lead[:1] for lead in page.leads}, {"#"})
         self.assertLessEqual({lead[1:] for lead in page.leads}, set(page.ids))
         self.assertEqual({"script", "link", "iframe", "img"} & set(page.tags), set())
-        self.assertEqual(page.tags.count("figure"), 5)
-        self.assertEqual(page.tags.count("svg"), 5)
+        self.assertEqual(page.tags.count("figure"), 7)
+        self.assertEqual(page.tags.count("svg"), 7)
 
     def test_same(self) -> None:
         """The same results give the same page."""

@@ -5,10 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.experiments.cells import Cell, Run, show
+from lab.experiments.cells import Cell, Run
 from lab.experiments.distribution import Distribution, Numbers
-from lab.experiments.plots.looks import Looks, all_cells, chosen_panels, counted, values, with_run
+from lab.experiments.plots.looks import (
+    Looks,
+    all_cells,
+    chosen_panels,
+    counted,
+    tick_words,
+    values,
+    with_run,
+)
 from lab.experiments.plots.paper import PANELS, Scale, evenly, headline, omitted, panels
+from lab.experiments.results import Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +55,6 @@ def draw(figure: "Figure", runs: Sequence[Run], measure: str, x: str = "") -> No
         here = [cell for cell in run.cells if cell.label(looks.rest) == title]
         _map(one, looks, (cells, here), measure, (scale, colours))
     figure.colorbar(ScalarMappable(colours, "viridis"), ax=axes, label=scale.label(measure))
-    figure.axes[0].set_ylabel(looks.by)
     all_panels = len(runs) * len({cell.label(looks.rest) for cell in cells})
     headline(
         figure,
@@ -84,15 +92,13 @@ def _map(
             text.set(ha="center", va="center", color="white" if dark else "black")
 
 
-def _ticks(axes: "Axes", looks: Looks, across: Sequence[object], down: Sequence[object]) -> None:
+def _ticks(axes: "Axes", looks: Looks, across: Sequence[Value], down: Sequence[Value]) -> None:
     """Name the values of both parameters."""
-    for name, known, set_ticks in (
-        (looks.x, across, axes.set_xticks),
-        (looks.by, down, axes.set_yticks),
-    ):
+    for name, known, axis in ((looks.x, across, axes.xaxis), (looks.by, down, axes.yaxis)):
         places = evenly(range(len(known)), NUMBERED)
-        set_ticks(places, [show(name, known[at]) if name else "" for at in places])  # type: ignore[arg-type]
-    axes.set_xlabel(looks.x)
+        label, words = tick_words(name, known)
+        axis.set_ticks(places, [words[at] if name else "" for at in places])
+        axis.set_label_text(label)
 
 
 def _mean(cell: Cell, measure: str) -> float | None:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from lab.errors import LocalError
 from lab.experiments.cells import Run, varied
-from lab.experiments.plots.looks import all_cells, numeric
+from lab.experiments.plots.looks import all_cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def _all(runs: Sequence[Run]) -> Iterator[Picture]:
     shared = [name for name in runs[0].measures if all(name in run.measures for run in runs)]
     shown = [name for name in shared if not (name.endswith(_NAIVE) and name[:-6] in shared)]
     for name in shown:
-        if any(numeric(cells, parameter) for parameter in names):
+        if names:
             yield Picture("lines", name)
     for name in shown:
         yield Picture("boxes", name)

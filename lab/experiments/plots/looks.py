@@ -5,6 +5,7 @@ Cells that differ in anything are never taken together: what is left over makes 
 """
 
 from collections.abc import Iterable, Sequence
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -17,8 +18,9 @@ from lab.experiments.results import Value
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: What stands along the axis if it varies; and what makes lines.
-_FIRST, _LINE = "clients", "size"
+#: What stands along the axis if it varies, the second of them if no number does; and what makes
+#: lines.
+_FIRST, _WORDS, _LINE = "clients", "fault", "size"
 
 
 @frozen
@@ -53,6 +55,7 @@ class Looks:
             raise LocalError(f"x is {x!r}; give one of {', '.join(known)}")
         names = varied(cells)
         along = x or _pick(names, _FIRST, [name for name in names if numeric(cells, name)])
+        along = x or (_WORDS if _WORDS in names and not numeric(cells, along) else along)
         along = along or _pick(known, _FIRST, known)
         rest = [name for name in names if name != along]
         by = _pick(rest, _LINE, rest)
@@ -121,6 +124,30 @@ def counted(cells: Iterable[Cell], measure: str) -> str:
     return f"n = {number} repetition{'s' * (most != 1)} a cell"
 
 
+def _common(texts: Sequence[str]) -> str:
+    """
+    What several texts begin with, up to an equals sign: it need not stand at each of them.
+
+    >>> _common(["loss:probability=0.1", "loss:probability=0.2"]), _common(["a=1"])
+    ('loss:probability=', '')
+    """
+    # Of texts, not of paths.
+    shared = commonprefix(list(texts)) if len(texts) > 1 else ""  # noqa: RUF071
+    return shared[: shared.rfind("=") + 1]
+
+
+def tick_words(name: str, found: Sequence[Value]) -> tuple[str, list[str]]:
+    """
+    What stands at an axis, and at each value: what all have in common stands at the axis.
+
+    >>> tick_words("fault", ["", "loss:probability=0.1", "loss:probability=0.2"])
+    ('fault loss:probability', ['none', '0.1', '0.2'])
+    """
+    common = _common([value for value in found if isinstance(value, str) and value])
+    label = f"{name} ({UNITS[name]})" if name in UNITS else f"{name} {common}".rstrip(" =")
+    return label, [show(name, value).removeprefix(common) for value in found]
+
+
 def place(cells: Iterable[Cell], name: str, axes: "Axes") -> dict[Value, float]:
     """
     Where the values of a parameter stand along the axis, which gets its label and ticks.
@@ -130,7 +157,8 @@ def place(cells: Iterable[Cell], name: str, axes: "Axes") -> dict[Value, float]:
     """
     cells = list(cells)
     found = values(cells, name)
-    axes.set_xlabel(f"{name} ({UNITS[name]})" if name in UNITS else name)
+    label, all_words = tick_words(name, found)
+    axes.set_xlabel(label)
     places: dict[Value, float]
     if numeric(cells, name):
         places = {value: float(value) for value in found}
@@ -138,7 +166,7 @@ def place(cells: Iterable[Cell], name: str, axes: "Axes") -> dict[Value, float]:
             axes.set_xscale("log", base=2)
     else:
         places = {value: float(number) for number, value in enumerate(found)}
-    shown = evenly(found, 12)
-    axes.set_xticks([places[value] for value in shown], [show(name, value) for value in shown])
+    shown = evenly(list(zip(found, all_words, strict=True)), 12)
+    axes.set_xticks([places[value] for value, _ in shown], [words for _, words in shown])
     axes.minorticks_off()
     return places

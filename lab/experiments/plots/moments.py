@@ -32,6 +32,7 @@ def draw(figure: "Figure", runs: Sequence[Run], measure: str) -> None:
     titles, left_out = chosen_panels(cells, names)
     found = [result.series[measure] for cell in cells for result in _with(cell, measure)]
     scale = Scale.of(found[0].unit, max(max(one.values) for one in found))
+    least = min(min(one.values) for one in found)
     for axes, title in zip(panels(figure, titles, wide=True), titles, strict=True):
         here = [(n, cell) for n, run in enumerate(runs) for cell in run.cells]
         for number, cell in here:
@@ -39,6 +40,8 @@ def draw(figure: "Figure", runs: Sequence[Run], measure: str) -> None:
                 _lines(axes, cell, measure, scale, (number, with_run("", runs[number], runs)))
         _shade(axes, [cell for _, cell in here if cell.label(names) == title])
         axes.set_ylabel(scale.label(measure))
+        if least >= 0:
+            axes.set_ylim(bottom=0)
     figure.axes[-1].set_xlabel("time (s)")
     legend(figure)
     sizes = {len(_with(cell, measure)) for cell in cells}

@@ -54,7 +54,7 @@ class HeatTests(SynchronousTestCase):
         self.assertEqual([axes.get_title() for axes in figure.axes[:2]], ["real", "simulated"])
         one, other = (axes.images[0].norm for axes in figure.axes[:2])
         self.assertIs(one, other)
-        self.assertEqual(figure.axes[0].get_xlabel(), "size")
+        self.assertEqual(figure.axes[0].get_xlabel(), "size (B)")
 
     def test_many(self) -> None:
         """Of very many fields none has its number; of many panels some are drawn."""

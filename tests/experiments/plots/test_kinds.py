@@ -29,9 +29,17 @@ class SuitingTests(SynchronousTestCase):
         self.assertNotIn("latency-throughput", names(gather(downloads(20))))
 
     def test_words(self) -> None:
-        """No lines where only words vary; the naive figure has no picture of its own."""
+        """Lines over words, too; the naive figure has no picture of its own."""
         found = names(gather(streams(2)))
-        right = ["boxes-latency", "boxes-success", "cdf-latency", "latency-latency", "times-loss"]
+        lines = ["lines-latency", "lines-success"]
+        right = [
+            *lines,
+            "boxes-latency",
+            "boxes-success",
+            "cdf-latency",
+            "latency-latency",
+            "times-loss",
+        ]
         self.assertEqual(found, right)
 
     def test_asked(self) -> None:
@@ -47,7 +55,7 @@ class SuitingTests(SynchronousTestCase):
             gather(streams(2)),
             gather([Result("x", {}, 0, {"success": Measure("1", (1,))})]),
         )
-        self.assertEqual(names(run, other), ["boxes-success", "heat-success"])
+        self.assertEqual(names(run, other), ["lines-success", "boxes-success", "heat-success"])
 
     def test_none(self) -> None:
         """What there is not, is said in a line."""

@@ -46,6 +46,8 @@ class LooksTests(SynchronousTestCase):
     def test_words_only(self) -> None:
         """Words, where there are no numbers that vary."""
         self.assertEqual(Looks.of(cells(n=[1], fault=["", "x"])), Looks("fault", "", ()))
+        made = cells(backoff=["none", "none", "some"], fault=["", "x"])
+        self.assertEqual(Looks.of(made), Looks("fault", "backoff", ()))
 
     def test_nothing_varies(self) -> None:
         """Of one cell, any parameter; of none that has any, none."""
@@ -124,6 +126,10 @@ class PlaceTests(SynchronousTestCase):
         places, axes = self.placed(list(gather(streams(1)).cells), "fault")
         self.assertEqual(places, {"": 0.0, "loss:probability=0.1": 1.0})
         self.assertEqual(ticks(axes.xaxis), ["none", "loss:probability=0.1"])
+        several = cells(fault=["", *(f"loss:probability={p}" for p in (0.2, 0.05))])
+        places, axes = self.placed(several, "fault")
+        self.assertEqual(ticks(axes.xaxis), ["none", "0.05", "0.2"])
+        self.assertEqual(axes.get_xlabel(), "fault loss:probability")
 
     def test_many(self) -> None:
         """Of very many some have their number."""

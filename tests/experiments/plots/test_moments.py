@@ -36,6 +36,7 @@ class MomentsTests(SynchronousTestCase):
         self.assertEqual(len({patch.get_hatch() for patch in faulty.patches}), 2)
         self.assertEqual(labels(figure), ["a repetition", "fault: loss", "fault: partition"])
         self.assertEqual((faulty.get_xlabel(), faulty.get_ylabel()), ("time (s)", "loss"))
+        self.assertEqual(still.get_ylim()[0], 0)
         self.assertEqual(words(figure), "loss over time|n = 3 repetitions a cell")
 
     def test_runs(self) -> None:
@@ -44,6 +45,11 @@ class MomentsTests(SynchronousTestCase):
         figure = of(runs)
         self.assertEqual(labels(figure)[:2], ["real", "simulated"])
         self.assertEqual([line.get_linestyle() for line in figure.axes[0].lines], ["-", "--"])
+
+    def test_below_zero(self) -> None:
+        """What may be below 0 is not cut off."""
+        made = Result("x", {}, 0, series={"skew": Series("s", [0, 1], [-5, 5])})
+        self.assertLess(of([gather([made])], "skew").axes[0].get_ylim()[0], -5)
 
     def test_many(self) -> None:
         """Of very many repetitions and points some are drawn; units suit the values."""
