@@ -45,6 +45,8 @@ nitpick_ignore_regex = [
         r"(_pytest|multiprocessing|os|attrs?|collections|pathlib|re|typing|random|twisted|zope)\..*",
     ),
     ("py:.*", r"prometheus_client\..*"),
+    # Matplotlib is loaded when something is drawn, so its classes have their short names.
+    ("py:class", "Axes|Figure"),
     ("py:obj", r"I[A-Z]\w+"),
     # An interface is described as one, and not as a class.
     ("py:class", r"lab\..*\.I[A-Z]\w+"),

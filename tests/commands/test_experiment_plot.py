@@ -48,7 +48,7 @@ class PlotTests(SynchronousTestCase):
 
     def test_all(self) -> None:
         """What suits is drawn, as PNG and SVG, and named."""
-        done = run("experiment", "plot", self.made, "--measure", "success")
+        done = run("experiment", "plot", self.made, "--kind", "boxes", "--measure", "success")
         self.assertEqual((done.exit_code, done.stderr), (0, ""))
         named = [Path(line) for line in done.stdout.splitlines()]
         self.assertEqual(

@@ -1,5 +1,6 @@
 """Which pictures there are."""
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.errors import LocalError
@@ -56,6 +57,11 @@ class SuitingTests(SynchronousTestCase):
             gather([Result("x", {}, 0, {"success": Measure("1", (1,))})]),
         )
         self.assertEqual(names(run, other), ["lines-success", "boxes-success", "heat-success"])
+
+    def test_series_of_one(self) -> None:
+        """What was measured over time in one of two runs only has no picture of both."""
+        made = [evolve(one, series={}) for one in streams(1)]
+        self.assertNotIn("times-loss", names(gather(streams(1)), gather(made)))
 
     def test_none(self) -> None:
         """What there is not, is said in a line."""
