@@ -158,6 +158,7 @@ class Family:
             words: Its command line.
             log: What it writes is added there.
         """
+        file = log.open("ab")
         # Of a session of its own: Ctrl-C is for us, and we end our children.
         process = subprocess.Popen(  # noqa: S603 - our own words
             words,
@@ -167,7 +168,7 @@ class Family:
             bufsize=0,
             start_new_session=True,
         )
-        child = Child(id, process, log.open("ab"))
+        child = Child(id, process, file)
         self.children.append(child)
         self._selector.register(process.stdout, selectors.EVENT_READ, child)  # type: ignore[arg-type]
         return child

@@ -132,18 +132,20 @@ def _part(measured: Measured | None, count: int, row: float) -> Part:
 def _series(parts: Sequence[Part]) -> dict[str, Series]:
     """Loss and jitter over time, of all streams: they have rows of one length."""
     row = parts[0]["row"]
-    losses, jitters = [], []
-    for fates in zip_longest(*(part["fates"] for part in parts), fillvalue=(0, 0)):
+    losses, jitters = {}, {}
+    for place, fates in enumerate(
+        zip_longest(*(part["fates"] for part in parts), fillvalue=(0, 0))
+    ):
         came, lost = (sum(column) for column in zip(*fates, strict=True))
-        losses.append(share(lost, came + lost))
-    for uneven in zip_longest(*(part["jitters"] for part in parts)):
+        losses[round(place * row, 9)] = share(lost, came + lost)
+    for place, uneven in enumerate(zip_longest(*(part["jitters"] for part in parts))):
+        # Where nothing came, nobody knows.
         known = [one for one in uneven if one is not None]
-        jitters.append(sum(known) / len(known))
-    found = {"loss": Series("1", _times(losses, row), losses)}
-    found |= {"jitter": Series("s", _times(jitters, row), jitters)}
-    return found if losses else {}
-
-
-def _times(values: Sequence[float], row: float) -> tuple[float, ...]:
-    """When rows begin, in seconds."""
-    return tuple(round(place * row, 9) for place in range(len(values)))
+        if known:
+            jitters[round(place * row, 9)] = sum(known) / len(known)
+    if not losses:
+        return {}
+    return {
+        "loss": Series("1", losses.keys(), losses.values()),
+        "jitter": Series("s", jitters.keys(), jitters.values()),
+    }

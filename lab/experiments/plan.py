@@ -236,7 +236,7 @@ class Plan:
     What is measured.
 
     Args:
-        service: One of `SERVICES`.
+        service: One of ``SERVICES``.
         lists: The values of each of its `KEYS`, in the order of those.
         repetitions: Of each cell, those that count.
         warm_up: Of each cell, those before that do not; the simulator needs none.

@@ -93,9 +93,12 @@ class ChildrenTests(SynchronousTestCase):
             made.until(lambda: False, "to be ready")
 
     def test_wait(self) -> None:
-        """A time that has come is not waited for."""
-        with family(lambda: 5.0, 1.0) as made:
-            made.wait(5.0)
+        """A time that has come is not waited for; all are listened to meanwhile."""
+        with family(time.monotonic, 60.0) as made:
+            made.wait(time.monotonic())
+            child = self.start(made, READY)
+            made.wait(time.monotonic() + 0.01)
+            made.until(lambda: child.event("ready") is not None, "to be ready")
 
     def test_stubborn(self) -> None:
         """Who does not end when asked to is ended by force."""

@@ -1,11 +1,12 @@
 """Repetitions in the simulator."""
 
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.arithmetic.settings import ClientSettings
 from lab.errors import LabError
 from lab.experiments import simulated
-from lab.experiments.subject import Found
+from lab.experiments.of_echo import EchoSubject
+from lab.experiments.subject import Found, Part
 from tests.experiments.cells import repetition, value
 
 
@@ -55,11 +56,12 @@ class SimulatedTests(SynchronousTestCase):
         self.assertApproximates(lasted, 0.992, 0.001)
 
     def test_failure(self) -> None:
-        """What a client raises is raised as it is."""
+        """What a client fails with is raised as it is, and not as the failure of all."""
 
-        def fail(*given: object) -> None:
-            raise LabError("out of order")
+        class Failing(EchoSubject):
+            def ask(self, reactor: object, job: object) -> "Deferred[Part]":
+                return fail(LabError("out of order"))
 
-        self.patch(ClientSettings, "__attrs_post_init__", fail)
+        self.patch(simulated, "SUBJECTS", {"echo": Failing()})
         with self.assertRaisesRegex(LabError, "out of order"):
-            run("service=arithmetic")
+            run("service=echo")
