@@ -25,41 +25,41 @@ def main() -> None:
     """Do the job, and wait for the end."""
     from twisted.internet import reactor
 
-    if perform(reactor, sys.stdin.buffer, sys.stdout):
-        end_with_parent().join()
+    perform(reactor, sys.stdin.buffer, sys.stdout)
 
 
-def perform(reactor: Any, stdin: BinaryIO, stdout: TextIO) -> bool:
+def perform(reactor: Any, stdin: BinaryIO, stdout: TextIO) -> None:
     """
-    Do the job.
+    Do the job, and stay until nobody wants anything any more.
 
     Args:
         reactor: Is run, until it is done.
         stdin: The job, and the word to begin.
         stdout: For what was seen.
-
-    Returns:
-        Whether it was done; not if nobody wanted that any more.
     """
-    job = Job.from_json(json.loads(stdin.readline()))
+    told = stdin.readline()
+    if not told:
+        return
+    job = Job.from_json(json.loads(told))
 
     def say(**event: Any) -> None:
         """Write an event."""
         stdout.write(json.dumps(event) + "\n")
         stdout.flush()
 
-    def begin() -> Deferred[Any]:
+    def begin() -> None:
         """Run the client."""
         done: Deferred[Part] = maybeDeferred(SUBJECTS[job.cell.service].ask, reactor, job)
         done.addCallbacks(lambda part: say(part=part), lambda reason: say(failed=_why(reason)))
-        return done.addCallback(lambda _: reactor.stop())
+        done.addBoth(lambda _: reactor.stop())
 
     say(ready=True)
     if not stdin.readline():
-        return False
+        return
+    parent = end_with_parent()
     reactor.callWhenRunning(begin)
     reactor.run()
-    return True
+    parent.join()
 
 
 def _why(reason: Failure) -> str:

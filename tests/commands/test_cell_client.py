@@ -49,44 +49,71 @@ class Subject:
         return self.result
 
 
+class Broken(io.StringIO):
+    """Nobody reads it, from the second line on."""
+
+    def write(self, text: str) -> int:
+        """Write the first."""
+        if self.getvalue():
+            raise BrokenPipeError
+        return super().write(text)
+
+
 class ClientTests(SynchronousTestCase):
     """With a reactor that is stood in for."""
 
-    def perform(self, result: "Deferred[Any]", *lines: object) -> tuple[bool, list[Any], list[str]]:
-        """Whether it did the job, what it said, and what the reactor did."""
+    def setUp(self) -> None:
+        """Note what is done with the thread that watches the parent."""
+        self.reactor, self.said = Reactor(), io.StringIO()
+        done = self.reactor.done
+
+        class Thread:
+            def __init__(self) -> None:
+                done.append("watch")
+
+            def join(self) -> None:
+                done.append("join")
+
+        self.patch(cell_client, "end_with_parent", Thread)
+
+    def perform(self, result: "Deferred[Any]", *lines: object) -> list[str]:
+        """Perform; gives what was done besides, in its order."""
         self.patch(cell_client, "SUBJECTS", {"echo": Subject(result)})
-        reactor, said = Reactor(), io.StringIO()
         stdin = io.BytesIO(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
-        done = perform(reactor, stdin, said)
-        return done, [json.loads(line) for line in said.getvalue().splitlines()], reactor.done
+        perform(self.reactor, stdin, self.said)
+        return self.reactor.done
+
+    def events(self) -> list[Any]:
+        """What it said."""
+        return [json.loads(line) for line in self.said.getvalue().splitlines()]
 
     def test_job(self) -> None:
-        """It says that it is ready, waits for the word, and says what it saw."""
-        found = self.perform(succeed({"lost": 3}), JOB.as_json(), "begin")
-        self.assertEqual(found, (True, [{"ready": True}, {"part": {"lost": 3}}], ["run", "stop"]))
+        """It says that it is ready, waits for the word, says what it saw, and stays."""
+        done = self.perform(succeed({"lost": 3}), JOB.as_json(), "begin")
+        self.assertEqual(self.events(), [{"ready": True}, {"part": {"lost": 3}}])
+        self.assertEqual(done, ["watch", "run", "stop", "join"])
 
     def test_failure(self) -> None:
         """It says why there is nothing."""
-        _, said, done = self.perform(fail(NoAnswer("nobody")), JOB.as_json(), "begin")
-        self.assertEqual(said, [{"ready": True}, {"failed": "NoAnswer: nobody"}])
-        self.assertEqual(done, ["run", "stop"])
+        done = self.perform(fail(NoAnswer("nobody")), JOB.as_json(), "begin")
+        self.assertEqual(self.events(), [{"ready": True}, {"failed": "NoAnswer: nobody"}])
+        self.assertEqual(done, ["watch", "run", "stop", "join"])
 
     def test_not_wanted(self) -> None:
-        """It does nothing if its parent has gone."""
-        found = self.perform(succeed({}), JOB.as_json())
-        self.assertEqual(found, (False, [{"ready": True}], []))
+        """It does nothing if its parent has gone, before or behind the job."""
+        self.assertEqual((self.perform(succeed({})), self.events()), ([], []))
+        self.assertEqual(self.perform(succeed({}), JOB.as_json()), [])
+        self.assertEqual(self.events(), [{"ready": True}])
+
+    def test_nobody_reads(self) -> None:
+        """It ends all the same if there is nobody who would be told."""
+        self.said = Broken()
+        done = self.perform(succeed({}), JOB.as_json(), "begin")
+        self.assertEqual(done, ["watch", "run", "stop", "join"])
 
     def test_main(self) -> None:
-        """Once it is done it stays until its standard input ends."""
-        waited: list[object] = []
-
-        class Thread:
-            def join(self) -> None:
-                waited.append(self)
-
-        self.patch(cell_client, "end_with_parent", Thread)
-        for done in (True, False):
-            self.patch(cell_client, "perform", lambda *given, done=done: done)
-            self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-            cell_client.main()
-        self.assertEqual(len(waited), 1)
+        """As a process it has standard input and output."""
+        self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+        self.patch(sys, "stdout", self.said)
+        cell_client.main()
+        self.assertEqual(self.events(), [])
