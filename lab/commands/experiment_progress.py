@@ -2,19 +2,17 @@
 
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
+from lab.commands.progress import DRAWN, bars, clock
 from lab.experiments.plan import show
 from lab.experiments.results import Result
 
-#: A line comes so often at most, and a bar is drawn so often, in seconds.
-TOLD, DRAWN = 5.0, 0.1
+#: A line comes so often at most, in seconds: runs may go on for hours.
+TOLD = 5.0
 
 
 class Lines:
@@ -22,11 +20,11 @@ class Lines:
     Lines on standard error.
 
     Args:
-        clock: Gives the time, in seconds.
+        seconds: Gives the time.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
         self._began = self._told = 0.0
         self._before = self._now = self._total = 0
 
@@ -44,7 +42,7 @@ class Lines:
 
     def begin(self, done: int, total: int) -> None:
         """It begins: so many of all are done already."""
-        self._began = self._told = self._clock()
+        self._began = self._told = self._seconds()
         self._before = self._now = done
         self._total = total
         self.say(f"{total - done:,} of {total:,} runs are to be done")
@@ -55,8 +53,8 @@ class Lines:
         if result.error:
             cell = ", ".join(f"{key} = {show(value)}" for key, value in result.cell.items())
             self.complain(f"{result.error} ({cell})")
-        if self._clock() >= self._told + self.every or self._now == self._total:
-            self._told = self._clock()
+        if self._seconds() >= self._told + self.every or self._now == self._total:
+            self._told = self._seconds()
             self.tell()
 
     @property
@@ -70,8 +68,8 @@ class Lines:
 
     def text(self) -> str:
         """How far it is, and how long the rest takes if it goes on like that."""
-        took = (self._clock() - self._began) / (self._now - self._before)
-        left = timedelta(seconds=round((self._total - self._now) * took))
+        took = (self._seconds() - self._began) / (self._now - self._before)
+        left = clock((self._total - self._now) * took)
         rate = f"{1 / took:.3g}/s" if took else "at once"
         return f"{self._now:,} of {self._total:,} runs, {rate}, {left} left"
 
@@ -89,22 +87,13 @@ class Bar(Lines):
     A bar on a terminal.
 
     Args:
-        clock: Gives the time, in seconds.
-        console: The terminal.
+        seconds: Gives the time.
+        out: The terminal.
     """
 
-    def __init__(self, clock: Callable[[], float], console: Console) -> None:
-        super().__init__(clock)
-        columns = (BarColumn(30), TextColumn("{task.description}"))
-        # Without a thread, which would ask a clock of its own.
-        self._progress = Progress(
-            *columns,
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+    def __init__(self, seconds: Callable[[], float], out: TextIO) -> None:
+        super().__init__(seconds)
+        self._progress = bars(out)
         self._task = self._progress.add_task("", total=None)
 
     def __exit__(
@@ -137,8 +126,6 @@ class Bar(Lines):
         self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def make_progress(clock: Callable[[], float]) -> Lines:
+def make_progress(seconds: Callable[[], float]) -> Lines:
     """What fits standard error."""
-    if sys.stderr.isatty():
-        return Bar(clock, Console(stderr=True))
-    return Lines(clock)
+    return Bar(seconds, sys.stderr) if sys.stderr.isatty() else Lines(seconds)

@@ -24,7 +24,7 @@ from lab.experiments.processes import Stage
 from lab.experiments.results import PLACE
 from lab.experiments.running import Run
 from lab.experiments.samples import find
-from lab.experiments.working import Work, settle
+from lab.experiments.working import Work
 
 
 class Interrupted(BaseException):
@@ -71,7 +71,7 @@ def executor(jobs: int, *, simulated: bool) -> "Iterator[Executor]":
     if jobs == 1 and not simulated:
         yield Inline()
         return
-    with pool(jobs, settle) as made:
+    with pool(jobs) as made:
         yield made
 
 

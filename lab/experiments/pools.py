@@ -24,18 +24,17 @@ class Inline(Executor):
 
 
 @contextmanager
-def pool(jobs: int, prepare: Callable[[], object] = bool) -> Iterator[Executor]:
+def pool(jobs: int) -> Iterator[Executor]:
     """
     Processes that begin with nothing of this one, and end with it, even if it is killed.
 
     Args:
         jobs: How many.
-        prepare: Called in each of them at its beginning.
     """
     context = get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     executor = ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=begin_worker, initargs=(theirs, prepare)
+        jobs, mp_context=context, initializer=begin_worker, initargs=(theirs,)
     )
     try:
         with _undisturbed():
@@ -61,7 +60,7 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def begin_worker(until: Connection, prepare: Callable[[], object]) -> None:
+def begin_worker(until: Connection) -> None:
     """
     What a process of a pool does first.
 
@@ -69,12 +68,10 @@ def begin_worker(until: Connection, prepare: Callable[[], object]) -> None:
 
     Args:
         until: It ends when this does.
-        prepare: Called here.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     threading.Thread(target=end_with, args=(until,), daemon=True).start()
-    prepare()
 
 
 def end_with(until: Connection) -> None:

@@ -1,6 +1,5 @@
 """One repetition, in the simulator or as processes, and the line of results that it makes."""
 
-import gc
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -90,14 +89,3 @@ def versions(*, simulated: bool) -> dict[str, str]:
         "twisted": version("twisted"),
     }
     return found if simulated else found | {"kernel": f"{platform.system()} {platform.release()}"}
-
-
-def settle() -> None:
-    """
-    Leave what is loaded out of garbage collections from now on.
-
-    Each simulation ends with one, to find failures that nobody has handled, and most of its time
-    would be spent on what all simulations share.
-    """
-    gc.collect()
-    gc.freeze()

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +52,7 @@ class RunTests(SynchronousTestCase):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
 
     @contextmanager
-    def pool(self, jobs: int, prepare: Callable[[], None]) -> Iterator[Executor]:
+    def pool(self, jobs: int) -> Iterator[Executor]:
         """No pool at all."""
         self.jobs.append(jobs)
         yield Inline()

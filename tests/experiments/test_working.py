@@ -1,6 +1,5 @@
 """One repetition, and the line that it makes."""
 
-import gc
 import pickle
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from lab.experiments import processes, simulated
 from lab.experiments.processes import Stage
 from lab.experiments.results import Process, Window
 from lab.experiments.subject import Found, one
-from lab.experiments.working import Work, settle, versions
+from lab.experiments.working import Work, versions
 from tests.experiments.cells import repetition
 
 
@@ -77,9 +76,3 @@ class WorkTests(SynchronousTestCase):
         real, made = versions(simulated=False), versions(simulated=True)
         self.assertEqual({name: real[name] for name in made}, made)
         self.assertEqual(set(real) - set(made), {"kernel"})
-
-    def test_settle(self) -> None:
-        """What is there is left alone from then on."""
-        self.addCleanup(gc.unfreeze)
-        settle()
-        self.assertGreater(gc.get_freeze_count(), 10_000)
