@@ -20,7 +20,6 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from lab.experiments.distribution import Distribution, Numbers
-from lab.experiments.results import Measure
 from lab.rng import stream
 
 #: How often repetitions are drawn again.
@@ -45,41 +44,39 @@ class Interval:
     high: float
 
 
-def of_mean(measures: Sequence[Measure], seed: int = 1) -> Interval | None:
+def of_mean(parts: Sequence[Distribution], seed: int = 1) -> Interval | None:
     """
     The interval of the mean of all values.
 
     Args:
-        measures: One of each repetition.
+        parts: The values of each repetition.
         seed: Equal ones give equal intervals.
 
     Returns:
         None of less than two repetitions: nothing tells how they differ.
     """
-    if len(measures) < 2:
+    if len(parts) < 2:
         return None
-    each = [Distribution.of([measure]) for measure in measures]
-    totals = np.array([one.total for one in each])
-    counts = np.array([one.count for one in each], float)
-    drawn = draws(len(measures), seed)
+    totals = np.array([one.total for one in parts])
+    counts = np.array([one.count for one in parts], float)
+    drawn = draws(len(parts), seed)
     means = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return interval(means, len(measures))
+    return interval(means, len(parts))
 
 
-def of_median(measures: Sequence[Measure], seed: int = 1) -> Interval | None:
+def of_median(parts: Sequence[Distribution], seed: int = 1) -> Interval | None:
     """The interval of the median of all values; as `of_mean`."""
-    if len(measures) < 2:
+    if len(parts) < 2:
         return None
-    drawn = draws(len(measures), seed)
-    if all(measure.count == 1 for measure in measures):
-        single = np.array([Distribution.of([measure]).least for measure in measures])
-        return interval(np.median(single[drawn], axis=1), len(measures))
-    values, counts = _table(measures)
-    weights = np.zeros((len(drawn), len(measures)))
-    np.add.at(weights, (np.arange(len(drawn))[:, None], drawn), 1)
+    if all(one.count == 1 for one in parts):
+        single = np.array([one.least for one in parts])
+        return interval(np.median(single[draws(len(parts), seed)], axis=1), len(parts))
+    values, counts = _table(parts)
+    totals = np.array([one.count for one in parts], float)
+    weights = _weights(len(parts), seed)
     seen = np.cumsum(weights @ counts, axis=1)
-    places = (seen < seen[:, -1:] / 2).sum(axis=1)
-    return interval(values[places], len(measures))
+    places = (seen < (weights @ totals)[:, None] / 2).sum(axis=1)
+    return interval(values[places], len(parts))
 
 
 def of_ratio(above: Numbers, below: Numbers, seed: int = 1) -> Interval | None:
@@ -133,7 +130,7 @@ def tail(repetitions: int) -> float:
     The share of draws that lies below an interval, and above it.
 
     >>> round(tail(10), 4), round(tail(1000), 4)
-    (0.0086, 0.0249)
+    (0.0086, 0.0248)
     """
     normal, free = NormalDist(), repetitions - 1
     return normal.cdf(-math.sqrt(repetitions / free) * student((1 + CONFIDENCE) / 2, free))
@@ -173,16 +170,27 @@ def draws(repetitions: int, seed: int, *names: str) -> NDArray[np.int64]:
     return dice.integers(repetitions, size=(TIMES, repetitions))
 
 
-def _table(measures: Sequence[Measure]) -> tuple[Numbers, NDArray[np.float64]]:
-    """Values of all repetitions, the smallest first; and how often each repetition has each."""
-    whole = Distribution.of(measures)
-    if len(whole.values) > _VALUES:
-        parts = [-(-1000 * part // _VALUES) for part in range(1, _VALUES + 1)]
-        edges = np.unique([whole.percentile(part) for part in parts])
-    else:
-        edges = whole.values
-    counts = np.zeros((len(measures), len(edges)))
-    for row, measure in enumerate(measures):
-        one = Distribution.of([measure])
-        np.add.at(counts[row], np.searchsorted(edges, one.values), one.times)
-    return edges, counts
+@lru_cache(64)
+def _weights(repetitions: int, seed: int) -> Numbers:
+    """How often each repetition is drawn, each time."""
+    drawn = draws(repetitions, seed)
+    weights = np.zeros((len(drawn), repetitions))
+    np.add.at(weights, (np.arange(len(drawn))[:, None], drawn), 1)
+    return weights
+
+
+def _table(parts: Sequence[Distribution]) -> tuple[Numbers, Numbers]:
+    """
+    Values that the median of any draw can be, and how often each repetition has each.
+
+    It lies between the medians of the repetitions. What is below stands with the first of them.
+    """
+    medians = [one.middle for one in parts]
+    values = np.unique(np.concatenate([one.values for one in parts]))
+    values = values[(min(medians) <= values) & (values <= max(medians))]
+    if len(values) > _VALUES:
+        values = values[np.linspace(0, len(values) - 1, _VALUES).astype(int)]
+    counts = np.zeros((len(parts), len(values) + 1))
+    for row, one in enumerate(parts):
+        counts[row] = np.bincount(np.searchsorted(values, one.values), one.times, len(values) + 1)
+    return values, counts[:, :-1]

@@ -7,7 +7,7 @@ to one and none of the next, it is the middle between both (definition 2 of Hynd
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from attrs import field, frozen
@@ -47,22 +47,38 @@ class Distribution:
     @classmethod
     def of(cls, measures: Iterable[Measure]) -> "Distribution":
         """All values of some measures, of which there is at least one."""
-        values: list[float] = []
-        times: list[int] = []
-        total: list[float] = []
-        for measure in measures:
-            if measure.histogram is None:
-                values += measure.samples
-                times += [1] * len(measure.samples)
-                total += measure.samples
-            else:
-                for value, count in measure.histogram.buckets():
-                    values.append(value)
-                    times.append(count)
-                total.append(measure.histogram.mean * measure.histogram.count)
-        distinct, places = np.unique(np.array(values, float), return_inverse=True)
-        counts = np.bincount(places, weights=times).astype(float)
-        return cls(distinct, counts, math.fsum(total))
+        return cls.joined([cls._one(measure) for measure in measures])
+
+    @classmethod
+    def each(cls, measures: Iterable[Measure]) -> list["Distribution"]:
+        """The values of each measure, of which each has at least one."""
+        return [cls._one(measure) for measure in measures]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Distribution"]) -> "Distribution":
+        """All values of several."""
+        if len(parts) == 1:
+            return parts[0]
+        values, places = np.unique(
+            np.concatenate([one.values for one in parts]), return_inverse=True
+        )
+        weights = np.concatenate([one.times for one in parts])
+        times = np.bincount(places, weights).astype(float)
+        return cls(values, times, math.fsum(one.total for one in parts))
+
+    @classmethod
+    def _one(cls, measure: Measure) -> "Distribution":
+        """The values of a measure."""
+        histogram = measure.histogram
+        if histogram is None:
+            samples = np.array(measure.samples, float)
+            values, counts = np.unique(samples, return_counts=True)
+            return cls(values, counts.astype(float), math.fsum(measure.samples))
+        buckets = np.array(histogram.buckets(), float)
+        # Of one value, buckets beside each other may stand for the same.
+        values, places = np.unique(buckets[:, 0], return_inverse=True)
+        times = np.bincount(places, buckets[:, 1]).astype(float)
+        return cls(values, times, histogram.mean * histogram.count)
 
     @property
     def count(self) -> int:
@@ -81,6 +97,11 @@ class Distribution:
             return 0.0
         squares = float(np.sum(self.times * (self.values - self.mean) ** 2))
         return math.sqrt(squares / (self.count - 1))
+
+    @property
+    def middle(self) -> float:
+        """The smallest value that half of all don't exceed: the median, or just below it."""
+        return self._at(-(-self.count // 2))
 
     @property
     def least(self) -> float:

@@ -105,32 +105,28 @@ def summarise(cell: Cell, measure: str, seed: int = 1) -> Summary | None:
     found = cell.measured(measure)
     if not found:
         return None
-    whole = Distribution.of(found)
+    parts = Distribution.each(found)
+    whole = Distribution.joined(parts)
     return Summary(
         n=whole.count,
         repetitions=len(found),
         mean=whole.mean,
-        mean_interval=of_mean(found, seed),
+        mean_interval=of_mean(parts, seed),
         sd=whole.deviation,
         median=whole.percentile(MEDIAN),
-        median_interval=of_median(found, seed),
+        median_interval=of_median(parts, seed),
         p90=whole.percentile(P90),
         p95=whole.percentile(P95),
         p99=whole.percentile(P99),
         p999=whole.percentile(P999),
         most=whole.most,
-        outliers=tuple(far(cell, measure)),
+        outliers=tuple(_far(cell, measure, parts)),
     )
 
 
 def far(cell: Cell, measure: str) -> list[int]:
     """The numbers of the repetitions whose mean is far from that of the others."""
-    known = [
-        (result.repetition, Distribution.of([result.measures[measure]]).mean)
-        for result in cell.results
-        if measure in result.measures and result.measures[measure].count
-    ]
-    return [known[place][0] for place in outliers(mean for _, mean in known)]
+    return _far(cell, measure, Distribution.each(cell.measured(measure)))
 
 
 def table(run: Run, seed: int = 1) -> str:
@@ -177,6 +173,16 @@ def warnings(run: Run) -> Iterator[str]:
         for measure in run.measures:
             if which := ", ".join(map(str, far(cell, measure))):
                 yield f"{label}: {measure} of repetition {which} is far from the others"
+
+
+def _far(cell: Cell, measure: str, parts: list[Distribution]) -> list[int]:
+    """The same, of values that are known already."""
+    known = [
+        result.repetition
+        for result in cell.results
+        if measure in result.measures and result.measures[measure].count
+    ]
+    return [known[place] for place in outliers(one.mean for one in parts)]
 
 
 def _ends(interval: Interval | None) -> tuple[float | None, float | None]:

@@ -3,12 +3,16 @@
 import math
 from typing import Any
 
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.experiments import bootstrap
 from lab.experiments.bootstrap import (
     Interval,
     draws,
+    interval,
     of_mean,
     of_median,
     of_ratio,
@@ -16,15 +20,21 @@ from lab.experiments.bootstrap import (
     student,
     tail,
 )
+from lab.experiments.distribution import Distribution
 from lab.experiments.results import Measure
 from lab.rng import stream
 from lab.statistics import Histogram
 from tests.helpers import thorough
 
 
-def singles(values: Any) -> list[Measure]:
+def parts(*repetitions: Any) -> list[Distribution]:
+    """The values of each repetition."""
+    return Distribution.each(Measure("s", [float(v) for v in values]) for values in repetitions)
+
+
+def singles(values: Any) -> list[Distribution]:
     """A repetition of each value."""
-    return [Measure("s", (float(value),)) for value in values]
+    return parts(*([value] for value in values))
 
 
 def share(find: Any, draw: Any, truth: float, rounds: int) -> float:
@@ -40,15 +50,14 @@ class IntervalTests(SynchronousTestCase):
     def test_single(self) -> None:
         """One repetition has none, however many samples it has."""
         for find in (of_mean, of_median):
-            self.assertIsNone(find([Measure("s", range(100))]))
+            self.assertIsNone(find(parts(range(100))))
 
     def test_alike(self) -> None:
         """Equal repetitions have an interval of one point."""
         for find in (of_mean, of_median):
             self.assertEqual(find(singles([3] * 10)), Interval(3, 3))
-            self.assertEqual(
-                find([Measure("s", [1, 3, 3])] * 5).high, find([Measure("s", [1, 3, 3])] * 5).low
-            )
+            found = find(parts(*[[1, 3, 3]] * 5))
+            self.assertEqual(found.low, found.high)
 
     def test_around(self) -> None:
         """It lies around the figure, within the values, and is the same twice."""
@@ -62,14 +71,14 @@ class IntervalTests(SynchronousTestCase):
     def test_repetitions_are_drawn(self) -> None:
         """A thousand samples of one moment are one repetition: they don't narrow an interval."""
         levels = [1, 2, 4, 4, 5, 7, 8, 8, 9, 12]
-        many = [Measure("s", [level] * 1000) for level in levels]
+        many = parts(*([level] * 1000 for level in levels))
         self.assertEqual(of_mean(many), of_mean(singles(levels)))
         wide, narrow = of_median(many), of_median(singles(levels))
         self.assertGreaterEqual(wide.high - wide.low, narrow.high - narrow.low)
 
     def test_weights(self) -> None:
         """A repetition counts by its values in the mean of all."""
-        found = of_mean([Measure("s", [0.0] * 99), Measure("s", [100.0])] * 5)
+        found = of_mean(parts([0] * 99, [100]) * 5)
         self.assertLess(found.high, 10)
 
     def test_median_of_many(self) -> None:
@@ -77,7 +86,7 @@ class IntervalTests(SynchronousTestCase):
         dice = stream(5, "many")
         values = [dice.gauss(100, 5) for _ in range(2000)]
         several = [Measure("s", values[at : at + 200]) for at in range(0, 2000, 200)]
-        found = of_median(several)
+        found = of_median(Distribution.each(several))
         self.assertTrue(99 < found.low < 100.1 and 99.9 < found.high < 101, found)
         histograms = []
         for measure in several:
@@ -85,9 +94,26 @@ class IntervalTests(SynchronousTestCase):
             for value in measure.samples:
                 histogram.add(value)
             histograms.append(Measure("s", histogram=histogram))
-        other = of_median(histograms)
+        other = of_median(Distribution.each(histograms))
         self.assertApproximates(other.low, found.low, 0.5)
         self.assertApproximates(other.high, found.high, 0.5)
+        self.patch(bootstrap, "_VALUES", 20)
+        rough = of_median(Distribution.each(several))
+        self.assertNotEqual(rough, found)
+        self.assertApproximates(rough.low, found.low, 0.1)
+        self.assertApproximates(rough.high, found.high, 0.1)
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=2, max_size=5))
+    def test_median_by_counting(self, values: list[list[int]]) -> None:
+        """It is what the median of all values of each draw gives, one by one."""
+        values[0].append(5)  # one with several: others are counted in another way
+        made = [
+            sorted(value for place in drawn for value in values[place])
+            for drawn in draws(len(values), 1)
+        ]
+        right = interval(np.array([one[(len(one) - 1) // 2] for one in made], float), len(values))
+        self.assertEqual(of_median(parts(*values)), right)
 
     def test_coverage(self) -> None:
         """About 95 % of intervals hold the truth; without the expansion it would be 90."""
@@ -108,8 +134,6 @@ class RatioTests(SynchronousTestCase):
 
     def test_around(self) -> None:
         """It lies around the ratio, and both sides are drawn apart: of a run with itself, too."""
-        import numpy as np
-
         values = np.array([9.0, 10, 11, 10.5, 9.5, 10, 10.2, 9.8])
         found = of_ratio(2 * values, values)
         self.assertTrue(1.8 < found.low < 2 < found.high < 2.2)
@@ -119,8 +143,6 @@ class RatioTests(SynchronousTestCase):
 
     def test_zero(self) -> None:
         """Nothing by nothing is 1, something by nothing infinity."""
-        import numpy as np
-
         self.assertEqual((ratio(0, 0), ratio(1, 0), ratio(1, 2)), (1, math.inf, 0.5))
         nothing, some = np.zeros(3), np.ones(3)
         self.assertEqual(of_ratio(nothing, nothing), Interval(1, 1))

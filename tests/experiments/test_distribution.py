@@ -55,6 +55,17 @@ class DistributionTests(SynchronousTestCase):
         self.assertApproximates(found.percentile(MEDIAN), 500.5, 2.5)
         self.assertApproximates(found.deviation, statistics.stdev(range(1, 1001)), 1.0)
 
+    def test_parts(self) -> None:
+        """Each measure by itself, and all together again."""
+        measures = [Measure("s", [3, 1]), Measure("s", [1]), Measure("s", [2, 2, 9])]
+        parts = Distribution.each(measures)
+        self.assertEqual([one.middle for one in parts], [1, 1, 2])
+        both = Distribution.joined(parts), Distribution.of(measures)
+        self.assertEqual(*(one.shares()[0].tolist() for one in both))
+        self.assertEqual(*(one.times.tolist() for one in both))
+        self.assertEqual(both[0].middle, 2)
+        self.assertEqual(both[0].times.tolist(), [2, 2, 1, 1])
+
     def test_shares(self) -> None:
         """The share up to each value."""
         values, shares = Distribution.of([Measure("s", [2, 1, 1, 4])]).shares()

@@ -31,7 +31,8 @@ class SummaryTests(SynchronousTestCase):
         )
         self.assertApproximates(found.sd, 288.82, 0.01)
         self.assertTrue(found.mean_interval.low <= 499.5 <= found.mean_interval.high)
-        self.assertTrue(found.median_interval.low <= 499.5 <= found.median_interval.high)
+        # The interval is of values that there are.
+        self.assertTrue(found.median_interval.low <= 499 <= found.median_interval.high)
         self.assertEqual(found, summarise(made.cells[0], "y"))
         self.assertEqual(list(found.figures), list(FIGURES))
 

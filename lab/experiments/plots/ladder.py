@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from lab.experiments.plots.paper import COLOURS, Scale, headline
+from lab.experiments.plots.paper import COLOURS, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,12 +72,11 @@ def draw(figure: "Figure", title: str, arrows: Sequence[Arrow], notes: Sequence[
     for place, host in enumerate(hosts):
         axes.plot([place, place], [-0.4, len(drawn)], color="black", lw=1)
         axes.text(place, -0.6, host, ha="center", fontweight="bold")
-    scale = Scale.of("s", max((one.sent for one in drawn), default=0.0))
     starts = [one.sent for one in drawn]
     for row, one in enumerate(drawn):
         # It ends before what leaves when it is there, or later, begins.
         end = max(row + 0.35, bisect_left(starts, one.arrived) - 0.5)
-        axes.text(-0.03, row, f"{one.sent * scale.factor:,.4g} {scale.unit}", **_TIME)
+        axes.text(-0.03, row, f"{one.sent * 1000:,.3f} ms", **_TIME)
         _arrow(axes, one, (hosts.index(one.source), row), (hosts.index(one.to), end))
     axes.set_axis_off()
     left = len(arrows) - len(drawn)

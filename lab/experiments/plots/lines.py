@@ -45,8 +45,9 @@ class _Point:
         found = cell.measured(measure)
         if not found:
             return None
-        mean = Distribution.of(found).mean
-        return cls(mean, of_mean(found) or Interval(mean, mean))
+        parts = Distribution.each(found)
+        mean = Distribution.joined(parts).mean
+        return cls(mean, of_mean(parts) or Interval(mean, mean))
 
 
 def draw(figure: "Figure", runs: Sequence[Run], measure: str, x: str = "") -> None:

@@ -38,7 +38,7 @@ class LadderTests(SynchronousTestCase):
         axes, said = of(
             Arrow("a", "b", 0.0, 0.01, "SYN"), Arrow("b", "a", 0.01, 0.02, "ACK"), notes=("a note",)
         )
-        self.assertEqual(texts(axes), ["a", "b", "0 ms", "SYN", "10 ms", "ACK"])
+        self.assertEqual(texts(axes), ["a", "b", "0.000 ms", "SYN", "10.000 ms", "ACK"])
         self.assertEqual(ways(axes)[0], ((0, 0), (1, 0.5)))
         self.assertEqual(ways(axes)[1], ((1, 1), (0, 1.5)))
         self.assertEqual(said, "title|n = 2 packets; time is not to scale; a note")

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.experiments.bootstrap import of_mean
 from lab.experiments.cells import gather
+from lab.experiments.distribution import Distribution
 from lab.experiments.plots.lines import draw
 from lab.experiments.results import Measure, Result
 from tests.experiments.made import MIB, downloads
@@ -33,7 +34,7 @@ class LinesTests(SynchronousTestCase):
             samples = [one.samples[0] for one in cell.measured("throughput")]
             self.assertApproximates(value, sum(samples) / 10 / 1e6, 1e-6)
         band = axes.collections[0].get_paths()[0].get_extents()
-        intervals = [of_mean(cell.measured("throughput")) for cell in cells]
+        intervals = [of_mean(Distribution.each(cell.measured("throughput"))) for cell in cells]
         self.assertApproximates(band.y1 * 1e6, max(one.high for one in intervals), 1)
         self.assertApproximates(band.y0 * 1e6, min(one.low for one in intervals), 1)
         self.assertEqual((axes.get_ylabel(), axes.get_xlabel()), ("throughput (MB/s)", "clients"))
