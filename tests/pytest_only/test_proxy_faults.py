@@ -151,15 +151,17 @@ class Services:
     proxies: Proxies
 
     @contextmanager
-    def broken(self, service: str, kind: str, direction: str) -> Iterator["BrokenPath"]:
-        """A path to a service with this fault on it."""
+    def broken(
+        self, service: str, kind: str, direction: str, **attributes: Any
+    ) -> Iterator["BrokenPath"]:
+        """A path to a service with this fault on it; with its usual attributes unless given."""
         protocol = "udp" if service.endswith("udp") else "tcp"
         name = f"{service}-{kind}-{direction}"
         toxic = {
             "type": kind,
             "name": kind,
             "stream": direction,
-            "attributes": CASES[protocol][kind].attributes,
+            "attributes": attributes or CASES[protocol][kind].attributes,
         }
         wanted = {"name": name, "upstream": self.places[service], "toxics": [toxic]}
         wanted |= {"protocol": protocol, "listen": "127.0.0.1:0"}
@@ -489,6 +491,17 @@ async def test_download(
     assert code in (case.codes if case.download is None else case.download)
     assert again == OK
     assert content_of(target.with_name(".target.part")) is None
+    assert not [event for event in logs if "log_failure" in event]
+
+
+@pytest_twisted.ensureDeferred
+async def test_download_changed(services: Services, tmp_path: Path) -> None:
+    """Bits of some chunks of a file are inverted, and its client finds them."""
+    few = services.broken("download", "corrupt", "downstream", probability=0.2)
+    with captured_logs() as logs, few as path:
+        code = await in_time(downloaded(path.place, Case({}, ANY), "large", tmp_path / "target"))
+        path.check_hit()
+    assert code in ANY
     assert not [event for event in logs if "log_failure" in event]
 
 
