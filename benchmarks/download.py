@@ -36,10 +36,10 @@ BLOCK = 2**20
 LEGEND = (
     "Medians of {rounds} rounds of {size:,} bytes, below the lowest and the highest. CPU s/GiB: of "
     "the server above, of the client below, whole processes; reader's, server's: of the other end. "
-    "s: from the start of the client's process to its end, or until the file is on the disk (with "
-    "sync, for all alike; {disk}); get alone: without start-up and sync. txlab is: of servers its "
-    "rate divided by theirs, of clients its time without sync divided by theirs. The servers have "
-    "read the file before; ours had made the list of its digests. "
+    "s: from the start of the client's process to its end; with sync: until the file is on the "
+    "disk ({disk}), for all alike; lab download does that by itself, within s. get alone: without "
+    "start-up and sync. txlab is: of servers its rate divided by theirs, of clients its s divided "
+    "by theirs. The servers have read the file before; ours had made the list of its digests. "
     "Python {python}, Twisted {twisted}, Linux {kernel}, {usable_cpus} CPUs, TCP congestion "
     "control {tcp_congestion_control}, load {load:.1f}."
 )
@@ -57,9 +57,9 @@ def make_file(path: Path, size: int) -> None:
 
 def file_system(folder: Path) -> str:
     """What a directory is on, for people."""
-    command = ("stat", "-f", "-c", "%T", str(folder))
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return said or "unknown"
+    command = ("df", "--output=fstype", str(folder))
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return said[-1] if said else "unknown"
 
 
 def warm(server: Sender) -> None:
