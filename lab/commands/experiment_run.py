@@ -15,6 +15,7 @@ from attrs import evolve
 
 from lab.commands.cell_client import COMMAND
 from lab.commands.experiment_progress import Lines, make_progress
+from lab.commands.experiment_report import SUMMARY, write
 from lab.commands.running import FAILED, OK
 from lab.commands.types import COUNT
 from lab.errors import LabError, LocalError
@@ -75,6 +76,15 @@ def executor(jobs: int, *, simulated: bool) -> "Iterator[Executor]":
         yield made
 
 
+def tell_figures(folder: Path) -> None:
+    """Write the table of figures beside the results."""
+    # It takes a while to import what computes them.
+    from lab.experiments.cells import load
+    from lab.experiments.summary import table
+
+    write(folder / SUMMARY, table(load(folder)))
+
+
 def carry_out(run: Run, jobs: int, view: Lines) -> int:
     """Run it; gives the exit code."""
     work = Work(run.plan.name, run.plan.limit)
@@ -85,6 +95,7 @@ def carry_out(run: Run, jobs: int, view: Lines) -> int:
         failed = run.carry_out(
             where, work, ahead=1 if jobs == 1 else 2 * jobs, begin=view.begin, watch=view.done
         )
+    tell_figures(run.folder)
     view.say(f"results are in {run.folder / PLACE}")
     if failed:
         view.complain(f"{failed:,} of them are failures; run it again to try those again")
@@ -118,7 +129,8 @@ def command(
 
     The lists of its section [experiment] make cells, each of which is run several times: as a
     server, a proxy with the faults before it, and clients, all in processes of their own on
-    127.0.0.1; or with --simulate in the simulator. Results are lines of DIR/times/results.jsonl.
+    127.0.0.1; or with --simulate in the simulator. Results are lines of DIR/times/results.jsonl,
+    and DIR/times/summary.csv has their figures.
     After Ctrl-C or kill -9 the same command goes on: what is finished is not done again.
 
     \b

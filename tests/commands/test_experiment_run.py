@@ -98,6 +98,8 @@ class RunTests(SynchronousTestCase):
         self.assertIn("8 of 8 runs", done.stderr)
         self.assertIn("results are in mine/times/results.jsonl", done.stderr)
         self.assertEqual(len(list(results.read(self.folder / "mine" / PLACE))), 8)
+        figures = (self.folder / "mine" / "times" / "summary.csv").read_text().splitlines()
+        self.assertGreater(len(figures), 4)
         self.assertEqual(self.jobs, [len(os.sched_getaffinity(0))])
         self.assertEqual(self.lab("--simulate", "--jobs", "7", "--to", "x").exit_code, 0)
         self.assertEqual(self.jobs[1:], [7])
