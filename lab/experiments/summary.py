@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from lab.experiments.bootstrap import Interval, of_mean, of_median
-from lab.experiments.cells import UNITS, Cell, Run
+from lab.experiments.cells import UNITS, Cell, Run, varied
 from lab.experiments.distribution import MEDIAN, P90, P95, P99, P999, Distribution, outliers
 
 #: What a table has of each measure, and whether that has the unit of the measure.
@@ -163,8 +163,9 @@ def table(run: Run, seed: int = 1) -> str:
 
 def warnings(run: Run) -> Iterator[str]:
     """What whoever reads the figures should know: failures, outliers, too few repetitions."""
+    names = varied(run.cells) or run.parameters
     for cell in run.cells:
-        label = cell.label(run.parameters)
+        label = cell.label(names)
         if cell.failed:
             said = "; ".join(cell.errors[:3])
             yield f"{label}: {cell.failed} repetitions failed ({said})"

@@ -97,11 +97,9 @@ def _all(runs: Sequence[Run]) -> Iterator[Picture]:
     # What is laid over each other is measured in each run.
     shared = [name for name in runs[0].measures if all(name in run.measures for run in runs)]
     shown = [name for name in shared if not (name.endswith(_NAIVE) and name[:-6] in shared)]
-    for name in shown:
-        if names:
-            yield Picture("lines", name)
-    for name in shown:
-        yield Picture("boxes", name)
+    if names:
+        yield from (Picture("lines", name) for name in shown)
+    yield from (Picture("boxes", name) for name in shown)
     if len(names) > 1:
         yield from (Picture("heat", name) for name in shown)
     for name in shown:

@@ -43,6 +43,12 @@ class SuitingTests(SynchronousTestCase):
         ]
         self.assertEqual(found, right)
 
+    def test_nothing_varies(self) -> None:
+        """Of one cell there is a box."""
+        self.assertEqual(
+            names(gather([Result("x", {}, 0, {"y": Measure("1", (1,))})])), ["boxes-y"]
+        )
+
     def test_asked(self) -> None:
         """Only of a kind or a measure."""
         run = gather(streams(2))
