@@ -25,6 +25,7 @@ def blocks() -> list[tuple[str, str]]:
     return [(language, dedent(block).strip("\n") + "\n") for language, block in found]
 
 
+@pytest.mark.thorough
 def test_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command prints what is shown below it, and leaves the files that it names."""
     monkeypatch.chdir(tmp_path)
