@@ -42,7 +42,8 @@ nitpick_ignore_regex = [
     # Other projects' pages are not fetched, so that a build needs no network.
     (
         "py:.*",
-        r"(_pytest|concurrent|multiprocessing|os|attrs?|collections|pathlib|re|typing|random|subprocess|threading|twisted|zope)\..*",
+        r"(_pytest|attrs?|collections|concurrent|multiprocessing|numpy|os|pathlib|random|re|subprocess|threading"
+        r"|twisted|typing|zope)\..*",
     ),
     ("py:.*", r"prometheus_client\..*"),
     # Matplotlib is loaded when something is drawn, so its classes have their short names.
