@@ -38,13 +38,22 @@ napoleon_use_rtype = False
 # `Attributes:` become a list, so that an attribute with a comment of its own is not there twice.
 napoleon_use_ivar = True
 
+_OTHERS = (
+    *(
+        "_pytest",
+        "attrs?",
+        "collections",
+        "concurrent",
+        "multiprocessing",
+        "numpy",
+        "os",
+        "pathlib",
+    ),
+    *("random", "re", "subprocess", "threading", "twisted", "typing", "zope"),
+)
 nitpick_ignore_regex = [
     # Other projects' pages are not fetched, so that a build needs no network.
-    (
-        "py:.*",
-        r"(_pytest|attrs?|collections|concurrent|multiprocessing|numpy|os|pathlib|random|re|subprocess|threading"
-        r"|twisted|typing|zope)\..*",
-    ),
+    ("py:.*", rf"({'|'.join(_OTHERS)})\..*"),
     ("py:.*", r"prometheus_client\..*"),
     # Matplotlib is loaded when something is drawn, so its classes have their short names.
     ("py:class", "Axes|Figure"),
