@@ -146,6 +146,21 @@ class BatchCore(Core, Protocol):
         """
 
 
+@runtime_checkable
+class PromptCore(BatchCore, Protocol):
+    """A core that can answer lines with nothing but bytes, without the other verbs."""
+
+    def reply(self, batch: Sequence[bytes], now: float) -> bytes | None:
+        """
+        The peer sent these lines, and nothing is outgoing.
+
+        Returns:
+            What `outgoing` would give after `messages`, each message with its ending, if all lines
+            are taken, there is no event, and `deadline` is not before what it was. Otherwise None,
+            and nothing has happened: `messages` is called.
+        """
+
+
 class BusyCore(BatchCore, Protocol):
     """
     A core that does not take every message at once: an answer of it takes time, or is a `Body`.

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.arithmetic.client import ArithmeticClientCore
 from lab.arithmetic.server import ArithmeticServerCore
 from lab.arithmetic.settings import ClientSettings, ServerSettings
-from lab.core import BatchCore, Body, Core, Finished
+from lab.core import BatchCore, Body, Core, Finished, PromptCore
 from lab.echo.server import EchoServerCore
 from lab.echo.settings import ServerSettings as EchoSettings
 from lab.rng import stream
@@ -63,6 +63,7 @@ class VerbTests(SynchronousTestCase):
         """A core that takes batches can be told from one that doesn't."""
         client, server, proved = cores()
         self.assertIsInstance(server, BatchCore)
+        self.assertIsInstance(server, PromptCore)
         self.assertNotIsInstance(client, BatchCore)
         self.assertNotIsInstance(proved, BatchCore)
 

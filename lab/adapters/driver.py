@@ -39,6 +39,8 @@ class Driver:
         leave: Called with the reason when the peer wants it.
         abort: Called with the reason when the connection has to end at once.
         busy: Says whether the core is; see `lab.core.BusyCore`.
+        reply: Answers lines with bytes, and may be called while nothing is outgoing; None if the
+            core can't. See `lab.core.PromptCore`.
     """
 
     core: Core
@@ -55,11 +57,13 @@ class Driver:
     _again: bool = False
     _stopped: bool = False
     busy: Callable[[], bool] = field(init=False)
+    reply: Callable[[list[bytes], float], bytes | None] | None = field(init=False)
     _batch: Callable[[list[bytes], float], int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Find out once what the core can do."""
         self.busy = getattr(self.core, "busy", _never)
+        self.reply = getattr(self.core, "reply", None)
         self._batch = self.core.messages if isinstance(self.core, BatchCore) else self._each
 
     def message(self, data: bytes) -> None:

@@ -16,6 +16,9 @@ is read before. To end a connection it closes its own half, reads on and throws 
 when the peer has closed too, or after `LINGER`. A peer that has ended by itself gets what is
 still due to it, for as long as `DRAIN`.
 
+A core that can answer lines with nothing but bytes (`lab.core.PromptCore`) is asked for that first,
+while nothing waits on either side: that takes a third of the time of all the verbs.
+
 What is written goes to the system at once, for as long as it takes all: a transport of Twisted's
 queues it for the next turn of the reactor, which costs as much as the rest of an answer. Behind the
 first bytes that the system does not take, everything goes the transport's way.
@@ -104,6 +107,8 @@ class LineCoreProtocol(Protocol):
         #: Gives bytes to the system, and says how many it takes; None where all has to be queued.
         self._at_once: Callable[[bytes], Any] | None = None
         self._system: Callable[[bytes], Any] | None = None
+        #: The core's short way, if it has one.
+        self._reply, self._seconds = driver.reply, driver.clock.seconds
         self._turn: IDelayedCall | None = None
         self._lingering: IDelayedCall | None = None
 
@@ -132,6 +137,11 @@ class LineCoreProtocol(Protocol):
         """Some bytes of the peer's."""
         if not self._finished:
             lines = self._reader.feed(data)
+            if self._reply is not None and lines and self._at_once is not None and not self._lines:
+                answers = self._reply(lines, self._seconds())
+                if answers is not None:
+                    self._give(answers)
+                    return
             if self._lines:
                 self._lines += lines
             else:

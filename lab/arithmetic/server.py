@@ -1,13 +1,14 @@
 """The answering side: a core for each peer, that computes. Knows no transport."""
 
 import math
+import operator
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field
 
-from lab.arithmetic.numbers import OPERATORS, Undefined, evaluate
+from lab.arithmetic.numbers import Undefined, evaluate
 from lab.arithmetic.replies import ReplyCache
 from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.wire import LIMIT, WireError, encode_refusal, encode_result, read_request
@@ -21,7 +22,10 @@ _BULK = 4
 _SIGNED = b"0123456789+-"
 # What a line begins with, up to the first comma: LF, an id perhaps, and an operator.
 _HEAD = re.compile(rb"\n((?:#[A-Za-z0-9-]{1,20} )?)([-+*])(?=\n|\Z)")
-_SUMS = {start + name.encode(): OPERATORS[name] for name in "+-*" for start in (b"", b"\n")}
+# One whole line; the operands are integers.
+_SUM = re.compile(rb"((?:#[A-Za-z0-9-]{1,20} )?)([-+*]),([+-]?[0-9]++),([+-]?[0-9]++)")
+_EXACT = {b"+": operator.add, b"-": operator.sub, b"*": operator.mul}
+_SUMS = {start + name: sum for name, sum in _EXACT.items() for start in (b"", b"\n")}
 
 
 @define
@@ -85,6 +89,17 @@ class ArithmeticServerCore:
             taken += 1
         return taken
 
+    def reply(self, batch: Sequence[bytes], now: float) -> bytes | None:
+        """The answers to these requests, if they are simple; see `lab.core.PromptCore`."""
+        if self._replies is not None:
+            return None
+        answers = answer_sums(batch) if len(batch) > _BULK else _answer_few_sums(batch)
+        if answers is None:
+            return None
+        self._now = now
+        self.counters.executed += len(batch)
+        return answers + b"\n"
+
     def tick(self, now: float) -> None:
         """The peer was idle for too long."""
         self._finish(f"no request for {self._settings.idle:g} s")
@@ -139,6 +154,35 @@ class ArithmeticServerCore:
             return encode_refusal(id)
         self.counters.executed += 1
         return answer
+
+
+def answer_sum(line: bytes) -> bytes | None:
+    """
+    The answer to an addition, subtraction or multiplication of integers; None to all else.
+
+    >>> answer_sum(b"#k3-7 *,6,7"), answer_sum(b"/,6,3")
+    (b'#k3-7 200,42', None)
+    """
+    if len(line) > LIMIT:
+        return None
+    fields = line.split(b",")
+    if len(fields) == 3:
+        operator, left, right = fields
+        if operator in _EXACT and left.isdigit() and right.isdigit():
+            return b"200,%d" % _EXACT[operator](int(left), int(right))
+    match = _SUM.fullmatch(line)
+    if match is None:
+        return None
+    id, operator, left, right = match.groups()
+    return b"%s200,%d" % (id, _EXACT[operator](int(left), int(right)))
+
+
+def _answer_few_sums(batch: Sequence[bytes]) -> bytes | None:
+    """The answers to a batch of sums, line by line; None for any other batch."""
+    if len(batch) == 1:
+        return answer_sum(batch[0])
+    answers = [answer for line in batch if (answer := answer_sum(line)) is not None]
+    return b"\n".join(answers) if len(answers) == len(batch) else None
 
 
 def answer_sums(batch: Sequence[bytes]) -> bytes | None:

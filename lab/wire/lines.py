@@ -33,6 +33,9 @@ class LineReader:
         """
         if self._over:
             return []
+        if not self._rest and data.find(b"\n") == len(data) - 1 <= self.limit:
+            # One whole line, which is what comes from those who wait for the answer.
+            return [data[:-2] if data.endswith(b"\r\n") else data[:-1]] if data else []
         chunk = self._rest + data
         lines = chunk.split(b"\n")
         self._rest = lines.pop()

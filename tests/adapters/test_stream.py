@@ -99,6 +99,16 @@ class EchoCore:
         return None
 
 
+class PromptCore(EchoCore):
+    """Answers lines that begin with ``!`` in the short way."""
+
+    def reply(self, batch: Sequence[bytes], now: float) -> bytes | None:
+        """The lines, if they are all such."""
+        if not all(line.startswith(b"!") for line in batch):
+            return None
+        return b"".join(b"prompt " + line + b"\n" for line in batch)
+
+
 @implementer(ITCPTransport, IHalfCloseableDescriptor)
 class Transport(StringTransport):
     """A TCP connection whose peer takes what is written when `take` is called."""
@@ -330,6 +340,41 @@ class AtOnceTests(StreamCase):
         protocol, _ = self.connect(transport=transport)
         protocol.dataReceived(b"one\n")
         self.assertEqual((transport.at_once, transport.value()), ([], b"one\n"))
+
+
+class PromptTests(StreamCase):
+    """The short way of a core that has one."""
+
+    def test_short(self) -> None:
+        """It is asked first, and its bytes go out as they are; half a line is none."""
+        transport = Direct(1000)
+        protocol, _ = self.connect(PromptCore(), transport)
+        for chunk in (b"!a\n!b\n", b"!", b"c\n"):
+            protocol.dataReceived(chunk)
+        self.assertEqual(transport.at_once, [b"prompt !a\nprompt !b\n", b"prompt !c\n"])
+
+    def test_otherwise(self) -> None:
+        """What it does not answer goes the usual way, in order."""
+        transport = Direct(1000)
+        protocol, _ = self.connect(PromptCore(), transport)
+        for chunk in (b"!a\nb\n", b"!c\n"):
+            protocol.dataReceived(chunk)
+        self.assertEqual(transport.at_once, [b"!a\nb\n", b"prompt !c\n"])
+
+    def test_not_past_others(self) -> None:
+        """It is not asked while lines wait, or while the system does not take all."""
+        core, transport = PromptCore(share=1), Direct(1000)
+        protocol, _ = self.connect(core, transport)
+        protocol.dataReceived(b"a\nb\n")
+        protocol.dataReceived(b"!c\n")
+        self.assertEqual(core.journal, [b"a"])
+        self.clock.advance(0)
+        self.clock.advance(0)
+        transport.takes = 3
+        protocol.dataReceived(b"!d\n")
+        protocol.dataReceived(b"!e\n")
+        self.assertEqual(core.journal, [b"a", b"b", b"!c", b"!e"])
+        self.assertEqual(transport.at_once[-1] + transport.value(), b"prompt !d\n!e\n")
 
 
 class PressureTests(StreamCase):

@@ -334,3 +334,36 @@ class BatchTests(SynchronousTestCase):
         core.messages(lines, 0.0)
         self.assertEqual(core.outgoing(), [b"200,2"] * 5 + [b"300,-1"])
         self.assertEqual(core.events(), [Finished("a line of more than 1,024 bytes")])
+
+
+class PromptTests(SynchronousTestCase):
+    """Batches that are answered with nothing but bytes."""
+
+    @settings(deadline=None)
+    @given(st.lists(SUMS, min_size=1, max_size=8))
+    def test_sums(self, lines: list[bytes]) -> None:
+        """Sums are, with the bytes that the other verbs give."""
+        core = make_core()
+        self.assertEqual(core.reply(lines, 7.0), b"\n".join(one_by_one(lines)[0]) + b"\n")
+        self.assertEqual((core.outgoing(), core.events(), core.deadline()), ([], [], 307.0))
+        self.assertEqual(core.counters.executed, len(lines))
+
+    @settings(deadline=None)
+    @given(st.lists(SUMS | st.binary(max_size=12), min_size=1, max_size=6))
+    @example([b"+,1,1", b"/,1,0"])
+    @example([b"+,1," + b"1" * LIMIT])
+    @example([b"+,1,\xb2"])
+    def test_whatever(self, lines: list[bytes]) -> None:
+        """Anything else either is as well, or nothing has happened."""
+        core = make_core()
+        before = core.deadline()
+        answers = core.reply(lines, 7.0)
+        if answers is None:
+            self.assertEqual((core.counters, core.deadline()), (Counters(), before))
+        else:
+            self.assertEqual(answers, b"\n".join(one_by_one(lines)[0]) + b"\n")
+
+    def test_with_a_cache(self) -> None:
+        """A core with a reply cache has to look there first."""
+        core = ArithmeticServerCore(ServerSettings(), 0.0, replies=ReplyCache(10, 1000))
+        self.assertIsNone(core.reply([b"#a +,1,1"], 0.0))
