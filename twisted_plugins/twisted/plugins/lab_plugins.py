@@ -1,5 +1,6 @@
 """Names of the laboratory's services; what they are is imported when one is used."""
 
+from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
 
 lab_server = ServiceMaker(
@@ -10,4 +11,7 @@ lab_client = ServiceMaker(
 )
 lab_proxy = ServiceMaker(
     "lab proxy", "lab.commands.proxy", "A proxy that breaks the network on purpose.", "lab-proxy"
+)
+lab_reactor = Reactor(
+    "lab", "lab.adapters.epoll", "Twisted's epoll reactor with less work an event."
 )
