@@ -13,7 +13,7 @@ from twisted import internet
 from twisted.application.service import Application, IService, MultiService
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError, DNSLookupError
+from twisted.internet.error import CannotListenError, ConnectionDone, DNSLookupError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, formatEvent
@@ -369,6 +369,7 @@ class ServiceTests(ProxyTestCase):
         protocol, transport = self.connect(site)
         asks = b"GET /proxies HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
         protocol.dataReceived(asks % host)
+        protocol.connectionLost(Failure(ConnectionDone()))
         return transport.value()
 
     def test_token(self) -> None:
