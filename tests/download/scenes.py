@@ -7,9 +7,10 @@ from attrs import define, field
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 
 from lab.download.disk import Disk
+from lab.download.memory import MemoryCatalogue
 from lab.download.outcomes import Progress
 from lab.download.settings import ClientSettings
-from lab.download.tcp import DownloadClient
+from lab.download.tcp import DownloadClient, DownloadFactory
 from lab.rng import stream
 from lab.simulator.network import Network
 from tests.download.servers import Shelf
@@ -41,6 +42,30 @@ class OpenFiles(Disk):
 
 
 @define(eq=False)
+class Real:
+    """
+    What a server of ours has.
+
+    Args:
+        files: By name; whoever changes one puts another.
+        name: Of its host.
+    """
+
+    files: dict[str, bytes]
+    name: str
+    catalogue: MemoryCatalogue = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """It has them from the beginning."""
+        self.catalogue = MemoryCatalogue(self.files, self.name)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Change a file."""
+        self.files[name] = data
+        self.catalogue.put(name, data)
+
+
+@define(eq=False)
 class Scene:
     """
     What there is.
@@ -57,7 +82,7 @@ class Scene:
     net: Network
     folder: Path
     disk: OpenFiles = field(factory=OpenFiles)
-    shelves: dict[str, Shelf] = field(factory=dict)
+    shelves: dict[str, Any] = field(factory=dict)
     seen: list[Progress] = field(factory=list)
     clients: int = 0
 
@@ -67,6 +92,18 @@ class Scene:
         host = self.net.host(name)
         host.start(lambda reactor, disk: TCP4ServerEndpoint(reactor, PORT).listen(shelf))
         return shelf
+
+    def serve_really(self, name: str, **files: bytes) -> Real:
+        """One more server, of our own classes."""
+        real = self.shelves[name] = Real(dict(files), name)
+
+        def start(reactor: Any, disk: dict[str, Any]) -> None:
+            """Listen, also after a crash."""
+            factory = DownloadFactory(reactor, real.catalogue)
+            TCP4ServerEndpoint(reactor, PORT).listen(factory)
+
+        self.net.host(name).start(start)
+        return real
 
     def client(self, **settings: Any) -> DownloadClient:
         """A client of all servers."""
