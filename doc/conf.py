@@ -49,7 +49,7 @@ _OTHERS = (
         "os",
         "pathlib",
     ),
-    *("random", "re", "subprocess", "threading", "twisted", "typing", "zope"),
+    *("random", "re", "socket", "subprocess", "threading", "twisted", "typing", "zope"),
 )
 nitpick_ignore_regex = [
     # Other projects' pages are not fetched, so that a build needs no network.

@@ -169,7 +169,7 @@ class EagerPort(Port):
     """
     Listens for TCP, ``EagerPort(port, factory, interface=..., reactor=reactor)``.
 
-    Call its `startListening`. The arguments are those of Twisted's `listenTCP`, and the reactor.
+    Call its ``startListening``. The arguments are those of ``listenTCP``, and the reactor.
     """
 
     transport = EagerServer
@@ -179,7 +179,7 @@ class EagerConnector(Connector):
     """
     Connects by TCP, ``EagerConnector(host, port, factory, timeout, None, reactor)``.
 
-    Call its `connect`. The arguments are those of Twisted's `connectTCP`, and the reactor.
+    Call its ``connect``. The arguments are those of Twisted's ``connectTCP``, and the reactor.
     """
 
     def _makeTransport(self) -> EagerClient:

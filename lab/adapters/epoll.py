@@ -7,8 +7,8 @@ Knows no service; any program on Twisted can use it. What is different from Twis
   and every error, go the usual one.
 - TCP connections send what was written in an event behind it (`lab.adapters.eager`).
 - The log context of an event, by which `twisted.python.log` knows the ``system``, is made when
-  something is logged, not for each event. So what `logPrefix` says is asked for then, too; a
-  `logPrefix` that fails is reported only if something is logged.
+  something is logged, not for each event. So what ``logPrefix`` says is asked for then, too; a
+  ``logPrefix`` that fails is reported only if something is logged.
 """
 
 import sys
@@ -66,7 +66,7 @@ class _Frame(tuple[Any, Mapping[str, Any]]):
 
 class LabReactor(EPollReactor):
     """
-    The reactor; it has all interfaces that Twisted's `EPollReactor` has.
+    The reactor; it has all interfaces that Twisted's ``EPollReactor`` has.
 
     Attributes:
         outbox: Connections that have something to send behind the event that is handled.
