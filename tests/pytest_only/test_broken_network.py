@@ -5,7 +5,12 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+
 from tests.pytest_only.processes import Ended, run
+
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
 
 CHECKOUT = Path(__file__).parents[2]
 PAGE = CHECKOUT / "doc" / "howto" / "test-with-a-broken-network.rst"

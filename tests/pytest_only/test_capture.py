@@ -16,7 +16,11 @@ from lab.simulator import simulate
 from tests.simulator.test_tapping import DATA, Send, talk
 
 TSHARK = shutil.which("tshark") or ""
-pytestmark = pytest.mark.skipif(not TSHARK, reason="needs tshark: apt install tshark")
+#: Real processes take their time: with the longer explorations.
+pytestmark = [
+    pytest.mark.skipif(not TSHARK, reason="needs tshark: apt install tshark"),
+    pytest.mark.thorough,
+]
 
 CHECKED = [word for name in ("ip", "tcp", "udp") for word in ("-o", f"{name}.check_checksum:TRUE")]
 #: What has checksums, but for what ICMP answers, of which it has a part.

@@ -11,6 +11,9 @@ import pytest
 from lab.commands.load_arithmetic import ArithmeticOptions
 from tests.pytest_only.processes import TWISTD, Ended, Server, cases, message, run, running, serving
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 FOREGROUND = (TWISTD, "-n", "--pidfile=")
 ROWS = [
     "requests",

@@ -13,6 +13,9 @@ from lab.commands.load_sequence import SequenceOptions
 from lab.commands.loads import allow_files
 from tests.pytest_only.processes import TWISTD, Server, cases, run, running, serving
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 FOREGROUND = (TWISTD, "-n", "--pidfile=", "lab-client", "sequence")
 JSON = ("--log-format", "json")
 PLACES = ("tcp:0:interface=127.0.0.1:backlog=1024",)

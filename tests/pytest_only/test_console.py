@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.helpers import thorough
 from tests.pytest_only.processes import LAB, PATIENCE, TWISTD, ask_tcp, read_all, run, running
 from tests.pytest_only.terminals import terminal
+
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
 
 NOWHERE = ("--echo", "tcp:0:interface=127.0.0.1")
 WEB = ("--web", "tcp:0:interface=127.0.0.1")

@@ -68,6 +68,7 @@ def test_print_file(server: Server) -> None:
     assert ended == Ended(0, f"hello\n{characters(0, 0, 5000).decode()}bye\n", "")
 
 
+@pytest.mark.thorough
 def test_hosts(server: Server, tmp_path: Path) -> None:
     """Of a list in the working directory the first is asked, or of one that is named."""
     tcp, udp = server.place("tcp"), server.place("udp")
@@ -121,6 +122,7 @@ def test_stream(server: Server, kind: str, tmp_path: Path) -> None:
 
 
 @BOTH
+@pytest.mark.thorough
 def test_stream_interrupted(server: Server, kind: str) -> None:
     """Ctrl-C ends the stream, with its report and 130."""
     words = ("stream", server.place(kind), *PATIENT, "--interval", "20", "--count", "1000")
@@ -182,6 +184,7 @@ def test_refused(server: Server) -> None:
     assert run(LAB, "file", "tcp:127.0.0.1:1", "5").code == 3
 
 
+@pytest.mark.thorough
 def test_faults_of_datagrams(server: Server) -> None:
     """Through a proxy that loses, both say so: the stream as a result, the file by asking again."""
     faults = ("--fault", "loss:probability=0.1", "--seed", "5")
@@ -216,6 +219,7 @@ def test_cut(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "big").read_bytes() == characters(0, 0, N)
 
 
+@pytest.mark.thorough
 def test_classic() -> None:
     """The old services are there when they are named, and no other then."""
     place = "tcp:0:interface=127.0.0.1"

@@ -72,6 +72,7 @@ def test_json(server: Server, tmp_path: Path) -> None:
     assert events[-1]["verdict"] == EQUAL
 
 
+@pytest.mark.thorough
 def test_killed_again_and_again(server: Server, tmp_path: Path) -> None:
     """After each ``kill -9`` the same command goes on; nothing comes twice, nothing is missing."""
     words = (LAB, "sequence", server.places[0], "60", "--state", "a.state")
@@ -98,6 +99,7 @@ def test_killed_again_and_again(server: Server, tmp_path: Path) -> None:
     assert key.hex() not in log(tmp_path) + ended.out + ended.err
 
 
+@pytest.mark.thorough
 def test_server_killed(tmp_path: Path) -> None:
     """A server in memory that is killed has forgotten: exit code 3, and the last index."""
     with serve() as server:  # type: ignore[attr-defined]
@@ -114,6 +116,7 @@ def test_server_killed(tmp_path: Path) -> None:
     assert ended.lines[-1] in log(tmp_path)
 
 
+@pytest.mark.thorough
 def test_restart(tmp_path: Path) -> None:
     """With --on-reject restart it begins anew."""
     words = (LAB, "sequence", "--on-reject", "restart", "--state", "a.state")
@@ -199,6 +202,7 @@ def test_terminal(server: Server, tmp_path: Path) -> None:
     assert EQUAL in text
 
 
+@pytest.mark.thorough
 def test_two_at_one_file(server: Server, tmp_path: Path) -> None:
     """Two processes can't go on from one file: one line, exit code 2, and the first goes on."""
     words = ("sequence", server.places[0], "5000", "--state", "a.state")

@@ -26,6 +26,9 @@ from tests.pytest_only.processes import (
     serving,
 )
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 CHECKOUT = Path(__file__).parents[2]
 WAYS = ("wheel", "editable", "checkout")
 SERVICES = ("lab-server", "lab-client", "lab-proxy")

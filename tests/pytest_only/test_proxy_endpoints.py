@@ -24,6 +24,9 @@ from tests.pytest_only.processes import (
 )
 from tests.pytest_only.proxies import PLACE, PROXY, proxying
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 
 def ask(endpoint: str) -> Ended:
     """Ask something."""

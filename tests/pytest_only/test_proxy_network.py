@@ -28,6 +28,9 @@ from tests.pytest_only.processes import (
 )
 from tests.pytest_only.test_proxy import echo, upstream
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 API = "tcp:0:interface=127.0.0.1"
 HERE = "127.0.0.1:0"
 

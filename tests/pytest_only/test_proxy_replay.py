@@ -27,6 +27,9 @@ from lab.rng import stream
 from lab.simulator.network import simulate
 from tests.pytest_only.processes import LAB, TWISTD, address, run, running, serving
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 QUESTIONS = 20
 #: Seeds with which all kinds of verdicts come up in few questions.
 SEEDS = {"udp": 16, "tcp": 245}

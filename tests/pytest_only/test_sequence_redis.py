@@ -21,6 +21,9 @@ from lab.sequence.wire import Number, Resumed
 from tests.pytest_only.processes import PATIENCE, Server, connected, read_line, serving
 from tests.redis_server import Monitor, RealRedis, free_port
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 PLACE = "tcp:0:interface=127.0.0.1"
 #: So many clients at a time.
 MANY = 10

@@ -24,6 +24,9 @@ from tests.pytest_only.processes import (
     serving,
 )
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 PLACE = "tcp:0:interface=127.0.0.1"
 
 

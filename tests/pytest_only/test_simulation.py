@@ -9,6 +9,9 @@ import pytest
 
 from tests.pytest_only.processes import Ended, run
 
+#: Real processes take their time: with the longer explorations.
+pytestmark = pytest.mark.thorough
+
 CHECKOUT = Path(__file__).parents[2]
 PAGE = CHECKOUT / "doc" / "howto" / "test-a-protocol.rst"
 
