@@ -274,6 +274,7 @@ class BatchTests(SynchronousTestCase):
     @settings(deadline=None, max_examples=300)
     @given(st.lists(LINES, max_size=9) | st.lists(SUMS, max_size=9) | UNEVEN)
     @example([b"+,1", b"1,+,1,1"])
+    @example([b"#a +,1,1", b"+,1,--1"])
     @example([b"+,1,1,1", b"1,1"])
     @example([b"+,1,1", b"", b"+,1,1,+,1,1"])
     @example([b"+,1", b",1", b"+,1,1", b"+,1,1", b"+,1,1"])
