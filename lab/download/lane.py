@@ -14,10 +14,17 @@ from twisted.internet.threads import deferToThreadPool
 Run = Callable[[Callable[[], Any]], Deferred[Any]]
 
 
-def elsewhere(reactor: Any) -> Run:
-    """A thread of the reactor's; where it has none, as a simulated one, it is done here and now."""
+def elsewhere(reactor: Any, without: Run = maybeDeferred) -> Run:
+    """
+    A thread of the reactor's.
+
+    Args:
+        reactor: May have threads.
+        without: What is used where it has none, as a simulated one; it is done here and now if
+            not said.
+    """
     if not IReactorThreads.providedBy(reactor):
-        return maybeDeferred
+        return without
     return partial(deferToThreadPool, reactor, reactor.getThreadPool())
 
 

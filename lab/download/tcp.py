@@ -26,7 +26,7 @@ from lab.download.connection import Connection
 from lab.download.disk import Disk
 from lab.download.fetching import Fetch
 from lab.download.files import Files
-from lab.download.lane import Lane, elsewhere
+from lab.download.lane import Lane, Run, elsewhere
 from lab.download.names import WrongName, check
 from lab.download.outcomes import Fetched, Progress
 from lab.download.server import DownloadServerCore, Wanted
@@ -35,7 +35,7 @@ from lab.download.shared import Client, Counters, Shared, Transfer
 from lab.download.source import Source
 from lab.download.target import Target
 from lab.download.wire import LIMIT, Entry, List, Request, Stat, Status, Working
-from lab.download.workshop import Found, Run, Workshop
+from lab.download.workshop import Found, Workshop
 from lab.errors import LocalError
 from lab.rng import Random, stream
 

@@ -10,22 +10,20 @@ Knows no connection: whoever asks is an `Asker`.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakSet
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lab.download.answers import AGAIN, refusal
 from lab.download.digests import Digests, digest
 from lab.download.files import Files
+from lab.download.lane import Run, elsewhere
 from lab.download.listings import Listing, listing
 from lab.download.server import Wanted
 from lab.download.shared import Shared
@@ -36,8 +34,6 @@ from lab.errors import LabError
 LISTED = 2**26
 
 Found = Digests | Listing | Refused | Busy
-#: Calls a function elsewhere, and gives the Deferred of that.
-Run = Callable[[Callable[[], Any]], Deferred[Any]]
 
 
 class Asker(Protocol):
@@ -151,7 +147,7 @@ class Workshop:
             self._end(job)
             return
         if self._run is None:
-            self._run = _runner(self._reactor)
+            self._run = elsewhere(self._reactor, partial(deferLater, self._reactor, 0))
         self._run(job.step).addCallbacks(
             self._stepped, self._failed, callbackArgs=(job,), errbackArgs=(job,)
         )
@@ -183,10 +179,3 @@ class Workshop:
         del self._jobs[job.key]
         self._working -= 1
         self._start()
-
-
-def _runner(reactor: Any) -> Run:
-    """What takes a step by the means of a reactor."""
-    if IReactorThreads.providedBy(reactor):
-        return partial(deferToThreadPool, reactor, reactor.getThreadPool())
-    return partial(deferLater, reactor, 0)

@@ -127,4 +127,4 @@ class CheckTests(SynchronousTestCase):
         except WrongName:
             return
         self.assertEqual("/".join(parts), name)
-        self.assertEqual(os.path.normpath(f"/root/{name}"), f"/root/{name}")
+        self.assertEqual(os.path.normpath(f"/served/{name}"), f"/served/{name}")
