@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any, BinaryIO
 
 import click
@@ -70,21 +70,31 @@ def execute(script: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def interrupt(*_: object) -> None:
+def interrupt(_: int = signal.SIGINT, frame: FrameType | None = None) -> None:
     """
     End at Ctrl-C.
 
-    A Deferred would keep a `KeyboardInterrupt` to itself, so code on a host runs to its end, and
-    the clock raises. A second Ctrl-C does not wait for that.
+    A Deferred would keep a `KeyboardInterrupt` to itself, so code on a host and what a Deferred
+    has called run to their end, and the clock raises. A second Ctrl-C does not wait for that.
     """
     from lab.simulator.network import RUNNING
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    inside = [net for net in RUNNING if net.current is not None]
-    for net in inside:
+    kept = called_by_deferred(frame)
+    waiting = [net for net in RUNNING if kept or net.current is not None]
+    for net in waiting:
         net.kernel.at(net.now, signal.raise_signal, signal.SIGINT)
-    if not inside:
+    if not waiting:
         raise KeyboardInterrupt
+
+
+def called_by_deferred(frame: FrameType | None) -> bool:
+    """Whether a Deferred waits for what runs in a frame."""
+    from twisted.internet import defer
+
+    while frame is not None and frame.f_code.co_filename != defer.__file__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def own_frames(trace: TracebackType | None, script: str) -> TracebackType | None:

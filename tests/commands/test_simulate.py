@@ -179,7 +179,7 @@ class SimulateTests(SynchronousTestCase):
     def test_interrupted(self) -> None:
         """Ctrl-C ends it with 130, even if a Deferred would swallow the exception."""
         swallowing = "defer.succeed(5).addCallback(raise_signal)"
-        for text in ("raise_signal()", f"reactor.callLater(5, lambda: {swallowing})"):
+        for text in ("raise_signal()", swallowing, f"reactor.callLater(5, lambda: {swallowing})"):
             without_reactor(self)
             done = self.simulate(f"""
                 import signal
