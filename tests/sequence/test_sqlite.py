@@ -777,9 +777,9 @@ class CrashingTests(SynchronousTestCase):
 
     @thorough
     def test_crashing_at_length(self) -> None:
-        """A thousand, longer ones."""
+        """Four hundred, longer ones."""
         run_state_machine_as_test(
-            Crashing, settings=settings(deadline=None, max_examples=1000, stateful_step_count=60)
+            Crashing, settings=settings(deadline=None, max_examples=400, stateful_step_count=60)
         )
 
 
