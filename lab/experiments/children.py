@@ -26,6 +26,8 @@ from lab.wire.lines import LineReader
 
 #: So long a child may take to end after SIGTERM, in seconds.
 PATIENCE = 10.0
+#: So often it is asked whether a repetition is still wanted, in seconds.
+ASKED = 0.5
 _CHUNK = 2**16
 # The keys of events that somebody waits for; of the others none is kept.
 _KNOWN = {"endpoint", "listen", "ready", "part", "failed"}
@@ -33,6 +35,15 @@ _KNOWN = {"endpoint", "listen", "ready", "part", "failed"}
 
 class ChildError(LabError):
     """A child ended by itself, or said that it failed."""
+
+
+class Unwanted(LabError):
+    """Whoever asked for it has gone."""
+
+
+def always() -> bool:
+    """What is wanted whatever happens."""
+    return True
 
 
 @define(eq=False)
@@ -138,14 +149,17 @@ class Family:
     Args:
         clock: Gives the time, in seconds.
         limit: All of it takes no longer, in seconds.
+        wanted: Whether anybody still waits for it.
 
     Attributes:
         children: Those that were started.
     """
 
-    def __init__(self, clock: Callable[[], float], limit: float) -> None:
+    def __init__(
+        self, clock: Callable[[], float], limit: float, wanted: Callable[[], bool] = always
+    ) -> None:
         self.children: list[Child] = []
-        self._clock, self._limit = clock, limit
+        self._clock, self._limit, self._wanted = clock, limit, wanted
         self._end = clock() + limit
         self._selector = selectors.DefaultSelector()
 
@@ -184,14 +198,13 @@ class Family:
         Raises:
             ChildError: A child has ended before, or failed.
             NoAnswer: It takes too long.
+            Unwanted: Nobody waits for it any more.
         """
         while not done():
             left = self._end - self._clock()
             if left <= 0:
                 raise NoAnswer(f"{what}: not within the limit of {show_seconds(self._limit)}")
-            self._listen(left)
-            for child in self.children:
-                child.look()
+            self._look(left)
 
     def wait(self, until: float) -> None:
         """
@@ -199,11 +212,10 @@ class Family:
 
         Raises:
             ChildError: A child has ended before, or failed.
+            Unwanted: Nobody waits for it any more.
         """
         while (left := until - self._clock()) > 0:
-            self._listen(left)
-            for child in self.children:
-                child.look()
+            self._look(left)
 
     def end(self) -> None:
         """End all of them, if need be by force."""
@@ -222,6 +234,14 @@ class Family:
             child.log.close()
         self._selector.close()
 
+    def _look(self, limit: float) -> None:
+        """Listen for so long at most, in seconds, and see whether it goes well."""
+        self._listen(min(limit, ASKED))
+        for child in self.children:
+            child.look()
+        if not self._wanted():
+            raise Unwanted("nobody waits for it any more")
+
     def _listen(self, limit: float) -> None:
         """Take what has been written, waiting for it for so long at most, in seconds."""
         for key, _ in self._selector.select(limit):
@@ -235,9 +255,11 @@ class Family:
 
 
 @contextmanager
-def family(clock: Callable[[], float], limit: float) -> Iterator[Family]:
+def family(
+    clock: Callable[[], float], limit: float, wanted: Callable[[], bool] = always
+) -> Iterator[Family]:
     """Children that are ended at the end, whatever happens."""
-    made = Family(clock, limit)
+    made = Family(clock, limit, wanted)
     try:
         yield made
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from lab.errors import LabError
-from lab.experiments.children import Child, Family, family
+from lab.experiments.children import Child, Family, always, family
 from lab.experiments.plan import Cell, Repetition
 from lab.experiments.results import Process
 from lab.experiments.subject import Found, Job, Part, shown_size
@@ -50,11 +50,13 @@ class Stage:
         clock: Gives the time, in seconds.
         folder: That of the experiment: files that are served and logs are there.
         client: The command line of a client; it is told its job, and then to begin, by lines.
+        wanted: Whether anybody still waits for a repetition that runs.
     """
 
     clock: Callable[[], float]
     folder: Path
     client: tuple[str, ...]
+    wanted: Callable[[], bool] = always
 
     def log(self, id: str, cell: Cell) -> Path:
         """Where a process writes its log."""
@@ -83,7 +85,7 @@ def run(
     subject = SUBJECTS[cell.service]
     (stage.folder / "logs").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        with family(stage.clock, limit) as children:
+        with family(stage.clock, limit, stage.wanted) as children:
             running = _Running(repetition, stage, children, Path(scratch))
             running.start()
             began = stage.clock()

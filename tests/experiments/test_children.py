@@ -9,7 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.errors import NoAnswer
 from lab.experiments import children
-from lab.experiments.children import Child, ChildError, Family, family, memory_of
+from lab.experiments.children import (
+    Child,
+    ChildError,
+    Family,
+    Unwanted,
+    family,
+    memory_of,
+)
 from tests.helpers import folder
 
 #: Says that it is ready, and stays until its standard input ends.
@@ -99,6 +106,21 @@ class ChildrenTests(SynchronousTestCase):
             child = self.start(made, READY)
             made.wait(time.monotonic() + 0.01)
             made.until(lambda: child.event("ready") is not None, "to be ready")
+
+    def test_unwanted(self) -> None:
+        """When nobody waits for it any more it ends, whatever is waited for."""
+        for wait in (
+            lambda made: made.until(lambda: False, "to be ready"),
+            lambda made: made.wait(time.monotonic() + 60.0),
+        ):
+            asked = [False, True, True]
+            with (
+                self.assertRaisesRegex(Unwanted, "^nobody waits for it any more$"),
+                family(time.monotonic, 60.0, asked.pop) as made,
+            ):
+                child = self.start(made, READY)
+                wait(made)
+            self.assertEqual((asked, running(child)), ([], False))
 
     def test_stubborn(self) -> None:
         """Who does not end when asked to is ended by force."""
