@@ -1,12 +1,14 @@
 """``lab experiment run``: carry out a plan, as real processes or in the simulator."""
 
+import logging
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -67,13 +69,39 @@ def listed(plan: Plan, *, simulated: bool) -> str:
     return "\n".join([f"{plan.service}: {head}", *lines, runs])
 
 
-def executor(jobs: int, *, simulated: bool) -> "Iterator[Executor]":
-    """Where it runs: real processes one repetition at a time in this process, if not said."""
+#: Where it runs, and how many are given to it at a time.
+Place = tuple[Executor, Callable[[], int]]
+
+
+@contextmanager
+def here(jobs: int | None, *, simulated: bool) -> Iterator[Place]:
+    """This machine: real processes one repetition at a time in this process, if not said."""
+    jobs = jobs or (_processors() if simulated else 1)
     if jobs == 1 and not simulated:
-        yield Inline()
+        yield Inline(), lambda: 1
         return
     with pool(jobs) as made:
-        yield made
+        yield made, lambda: 1 if jobs == 1 else 2 * jobs
+
+
+@contextmanager
+def elsewhere(scheduler: str, jobs: int | None, folder: Path, view: Lines) -> Iterator[Place]:
+    """The workers of a Dask cluster: all their threads have the next one waiting, if not said."""
+    from lab.experiments.cluster import check, cluster
+
+    check(scheduler)
+    _hush()
+    with cluster(scheduler, folder, view.say) as made:
+        yield made, lambda: jobs or max(1, 2 * made.threads)
+
+
+def _hush() -> None:
+    """What Dask has to say is said by us, in one line; it sets its loggers up when it is there."""
+    import distributed  # noqa: F401 - see above
+
+    for name in ("distributed", "distributed.client", "tornado", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=r"distributed\.")
 
 
 def tell_figures(folder: Path) -> None:
@@ -85,16 +113,14 @@ def tell_figures(folder: Path) -> None:
     write(folder / SUMMARY, table(load(folder)))
 
 
-def carry_out(run: Run, jobs: int, view: Lines) -> int:
+def carry_out(run: Run, where: AbstractContextManager[Place], view: Lines) -> int:
     """Run it; gives the exit code."""
     work = Work(run.plan.name, run.plan.limit)
     if not run.simulated:
         stage = Stage(time.monotonic, run.folder.resolve(), COMMAND)
         work = Work(run.plan.name, run.plan.limit, stage, time.time)
-    with contextmanager(executor)(jobs, simulated=run.simulated) as where, view:
-        failed = run.carry_out(
-            where, work, ahead=1 if jobs == 1 else 2 * jobs, begin=view.begin, watch=view.done
-        )
+    with where as (executor, ahead), view:
+        failed = run.carry_out(executor, work, ahead=ahead, begin=view.begin, watch=view.done)
     tell_figures(run.folder)
     view.say(f"results are in {run.folder / PLACE}")
     if failed:
@@ -114,14 +140,19 @@ def carry_out(run: Run, jobs: int, view: Lines) -> int:
     "--jobs", type=COUNT, metavar="N",
     help="So many at a time: 1 of real ones, all processors for simulated ones, if not said.",
 )  # fmt: skip
+@click.option(
+    "--scheduler", metavar="tcp://HOST:PORT",
+    help="On the workers of this Dask cluster, not on this machine; needs txlab[cluster].",
+)  # fmt: skip
 @click.option("--repetitions", type=COUNT, metavar="N", help="Of each cell, not those of the plan.")
-def command(
+def command(  # noqa: PLR0913 - one for each option
     plan: str,
     *,
     to: Path | None,
     simulate: bool,
     dry_run: bool,
     jobs: int | None,
+    scheduler: str | None,
     repetitions: int | None,
 ) -> int:
     """
@@ -138,6 +169,7 @@ def command(
       lab experiment run rpc --dry-run
       lab experiment run rpc --simulate --to rpc-simulated
       lab experiment run plan.ini --repetitions 30
+      lab experiment run plan.ini --scheduler tcp://10.0.0.1:8786
 
     Exit codes: 0 ok, 1 some runs failed, 2 usage, 130 interrupted.
     """
@@ -150,13 +182,17 @@ def command(
     if dry_run:
         click.echo(listed(chosen, simulated=simulate))
         return OK
-    if jobs is None:
-        jobs = _processors() if simulate else 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     run = Run(chosen, to or Path(chosen.name), simulate)
+    view = make_progress(time.monotonic)
+    where = (
+        here(jobs, simulated=simulate)
+        if scheduler is None
+        else elsewhere(scheduler, jobs, run.folder, view)
+    )
     try:
-        return carry_out(run, jobs, make_progress(time.monotonic))
+        return carry_out(run, where, view)
     except LocalError as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:

@@ -66,7 +66,7 @@ class Run:
         executor: Executor,
         work: Work,
         *,
-        ahead: int = 1,
+        ahead: Callable[[], int] = lambda: 1,
         begin: Callable[[int, int], object] = lambda done, total: None,
         watch: Callable[[Result], object] = lambda result: None,
     ) -> int:
@@ -76,7 +76,7 @@ class Run:
         Args:
             executor: Runs the repetitions.
             work: Does one.
-            ahead: So many are given to the executor at a time.
+            ahead: So many are given to the executor at a time; asked again and again.
             begin: Called with how many are done already, and how many there are.
             watch: Called with each result.
 
@@ -85,7 +85,7 @@ class Run:
 
         Raises:
             LocalError: The results can't be kept, or are those of another run.
-            LabError: A process of the executor has died.
+            LabError: The executor can't go on, for example because a process of it has died.
         """
         ledger = self.ledger()
         with ledger.open() as add:
@@ -96,10 +96,11 @@ class Run:
             left.reverse()
             pending: set[Future[Result]] = set()
             while left or pending:
-                while left and len(pending) < ahead:
+                while left and len(pending) < ahead():
                     pending.add(executor.submit(work, left.pop()))
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
+                # What has ended well is kept first.
+                for future in sorted(done, key=lambda one: one.exception() is not None):
                     result = _result(future)
                     add(result)
                     watch(result)

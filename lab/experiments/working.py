@@ -39,9 +39,13 @@ class Work:
         try:
             return self._simulate(repetition) if self.stage is None else self._measure(repetition)
         except LabError as error:
-            return self._result(repetition, error=str(error).splitlines()[0])
+            return self.failed(repetition, str(error).splitlines()[0])
         except Exception as error:  # noqa: BLE001 - one bug does not end ten thousand cells
-            return self._result(repetition, error=f"{type(error).__name__}: {error}")
+            return self.failed(repetition, f"{type(error).__name__}: {error}")
+
+    def failed(self, repetition: Repetition, error: str) -> Result:
+        """The line of one that has failed."""
+        return self._result(repetition, error=error)
 
     def _simulate(self, repetition: Repetition) -> Result:
         """In the simulator."""

@@ -1,9 +1,11 @@
 """``lab experiment run``."""
 
+import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +17,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.commands import experiment_run
 from lab.commands.main import main
 from lab.errors import LabError
+from lab.experiments import cluster as cluster_room
 from lab.experiments import results
 from lab.experiments.plan import Repetition
 from lab.experiments.pools import Inline
 from lab.experiments.results import PLACE
+from lab.experiments.running import Run
 from lab.experiments.working import Work
 from tests.experiments.quick import work
 from tests.helpers import folder
@@ -156,6 +160,45 @@ class RunTests(SynchronousTestCase):
         self.patch(Work, "__call__", fail)
         done = self.lab("--simulate")
         self.assertEqual((done.exit_code, done.stderr.splitlines()[-1]), (1, "out of memory"))
+
+    def test_elsewhere(self) -> None:
+        """On a cluster: the next ones wait there for all its threads, or so many as is said."""
+        given: list[tuple[object, ...]] = []
+        aheads: list[int] = []
+
+        class There(Inline):
+            threads = 3
+
+        @contextmanager
+        def cluster(*words: object) -> Iterator[Executor]:
+            given.append(words[:2])
+            yield There()
+
+        def carry_out(*_: object, ahead: Callable[[], int], **others: object) -> int:
+            for There.threads in (3, 0):
+                aheads.append(ahead())
+            return 0
+
+        self.patch(cluster_room, "cluster", cluster)
+        self.patch(Run, "carry_out", carry_out)
+        self.patch(experiment_run, "tell_figures", lambda folder: None)
+        for name in ("distributed", "distributed.client", "tornado", "tornado.application"):
+            self.addCleanup(logging.getLogger(name).setLevel, logging.getLogger(name).level)
+        with warnings.catch_warnings():
+            place = ("--scheduler", "tcp://127.0.0.1:8786")
+            self.assertEqual(self.lab(*place).exit_code, 0)
+            self.assertEqual(self.lab(*place, "--jobs", "7").exit_code, 0)
+            warnings.warn_explicit("mismatch", UserWarning, "f", 1, module="distributed.client")
+        self.assertEqual(given, [("tcp://127.0.0.1:8786", Path("mine"))] * 2)
+        self.assertEqual((aheads, self.jobs), ([6, 1, 7, 7], []))
+        self.assertFalse(logging.getLogger("distributed.client").isEnabledFor(logging.CRITICAL))
+
+    def test_nowhere(self) -> None:
+        """An address that is none is a mistake, and nothing is made."""
+        done = self.lab("--scheduler", "8786")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("scheduler is '8786'; give tcp://HOST:PORT, for example", done.stderr)
+        self.assertFalse((self.folder / "mine").exists())
 
     def test_interrupted(self) -> None:
         """Ctrl-C and SIGTERM: one line says how to go on, and nothing is lost."""

@@ -38,7 +38,7 @@ if __name__ == "__main__":
     left = [None] * 5
     with pool(2) as executor:
         run = Run(PLAN, Path(sys.argv[1]), simulated=True)
-        run.carry_out(executor, work, ahead=4, watch=watch)
+        run.carry_out(executor, work, ahead=lambda: 4, watch=watch)
 """
 
 
@@ -90,7 +90,7 @@ class RunTests(SynchronousTestCase):
         self.run_.carry_out(Inline(), self.work)
         other = self.folder / "threads"
         with ThreadPoolExecutor(1) as executor:
-            Run(PLAN, other, simulated=True).carry_out(executor, self.work, ahead=5)
+            Run(PLAN, other, simulated=True).carry_out(executor, self.work, ahead=lambda: 5)
         self.assertEqual(self.text(other), self.text(self.folder))
 
     def test_interrupted(self) -> None:
@@ -162,6 +162,25 @@ class RunTests(SynchronousTestCase):
 
         with self.assertRaisesRegex(LabError, "a process of the run has died"):
             self.run_.carry_out(Broken(), self.work)
+
+    def test_broken_last(self) -> None:
+        """What ended well by then is kept, in whatever order they come back."""
+
+        class Broken(Executor):
+            left = 12
+
+            def submit(self, fn: Any, /, *given: Any, **named: Any) -> "Future[Any]":
+                future: Future[Any] = Future()
+                Broken.left -= 1
+                if Broken.left == 6:
+                    future.set_exception(LabError("lost"))
+                else:
+                    future.set_result(fn(*given))
+                return future
+
+        with self.assertRaisesRegex(LabError, "lost"):
+            self.run_.carry_out(Broken(), self.work, ahead=lambda: 12)
+        self.assertEqual(len(list(read_results(self.folder / PLACE))), 11)
 
     def test_nowhere(self) -> None:
         """A directory that can't be made, and a plan that can't be kept."""

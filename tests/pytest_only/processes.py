@@ -35,7 +35,7 @@ PLACES = ("tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1")
 #: Of a table of mistakes so many are made each time; the others are made in explorations.
 USUAL = 3
 
-_now = time.monotonic
+now = time.monotonic
 
 
 def cases(table: Mapping[str, str]) -> list[Any]:
@@ -88,7 +88,7 @@ class _Reader:
     def next(self, deadline: float) -> str | None:
         """The next line, or None at the end."""
         try:
-            return self._lines.get(timeout=max(0.0, deadline - _now()))
+            return self._lines.get(timeout=max(0.0, deadline - now()))
         except Empty:
             raise AssertionError(f"no such line in time; there were: {self.seen}") from None
 
@@ -145,7 +145,7 @@ class Process:
 
     def line(self, fits: Callable[[str], bool]) -> str:
         """The next line of standard output that fits."""
-        deadline = _now() + PATIENCE
+        deadline = now() + PATIENCE
         while (line := self._out.next(deadline)) is not None:
             if fits(line):
                 return line
@@ -167,9 +167,9 @@ class Process:
         A reactor takes signals over when it begins to run, which is after services have started
         and have logged where they listen. Until then SIGTERM just kills.
         """
-        deadline = _now() + PATIENCE
+        deadline = now() + PATIENCE
         while not _caught(self.pid) & 1 << (signal.SIGTERM - 1):
-            assert _now() < deadline, f"{self.words} does not mind SIGTERM"
+            assert now() < deadline, f"{self.words} does not mind SIGTERM"
             os.sched_yield()
 
     def send(self, number: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from textwrap import dedent
 
@@ -24,7 +25,8 @@ def blocks(language: str) -> list[str]:
 def test_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command prints what is shown below it, but for what takes its time."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(experiment_run, "executor", lambda *_, **__: iter([Inline()]))
+    place = nullcontext((Inline(), lambda: 1))
+    monkeypatch.setattr(experiment_run, "here", lambda *_, **__: place)
     (plan,) = blocks("ini")
     (tmp_path / "lossy.ini").write_text(plan)
     shown = blocks("console")
