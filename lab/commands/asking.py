@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import click
 
 from lab.adapters.endpoints import DatagramClientEndpoint, clientFromString
-from lab.arithmetic import tcp, udp
 from lab.arithmetic.asking import Asking
 from lab.arithmetic.settings import ClientSettings
+from lab.arithmetic.tcp import ArithmeticClient
 from lab.backoff import Backoff
 from lab.commands.types import COUNT, SECONDS, SHARE
 from lab.rng import stream
@@ -110,9 +110,14 @@ def make_client(
     Raises:
         LocalError: It is no endpoint string.
     """
-    return make_one_of(
-        tcp.ArithmeticClient, udp.ArithmeticClient, reactor, endpoint, settings, seed
-    )
+    return make_one_of(ArithmeticClient, _for_datagrams, reactor, endpoint, settings, seed)
+
+
+def _for_datagrams(*arguments: Any) -> Asking:
+    """A client for datagrams, which brings the faults along that a server of them can have."""
+    from lab.arithmetic import udp
+
+    return udp.ArithmeticClient(*arguments)
 
 
 def make_one_of(

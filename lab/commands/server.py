@@ -1,45 +1,19 @@
-"""``twistd lab-server``: the services, for staying up."""
+"""
+``twistd lab-server``: the services, for staying up.
 
-import sys
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import count
+Here are its options only; what is served is imported when something is: ``--help`` has to come at
+once.
+"""
+
 from typing import Any
 
-from twisted.application.service import IService, MultiService
-from twisted.internet.protocol import DatagramProtocol, Factory
-from twisted.logger import Logger
+from twisted.application.service import IService
 
 from lab import units
-from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
-from lab.adapters.service import ListeningService
-from lab.arithmetic.server import Counters
-from lab.arithmetic.settings import ServerSettings
-from lab.arithmetic.tcp import ArithmeticFactory
-from lab.arithmetic.udp import ArithmeticDatagramProtocol
-from lab.commands.console import ConsoleService, ConsoleSession, check_terminal
-from lab.commands.control import ControlFactory, ControlService, control_path
-from lab.commands.options import LabOptions, one_line
-from lab.commands.overview import Overview
-from lab.commands.server_download import (
-    FLAGS,
-    DirectoryService,
-    catalogue,
-    download_settings,
-)
-from lab.commands.server_download import PARAMETERS as DOWNLOAD
-from lab.commands.server_download import report as report_download
-from lab.commands.server_echo import CLASSIC, PARAMETERS, EchoListeners, echo_settings
-from lab.commands.stores import StoreService, make_store
-from lab.download.tcp import DownloadFactory
-from lab.download.web import DownloadSite
+from lab.commands.options import LabOptions
+from lab.commands.server_options import CLASSIC, DOWNLOAD, ECHO, FLAGS
 from lab.errors import LocalError
-from lab.faults.datagrams import Loss
-from lab.faults.fault import Fault
-from lab.faults.journal import Dice, Place
 from lab.rng import fresh_seed
-from lab.sequence.settings import ServerSettings as SequenceSettings
-from lab.sequence.tcp import SequenceFactory
 
 #: Where the services listen without any option.
 DEFAULTS = {
@@ -88,7 +62,7 @@ class Options(LabOptions):
         ["heartbeat-interval", None, "2", "Clients of sequences are expected so often."],
         ["reconnect-window", None, "30", "Keep a session so long after its client was lost."],
         ["sessions", None, "memory", "Where: memory, sqlite:PATH or redis://HOST:PORT/DATABASE."],
-        *PARAMETERS,
+        *ECHO,
         *DOWNLOAD,
         ["control", None, None, "unix:PATH: a socket for lab server, of the same user."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
@@ -146,6 +120,14 @@ class Options(LabOptions):
         """
         from twisted.internet import reactor
 
+        from lab.arithmetic.settings import ServerSettings
+        from lab.commands.console import check_terminal
+        from lab.commands.control import control_path
+        from lab.commands.server_download import catalogue, download_settings
+        from lab.commands.server_echo import echo_settings
+        from lab.commands.stores import make_store
+        from lab.sequence.settings import ServerSettings as SequenceSettings
+
         check_terminal(self, self.parent)
         self.control = control_path(self["control"]) if self["control"] is not None else None
         drop_rate = units.probability(self["drop-rate"], "drop-rate")
@@ -185,111 +167,18 @@ def makeService(options: Options) -> IService:
     Args:
         options: Parsed options.
     """
-    from twisted.internet import reactor
+    from lab.commands.serving import make_services
 
-    sys.excepthook = one_line
-    if options.settings.drop_rate:
-        Logger("lab.commands.server").info(
-            "drop rate {rate:g}, seed {seed}", rate=options.settings.drop_rate, seed=options.seed
-        )
-    services = options.services()
-    ports = count(1)
-    sequence = SequenceFactory(reactor, options.sequence, options.store)
-    sequences = StoreService(options.store, sequence.disconnect)
-    echoes = EchoListeners(reactor, options.echo, options.seed)
-    download = _download(reactor, options, services)
-    listening: list[ListeningService] = []
-    for name, text, endpoint in options.endpoints:
-        parent = services
-        if name == "arithmetic":
-            listener, report = _arithmetic(reactor, options, endpoint, ports)
-        elif name == "sequence":
-            # One factory for all its endpoints: a client may come back by another.
-            parent = sequences
-            listener, report = sequence, partial(_report_sequence, sequence)
-        elif download is not None and name in {"download", "web"}:
-            listener, report = _door(download, name), partial(report_download, download)
-        else:
-            listener, report = echoes.listener(name, endpoint)
-        listening.append(ListeningService(name, text, endpoint, listener, report))
-        listening[-1].setServiceParent(parent)
-    if list(sequences):
-        sequences.setServiceParent(services)
-    _oversee(reactor, options, Overview(reactor.seconds, listening, download), services)
-    return services
+    return make_services(options)
 
 
 def _endpoint(reactor: Any, name: str, text: str) -> Any:
     """Where a service listens; some need a stream."""
+    from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
+
     endpoint = serverFromString(reactor, text)
     if name in STREAMS and isinstance(endpoint, DatagramServerEndpoint):
         raise LocalError(
             f"{name} is at {text!r}; give an endpoint of streams, like {STREAMS[name]}"
         )
     return endpoint
-
-
-def _download(reactor: Any, options: Options, services: MultiService) -> DownloadFactory | None:
-    """One factory for all its endpoints: they share their limits."""
-    if options.catalogue is None:
-        return None  # nobody wants it
-    factory = DownloadFactory(reactor, options.catalogue, options.download)
-    DirectoryService(factory, options.catalogue.root).setServiceParent(services)
-    return factory
-
-
-def _door(download: DownloadFactory, name: str) -> Any:
-    """What listens for clients that speak so."""
-    return DownloadSite(download) if name == "web" else download
-
-
-def _oversee(reactor: Any, options: Options, overview: Overview, services: MultiService) -> None:
-    """The control socket and the console, if they are wanted."""
-    stop = partial(_stop, reactor)
-    if options.control is not None:
-        factory = ControlFactory(reactor, overview, stop)
-        ControlService(reactor, options.control, factory).setServiceParent(services)
-    if options["console"]:
-        console = ConsoleService(reactor, ConsoleSession(overview, stop), stop)
-        console.setServiceParent(services)
-        console.show_log()
-
-
-def _stop(reactor: Any) -> None:
-    """Stop the server, once what is being done now is done."""
-    reactor.callLater(0, lambda: reactor.running and reactor.stop())
-
-
-def _arithmetic(
-    reactor: Any, options: Options, endpoint: object, ports: Iterator[int]
-) -> tuple[Factory | DatagramProtocol, Callable[[], str]]:
-    """What listens at this endpoint, and what reports what it did."""
-    if not isinstance(endpoint, DatagramServerEndpoint):
-        factory = ArithmeticFactory(reactor, options.settings)
-        return factory, lambda: _report(factory.counters)
-    # Not by its address: one seed drops the same datagrams on whatever port is free.
-    place = Place("arithmetic", next(ports), "upstream", "loss")
-    drops = Dice(options.seed).judge(place, Fault(Loss(options.settings.drop_rate), place.fault))
-    protocol = ArithmeticDatagramProtocol(reactor, options.settings, drops)
-    return (
-        protocol,
-        lambda: (
-            f"{protocol.received:,} datagrams, {protocol.dropped:,} dropped, "
-            f"{_report(protocol.counters)}, {protocol.counters.repeated:,} repeated, "
-            f"{protocol.replies.evicted:,} evicted, {protocol.unsent:,} not sent"
-        ),
-    )
-
-
-def _report(counters: Counters) -> str:
-    """What every server counts."""
-    return f"{counters.executed:,} executed, {counters.refused:,} refused"
-
-
-def _report_sequence(factory: SequenceFactory) -> str:
-    """What the server of sequences did."""
-    counters = factory.counters
-    return (
-        f"{counters.begun:,} begun, {counters.resumed:,} resumed, {counters.done:,} done, "
-        f"{counters.rejected:,} rejected"
-    )

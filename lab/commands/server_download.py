@@ -17,28 +17,13 @@ from lab.download.tcp import DownloadFactory
 from lab.download.wire import List, Working
 from lab.download.workshop import Found
 
-#: Its options, in Twisted's own form.
-PARAMETERS = [
-    ["root", None, ".", "download: the directory whose files are served."],
-    ["limit-rate", None, None, "download: most bytes a second for one address (64K, 10M)."],
-    ["total-limit-rate", None, None, "download: most bytes a second in all."],
-    ["transfers", None, "64", "download: most files at a time to one address."],
-    ["total-transfers", None, "1000", "download: most files at a time in all."],
-    ["connections", None, "256", "download: most connections of one address."],
-    ["total-connections", None, "4096", "download: most connections in all."],
-]
-FLAGS = [
-    ["recursive", None, "download: serve files in directories within the root, too."],
-    ["hidden", None, "download: serve names that begin with a dot, too."],
-]
-
 
 def download_settings(options: Mapping[str, Any]) -> ServerSettings:
     """
     The limits that options ask for.
 
     Args:
-        options: The words of `PARAMETERS` and of ``idle``.
+        options: The words of `lab.commands.server_options.DOWNLOAD` and of ``idle``.
 
     Raises:
         LocalError: A value can't be.

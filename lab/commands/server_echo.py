@@ -19,19 +19,6 @@ from lab.echo.wire import LEAST_SIZE, LIMIT, LONGEST
 from lab.errors import LocalError
 from lab.rng import stream
 
-#: Their options, in Twisted's own form.
-PARAMETERS = [
-    ["stream-interval", None, "0", "echo: the shortest interval of a stream (0, 20ms)."],
-    ["stream-packets", None, "1000", "echo: most packets of a stream."],
-    ["stream-size", None, "65507", "echo: most bytes of a packet."],
-    ["file-size", None, "123456789", "echo: most characters of a file."],
-    ["rate", None, None, "echo: most bytes a second for one address (64K, 10M)."],
-    ["total-rate", None, None, "echo: most bytes a second in all."],
-    ["streams", None, "16", "echo: most streams and files at a time for one address."],
-    ["total-streams", None, "1000", "echo: most streams and files at a time in all."],
-    ["pace", None, "4000000", "echo over UDP: bytes a second of a file, or of a fast stream."],
-    ["piece", None, "1200", "echo over UDP: characters of a file in a datagram."],
-]
 _Build = Callable[[float], classic.DiscardCore]
 #: What answers over streams and over datagrams, by the option.
 _CLASSIC: dict[
@@ -41,9 +28,6 @@ _CLASSIC: dict[
     "discard": (classic.DiscardCore, classic.DiscardDatagramProtocol),
     "chargen": (classic.CharacterCore, classic.CharacterDatagramProtocol),
 }
-#: These options, and what is served.
-CLASSIC = tuple(_CLASSIC)
-
 #: What listens, and what reports what it did.
 Listener = tuple[Factory | DatagramProtocol, Callable[[], str]]
 
@@ -53,7 +37,7 @@ def echo_settings(options: Mapping[str, Any]) -> ServerSettings:
     The limits that options ask for.
 
     Args:
-        options: The words of `PARAMETERS` and of ``idle``.
+        options: The words of `lab.commands.server_options.ECHO` and of ``idle``.
 
     Raises:
         LocalError: A value can't be.
@@ -116,7 +100,7 @@ class EchoListeners:
         What listens at an endpoint.
 
         Args:
-            name: ``echo``, or one of `CLASSIC`.
+            name: ``echo``, or one of `lab.commands.server_options.CLASSIC`.
             endpoint: Of streams or of datagrams.
         """
         datagrams = isinstance(endpoint, DatagramServerEndpoint)

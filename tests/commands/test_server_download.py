@@ -9,14 +9,8 @@ from twisted.internet.task import Clock
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.server_download import (
-    FLAGS,
-    PARAMETERS,
-    DirectoryService,
-    catalogue,
-    download_settings,
-    report,
-)
+from lab.commands.server_download import DirectoryService, catalogue, download_settings, report
+from lab.commands.server_options import DOWNLOAD, FLAGS
 from lab.download import files
 from lab.download.catalogue import Catalogue
 from lab.download.settings import ServerSettings
@@ -28,7 +22,7 @@ from tests.helpers import captured_logs, folder
 def options(**words: Any) -> dict[str, Any]:
     """Those that were given, and the others' defaults."""
     given = {name.replace("_", "-"): text for name, text in words.items()}
-    defaults: dict[str, Any] = {str(row[0]): row[2] for row in PARAMETERS}
+    defaults: dict[str, Any] = {str(row[0]): row[2] for row in DOWNLOAD}
     return {"idle": "300", **defaults, **{str(row[0]): 0 for row in FLAGS}, **given}
 
 

@@ -9,7 +9,8 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.endpoints import DatagramServerEndpoint
-from lab.commands.server_echo import CLASSIC, PARAMETERS, EchoListeners, echo_settings
+from lab.commands.server_echo import EchoListeners, echo_settings
+from lab.commands.server_options import CLASSIC, ECHO
 from lab.echo.settings import ServerSettings
 from lab.errors import LocalError
 
@@ -35,7 +36,7 @@ class Port:
 def settings(**words: str) -> ServerSettings:
     """Those of options, of which these were given."""
     given = {name.replace("_", "-"): text for name, text in words.items()}
-    return echo_settings({"idle": "300"} | {row[0]: row[2] for row in PARAMETERS} | given)
+    return echo_settings({"idle": "300"} | {row[0]: row[2] for row in ECHO} | given)
 
 
 class SettingsTests(SynchronousTestCase):
