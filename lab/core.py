@@ -150,9 +150,14 @@ class BatchCore(Core, Protocol):
 class PromptCore(BatchCore, Protocol):
     """A core that can answer lines with nothing but bytes, without the other verbs."""
 
-    def reply(self, batch: Sequence[bytes], now: float) -> bytes | None:
+    def reply(self, lines: bytes, now: float) -> bytes | None:
         """
         The peer sent these lines, and nothing is outgoing.
+
+        Args:
+            lines: At least one, each with its ending: LF, or CR and LF. They may be longer than
+                a line may be.
+            now: The time, in seconds.
 
         Returns:
             What `outgoing` would give after `messages`, each message with its ending, if all lines

@@ -57,7 +57,7 @@ class Driver:
     _again: bool = False
     _stopped: bool = False
     busy: Callable[[], bool] = field(init=False)
-    reply: Callable[[list[bytes], float], bytes | None] | None = field(init=False)
+    reply: Callable[[bytes, float], bytes | None] | None = field(init=False)
     _batch: Callable[[list[bytes], float], int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -34,6 +34,7 @@ from typing import Any
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Client, Connection, Connector, Port, Server
+from twisted.python.failure import Failure
 
 
 class EagerConnection(Connection):
@@ -43,6 +44,8 @@ class EagerConnection(Connection):
     _outbox: "list[EagerConnection] | None" = None
     _batching = False
     _no_delay = False
+    #: The context of its events, which `lab.adapters.epoll` makes once.
+    frame: Any = None
     #: Why nothing could be sent; the system tells only once what happened to a connection.
     _failed: ConnectionLost | None = None
 
@@ -56,6 +59,9 @@ class EagerConnection(Connection):
             return CONNECTION_LOST
         if not data:
             return self._failed or CONNECTION_DONE
+        if self._outbox is not None:
+            self.protocol.dataReceived(data)
+            return None
         self._batching = True
         try:
             self.protocol.dataReceived(data)
@@ -130,6 +136,11 @@ class EagerConnection(Connection):
         """Whether the system sends short segments without waiting for more."""
         self._no_delay = bool(enabled)
         super().setTcpNoDelay(enabled)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone; so is what would keep it in memory."""
+        self.frame = None
+        super().connectionLost(reason)
 
     def _plain(self) -> bool:
         """Whether there is nothing about the connection that would have to be seen to."""

@@ -152,40 +152,74 @@ class LabReactor(EPollReactor):
         outer = context.get(log.ILogContext) if contexts else _NOBODY
         contexts.append({})
         try:
-            for fd, event in events:
-                # What an event before this one has removed is not there any more.
-                selectable = selectables.get(fd)
-                if selectable is not None:
-                    contexts[-1] = _Frame((selectable, outer))
-                    self._handle(selectable, fd, event)
+            self._handle_all(events, contexts, outer)
         finally:
             contexts.pop()
 
     doIteration = doPoll
 
-    def _handle(self, selectable: Any, fd: int, event: int) -> None:
-        """Handle one event; what goes wrong is logged and harms no other."""
-        try:
-            if event == EPOLLIN:
-                why: Any = _GONE
-                was_read = False
+    def _handle_all(
+        self, events: list[tuple[int, int]], contexts: list[Any], outer: Mapping[str, Any]
+    ) -> None:
+        """Handle events, each in a context of its own; what goes wrong harms no other."""
+        selectables, outbox = self._selectables, self.outbox
+        for fd, event in events:
+            # What an event before this one has removed is not there any more.
+            selectable = selectables.get(fd)
+            if selectable is None:
+                continue
+            if event == EPOLLIN and isinstance(selectable, EagerConnection):
+                # What nearly all events are: no call here that can be spared.
+                frame = selectable.frame
+                if frame is None or outer is not _NOBODY:
+                    frame = selectable.frame = _Frame((selectable, outer))
+                contexts[-1] = frame
+                was_read = True
                 try:
-                    if selectable.fileno() != -1:
-                        why = selectable.doRead()
-                        was_read = True
+                    why: Any = selectable.doRead()
+                    if why and selectable.fileno() == -1:
+                        why = _GONE
                 except BaseException:  # noqa: BLE001 - as Twisted does
-                    why = sys.exc_info()[1]
+                    why, was_read = sys.exc_info()[1], False
                     log.err()
                 if why:
-                    self._disconnectSelectable(selectable, why, was_read)
+                    self._disconnect(selectable, why, was_read=was_read)
             else:
+                contexts[-1] = _Frame((selectable, outer))
+                self._handle(selectable, fd, event)
+            if outbox:
+                self._flush()
+
+    def _handle(self, selectable: Any, fd: int, event: int) -> None:
+        """Handle one event of any kind."""
+        if event != EPOLLIN:
+            try:
                 self._doReadOrWrite(selectable, fd, event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: BLE001 - as Twisted does
+                log.err()
+            return
+        why: Any = _GONE
+        was_read = False
+        try:
+            if selectable.fileno() != -1:
+                why = selectable.doRead()
+                was_read = True
+        except BaseException:  # noqa: BLE001 - as Twisted does
+            why = sys.exc_info()[1]
+            log.err()
+        if why:
+            self._disconnect(selectable, why, was_read=was_read)
+
+    def _disconnect(self, selectable: Any, why: Any, *, was_read: bool) -> None:
+        """Tell it that it has ended."""
+        try:
+            self._disconnectSelectable(selectable, why, was_read)
         except KeyboardInterrupt:
             raise
         except BaseException:  # noqa: BLE001 - as Twisted does
             log.err()
-        if self.outbox:
-            self._flush()
 
     def _flush(self) -> None:
         """Have all send what they have; a mistake leaves the others for the next time."""

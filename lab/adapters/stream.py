@@ -89,7 +89,7 @@ class LineCoreProtocol(Protocol):
         self, driver: Driver, limit: int, lost: Callable[[Failure], None] = lambda reason: None
     ) -> None:
         self._driver = driver
-        self._reader: LineReader | _Chunks = LineReader(limit)
+        self._reader = LineReader(limit)
         self._lost = lost
         self._lines: list[bytes] = []
         self._peer_ended = self._paused = self._stopped = self._finished = False
@@ -135,20 +135,24 @@ class LineCoreProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Some bytes of the peer's."""
-        if not self._finished:
-            lines = self._reader.feed(data)
-            if self._reply is not None and lines and self._at_once is not None and not self._lines:
-                answers = self._reply(lines, self._seconds())
-                if answers is not None:
-                    self._give(answers)
-                    return
-            if self._lines:
-                self._lines += lines
-            else:
-                self._lines = lines
-            self._ahead += len(data)
-            if self._turn is None:
-                self._work()
+        if self._finished:
+            return
+        if self._reply is not None and self._at_once is not None and not self._lines:
+            whole = self._reader.whole(data)
+            answers = self._reply(whole, self._seconds()) if whole else None
+            if answers is not None:
+                if whole is not data:
+                    self._reader.take(data)
+                self._give(answers)
+                return
+        lines = self._reader.feed(data)
+        if self._lines:
+            self._lines += lines
+        else:
+            self._lines = lines
+        self._ahead += len(data)
+        if self._turn is None:
+            self._work()
 
     def readConnectionLost(self) -> None:
         """The peer will send no more; it gets its answers, and then the connection ends."""
@@ -340,12 +344,16 @@ class LineCoreProtocol(Protocol):
         self._body = self._file = None
 
 
-class _Chunks:
+class _Chunks(LineReader):
     """What reads a stream that has no lines."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Each chunk is a message."""
         return [data]
+
+    def whole(self, data: bytes) -> bytes:
+        """Each chunk is whole."""
+        return data
 
 
 class ChunkCoreProtocol(LineCoreProtocol):
@@ -363,4 +371,4 @@ class ChunkCoreProtocol(LineCoreProtocol):
         self, driver: Driver, lost: Callable[[Failure], None] = lambda reason: None
     ) -> None:
         super().__init__(driver, 0, lost)
-        self._reader = _Chunks()
+        self._reader = _Chunks(0)

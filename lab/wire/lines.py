@@ -47,6 +47,30 @@ class LineReader:
             return self._cut(lines)
         return lines
 
+    def whole(self, data: bytes) -> bytes:
+        r"""
+        What `feed` would take of the next chunk, in one piece; nothing is taken yet.
+
+        Whoever has no use for it calls `feed` with the same chunk, and otherwise `take`.
+
+        Returns:
+            The lines that are complete now, each with its ending, however long it is. Nothing, if
+            there are none, or if what is left is too long.
+
+        >>> LineReader(1024).whole(b"+,1,1\r\n+,2")
+        b'+,1,1\r\n'
+        """
+        if data[-1:] == b"\n" and not self._rest and not self._over:
+            return data
+        end = data.rfind(b"\n") + 1
+        if not end or self._over or len(data) - end > self.limit:
+            return b""
+        return self._rest + data[:end]
+
+    def take(self, data: bytes) -> None:
+        """Take the chunk of which `whole` has just given the lines."""
+        self._rest = data[data.rfind(b"\n") + 1 :]
+
     def _cut(self, lines: list[bytes]) -> list[bytes]:
         """The lines up to the first that is too long, and that one cut."""
         self._over, self._rest = True, b""

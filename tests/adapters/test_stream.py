@@ -102,11 +102,12 @@ class EchoCore:
 class PromptCore(EchoCore):
     """Answers lines that begin with ``!`` in the short way."""
 
-    def reply(self, batch: Sequence[bytes], now: float) -> bytes | None:
+    def reply(self, lines: bytes, now: float) -> bytes | None:
         """The lines, if they are all such."""
+        batch = lines.splitlines(keepends=True)
         if not all(line.startswith(b"!") for line in batch):
             return None
-        return b"".join(b"prompt " + line + b"\n" for line in batch)
+        return b"".join(b"prompt " + line for line in batch)
 
 
 @implementer(ITCPTransport, IHalfCloseableDescriptor)
@@ -349,9 +350,27 @@ class PromptTests(StreamCase):
         """It is asked first, and its bytes go out as they are; half a line is none."""
         transport = Direct(1000)
         protocol, _ = self.connect(PromptCore(), transport)
-        for chunk in (b"!a\n!b\n", b"!", b"c\n"):
+        for chunk in (b"!a\n!b\n", b"!", b"c\n", b"!d\n!", b"e\n", b"!f\n"):
             protocol.dataReceived(chunk)
-        self.assertEqual(transport.at_once, [b"prompt !a\nprompt !b\n", b"prompt !c\n"])
+        lines = [b"!a\nprompt !b\n", b"!c\n", b"!d\n", b"!e\n", b"!f\n"]
+        self.assertEqual(transport.at_once, [b"prompt " + line for line in lines])
+
+    def test_too_long(self) -> None:
+        """What can't become a line is told off in the usual way, behind the lines before it."""
+        transport = Direct(1000)
+        protocol, _ = self.connect(PromptCore(), transport)
+        protocol.dataReceived(b"!a\n" + b"x" * (LIMIT + 1))
+        self.assertEqual(transport.at_once, [b"!a\ntoo long\n"])
+        protocol.dataReceived(b"!b\n")
+        self.assertEqual(transport.at_once, [b"!a\ntoo long\n"])
+
+    def test_chunks(self) -> None:
+        """Where there are no lines, each chunk is asked for."""
+        transport = Direct(1000)
+        protocol = ChunkCoreProtocol(Driver(PromptCore(), self.clock))
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"!a")
+        self.assertEqual(transport.at_once, [b"prompt !a"])
 
     def test_otherwise(self) -> None:
         """What it does not answer goes the usual way, in order."""

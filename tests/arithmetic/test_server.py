@@ -14,6 +14,7 @@ from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.wire import LIMIT
 from lab.core import Finished
 from lab.testing import Playbook
+from lab.wire.lines import LineReader
 from tests.helpers import thorough
 
 
@@ -28,6 +29,11 @@ def one_by_one(lines: Sequence[bytes]) -> tuple[list[bytes], Counters]:
     for line in lines:
         core.message(line, 0.0)
     return core.outgoing(), core.counters
+
+
+def joined(lines: Sequence[bytes], ending: bytes = b"\n") -> bytes:
+    """These lines, each with its ending."""
+    return b"".join(line + ending for line in lines)
 
 
 class AnswerTests(SynchronousTestCase):
@@ -258,9 +264,9 @@ class BatchTests(SynchronousTestCase):
     def assertAsOneByOne(self, lines: list[bytes]) -> None:
         """Both ways that take many lines answer and count as the one that takes one does."""
         expected, counters = one_by_one(lines)
-        answers = answer_sums(lines)
+        answers = answer_sums(joined(lines), len(lines))
         if answers is not None:
-            self.assertEqual(answers, b"\n".join(expected))
+            self.assertEqual(answers, joined(expected))
             self.assertEqual(counters, Counters(executed=len(lines)))
         core = make_core()
         rest = lines
@@ -300,7 +306,7 @@ class BatchTests(SynchronousTestCase):
     @given(st.lists(SUMS, min_size=1, max_size=20))
     def test_sums_are_taken_whole(self, lines: list[bytes]) -> None:
         """A batch of sums is answered as a whole."""
-        self.assertEqual(answer_sums(lines), b"\n".join(one_by_one(lines)[0]))
+        self.assertEqual(answer_sums(joined(lines), len(lines)), joined(one_by_one(lines)[0]))
 
     def test_answers_in_one(self) -> None:
         """The answers of a batch of sums are one message, in order."""
@@ -309,9 +315,11 @@ class BatchTests(SynchronousTestCase):
         self.assertEqual(core.messages(lines, 0.0), 1000)
         self.assertEqual(core.outgoing(), [b"\n".join(b"200,%d" % n for n in range(1, 1001))])
 
-    def test_nothing(self) -> None:
-        """A batch of nothing is no sums."""
-        self.assertIsNone(answer_sums([]))
+    def test_not_lines(self) -> None:
+        """What holds a line ending is no line, and not taken for two."""
+        core = make_core()
+        core.messages([*[b"+,1,1"] * 5, b"+,1,1\n+,1,1"], 0.0)
+        self.assertEqual(core.outgoing(), [b"200,2"] * 5 + [b"300,-1"])
 
     def test_all_operators(self) -> None:
         """A batch with every operator is answered in order."""
@@ -341,30 +349,51 @@ class PromptTests(SynchronousTestCase):
     """Batches that are answered with nothing but bytes."""
 
     @settings(deadline=None)
-    @given(st.lists(SUMS, min_size=1, max_size=8))
-    def test_sums(self, lines: list[bytes]) -> None:
+    @given(st.lists(SUMS, min_size=1, max_size=8), st.sampled_from([b"\n", b"\r\n"]))
+    def test_sums(self, lines: list[bytes], ending: bytes) -> None:
         """Sums are, with the bytes that the other verbs give."""
         core = make_core()
-        self.assertEqual(core.reply(lines, 7.0), b"\n".join(one_by_one(lines)[0]) + b"\n")
+        self.assertEqual(core.reply(joined(lines, ending), 7.0), joined(one_by_one(lines)[0]))
         self.assertEqual((core.outgoing(), core.events(), core.deadline()), ([], [], 307.0))
         self.assertEqual(core.counters.executed, len(lines))
 
     @settings(deadline=None)
-    @given(st.lists(SUMS | st.binary(max_size=12), min_size=1, max_size=6))
+    @given(
+        st.lists(LINES | UNEVEN.map(b"\n".join) | st.binary(max_size=12), min_size=1, max_size=6)
+    )
     @example([b"+,1,1", b"/,1,0"])
     @example([b"+,1," + b"1" * LIMIT])
+    @example([b"+,1," + b"1" * (LIMIT - 4)])
+    @example([b"+,1," + b"1" * (LIMIT - 3)])
     @example([b"+,1,\xb2"])
+    @example([b"+,1,1\r"])
+    @example([b"+,1,1\r\r", b"+,1,1"])
+    @example([b"+,1,1", b"", b"+,1,1"])
+    @example([b"", b"+,1,1"])
     def test_whatever(self, lines: list[bytes]) -> None:
         """Anything else either is as well, or nothing has happened."""
         core = make_core()
         before = core.deadline()
-        answers = core.reply(lines, 7.0)
+        answers = core.reply(joined(lines), 7.0)
         if answers is None:
             self.assertEqual((core.counters, core.deadline()), (Counters(), before))
         else:
-            self.assertEqual(answers, b"\n".join(one_by_one(lines)[0]) + b"\n")
+            read = LineReader(LIMIT).feed(joined(lines))
+            self.assertEqual(answers, joined(one_by_one(read)[0]))
+            self.assertEqual(core.counters.executed, len(read))
+
+    def test_limit(self) -> None:
+        """A line of the limit is answered, wherever it stands; one of a byte more is not."""
+        short = [b"+,1,1"] * 300
+        for place in (0, 1, 150, 300):
+            for size in (LIMIT, LIMIT + 1):
+                line = b"-,0," + b"0" * (size - 4)
+                lines = [*short[:place], line, *short[place:]]
+                answers = make_core().reply(joined(lines), 0.0)
+                wanted = joined(one_by_one(lines)[0]) if size == LIMIT else None
+                self.assertEqual(answers, wanted)
 
     def test_with_a_cache(self) -> None:
         """A core with a reply cache has to look there first."""
         core = ArithmeticServerCore(ServerSettings(), 0.0, replies=ReplyCache(10, 1000))
-        self.assertIsNone(core.reply([b"#a +,1,1"], 0.0))
+        self.assertIsNone(core.reply(b"#a +,1,1\n", 0.0))

@@ -60,6 +60,43 @@ class ChunkTests(SynchronousTestCase):
             self.assertTrue(len(reader._rest) <= LIMIT + 1)
 
 
+class WholeTests(SynchronousTestCase):
+    """Lines in one piece."""
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.lists(STREAMS | st.binary(max_size=9), max_size=8))
+    def test_same_lines(self, chunks: list[bytes]) -> None:
+        """Whether chunks are taken in the one way or the other, the lines are the same."""
+        reader, found = LineReader(LIMIT), []
+        for chunk in chunks:
+            whole = reader.whole(chunk)
+            self.assertEqual(reader.whole(chunk), whole)
+            lines = [line.removesuffix(b"\r") for line in whole.split(b"\n")]
+            if lines.pop() or not lines or max(map(len, lines)) > LIMIT:
+                found += reader.feed(chunk)
+            else:
+                reader.take(chunk)
+                found += lines
+        self.assertEqual(found, expected(b"".join(chunks)))
+
+    def test_whole(self) -> None:
+        """The chunk itself, if it is nothing but whole lines; nothing, if there are none."""
+        reader, lines = LineReader(LIMIT), b"a\r\nb\n"
+        self.assertIs(reader.whole(lines), lines)
+        self.assertEqual(
+            [reader.whole(chunk) for chunk in (b"", b"c", b"a\nc")], [b"", b"", b"a\n"]
+        )
+        reader.take(b"a\nc")
+        self.assertEqual(reader.whole(b"d\n"), b"cd\n")
+
+    def test_too_long(self) -> None:
+        """None if what is left is too long, or something was before."""
+        reader = LineReader(LIMIT)
+        self.assertEqual(reader.whole(b"a\n" + b"x" * (LIMIT + 1)), b"")
+        reader.feed(b"x" * (LIMIT + 1))
+        self.assertEqual([reader.whole(chunk) for chunk in (b"a\n", b"a\nb")], [b"", b""])
+
+
 class EndingTests(SynchronousTestCase):
     """Where a line ends."""
 
