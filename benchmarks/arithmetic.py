@@ -7,7 +7,6 @@ rounds, ``report.py`` shows them; ``peers/`` and ``limit.c`` are the servers, ``
 generator; this file is the command.
 """
 
-import json
 import os
 import signal
 import sys
@@ -21,10 +20,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from frame import Frame, framed
 from measuring import MODES, PEERS, Plan, Samples, make_peers, measure
 from processes import BenchmarkError, compile_program, find_compiler
 from questions import make_questions
-from report import as_json, print_report, summarise
+from report import as_json, hand_over, print_report, summarise
 
 REQUESTS = {False: 10_000, True: 100_000}
 """
@@ -86,15 +86,10 @@ INTERRUPTED, TERMINATED = 130, 143
     help="Servers and generator share one CPU: shows what a request costs, without the noise "
     "of waking another CPU.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    help="Write all that was counted to this file, too; - is standard output, without tables.",
-)
+@framed("arithmetic")
 def main(  # noqa: PLR0913  # one argument an option
     *,
+    frame: Frame,
     rounds: int,
     seconds: float,
     modes: Sequence[str],
@@ -102,7 +97,6 @@ def main(  # noqa: PLR0913  # one argument an option
     requests: int | None,
     ids: bool,
     one_core: bool,
-    json_file: str | None,
 ) -> None:
     """
     Measure the arithmetic server of this checkout beside others.
@@ -166,11 +160,9 @@ def main(  # noqa: PLR0913  # one argument an option
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
-    if json_file != "-":
-        print_report(plan, rows)
-    if json_file:
-        with click.open_file(json_file, "w") as file:
-            file.write(json.dumps(as_json(plan, rows), indent=2) + "\n")
+    print_report(frame, plan, rows)
+    hand_over(frame, plan, rows)
+    frame.more = as_json(plan, rows)
 
 
 def _measure(plan: Plan, folder: Path) -> Samples:

@@ -22,13 +22,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from fetchers import fetchers
+from frame import Frame, framed
 from processes import BenchmarkError
-from report import describe_machine
 from senders import FILE, LINES, Sender, start, twistd
-from turns import OURS, Measure, show, take_turns, wide_console
+from turns import OURS, Measure, show, take_turns
 
 BLOCK = 2**20
 """Bytes that are made at once."""
@@ -39,11 +38,9 @@ LEGEND = (
     "s: from the start of the client's process to its end; with sync: until the file is on the "
     "disk ({disk}), for all alike; lab download does that by itself, within s. get alone: without "
     "start-up and sync. txlab is: of servers its rate divided by theirs, of clients its s divided "
-    "by theirs. The servers have read the file before; ours had made the list of its digests. "
-    "Python {python}, Twisted {twisted}, Linux {kernel}, {usable_cpus} CPUs, TCP congestion "
-    "control {tcp_congestion_control}, load {load:.1f}."
+    "by theirs. The servers have read the file before; ours had made the list of its digests."
 )
-"""What the tables mean, and what they depend on."""
+"""What the tables mean."""
 
 
 def make_file(path: Path, size: int) -> None:
@@ -79,26 +76,20 @@ def warm(server: Sender) -> None:
 @click.option(
     "--folder", type=click.Path(exists=True, file_okay=False), help="For the files, on a disk."
 )
-def main(*, rounds: int, size: int, folder: str | None) -> None:
+@framed("download")
+def main(*, frame: Frame, rounds: int, size: int, folder: str | None) -> None:
     """Measure the download service beside others on 127.0.0.1, and print two tables."""
-    console = wide_console()
     with ExitStack() as stack:
         made = stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-download-", dir=folder))
         try:
-            measure(console, Path(made), rounds, size, stack)
+            measure(frame, Path(made), rounds, size, stack)
         except (BenchmarkError, OSError) as error:
             raise click.ClickException(str(error)) from error
-        legend = LEGEND.format(
-            rounds=rounds,
-            size=size,
-            disk=file_system(Path(made)),
-            load=os.getloadavg()[0],
-            **describe_machine(),
-        )
-    console.print(legend)
+        legend = LEGEND.format(rounds=rounds, size=size, disk=file_system(Path(made)))
+    frame.console().print(legend)
 
 
-def measure(console: Console, folder: Path, rounds: int, size: int, stack: ExitStack) -> None:
+def measure(frame: Frame, folder: Path, rounds: int, size: int, stack: ExitStack) -> None:
     """Make the file, start the servers, measure, and print."""
     root, own = folder / "root", folder / "own"
     root.mkdir()
@@ -108,13 +99,13 @@ def measure(console: Console, folder: Path, rounds: int, size: int, stack: ExitS
     senders: dict[str, Measure] = {
         name: lambda server=server: server.discard(size) for name, server in started.items()
     }
-    show(console, f"{size:,} bytes to a reader that discards", take_turns(senders, rounds))
+    show(frame, f"{size:,} bytes to a reader that discards", take_turns(senders, rounds))
     running = stack.enter_context(contextmanager(twistd)("second", "download", root, own))
     second = Sender(running, LINES)
     for server in (started[OURS], second):
         warm(server)
     clients = fetchers(started, second, folder, size)
-    show(console, f"{size:,} bytes to a disk", take_turns(clients, rounds))
+    show(frame, f"{size:,} bytes to a disk", take_turns(clients, rounds))
 
 
 if __name__ == "__main__":

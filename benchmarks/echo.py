@@ -8,7 +8,6 @@ processes of their own, and take turns, round after round. Compare within a run,
 another. Of the peers, those that are not installed are left out.
 """
 
-import os
 import socket
 import sys
 import tempfile
@@ -18,9 +17,9 @@ from pathlib import Path
 import click
 
 from datagrams import PATIENCE, Figures, iperf3, irtt, probes, stream
+from frame import Frame, framed
 from processes import HERE, BenchmarkError, cpu_seconds, serving
-from report import describe_machine
-from turns import OURS, Measure, show, take_turns, there, wide_console
+from turns import OURS, Measure, show, take_turns, there
 
 SIZE = 123_456_789
 """Characters of the file."""
@@ -52,9 +51,9 @@ def receive(folder: Path, size: int, request: bytes, *words: str) -> Figures:
 @click.option(
     "--interval", type=click.IntRange(1, 1000), default=1, show_default=True, help="Of probes, ms."
 )
-def main(*, rounds: int, seconds: float, size: int, interval: int) -> None:
+@framed("echo")
+def main(*, frame: Frame, rounds: int, seconds: float, size: int, interval: int) -> None:
     """Measure the echo service beside others on 127.0.0.1, and print a table of each kind."""
-    console = wide_console()
     with tempfile.TemporaryDirectory(prefix="lab-echo-") as name:
         folder = Path(name)
         file = folder / "file"
@@ -75,22 +74,17 @@ def main(*, rounds: int, seconds: float, size: int, interval: int) -> None:
         if there("irtt"):
             trips["irtt"] = lambda: irtt(folder, seconds, interval)
         try:
-            show(console, f"A file of {size:,} characters over TCP", take_turns(files, rounds))
+            show(frame, f"A file of {size:,} characters over TCP", take_turns(files, rounds))
             title = "1,200-byte packets over UDP, full speed"
-            show(console, title, take_turns(streams, rounds), by="came/s")
+            show(frame, title, take_turns(streams, rounds), by="came/s")
             title = f"Round trips of 64 bytes over UDP, one every {interval} ms"
-            show(console, title, take_turns(trips, rounds))
+            show(frame, title, take_turns(trips, rounds))
         except (BenchmarkError, OSError) as error:
             raise click.ClickException(str(error)) from error
-    console.print(
-        "Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest; "
+    frame.console().print(
+        f"Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest; "
         f"CPU us: the server's for a packet; {OURS} is: its rate divided by theirs, of streams "
-        "that of what came. "
-        "Python {python}, Twisted {twisted}, Linux {kernel}, "
-        "{usable_cpus} CPUs, TCP congestion control {tcp_congestion_control}, load "
-        "{load:.1f}.".format(
-            rounds=rounds, seconds=seconds, load=os.getloadavg()[0], **describe_machine()
-        )
+        "that of what came."
     )
 
 

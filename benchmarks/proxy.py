@@ -18,12 +18,12 @@ from statistics import median
 
 import click
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from frame import Frame, framed
 from processes import HERE, BenchmarkError, Running, cpu_seconds, serving
 from proxies import LIFETIME, PROXIES, Proxy, choose, running
-from report import cell, describe_machine
+from report import cell
 
 CHUNK = b"x" * (256 * 1024)
 """What a stream is sent in."""
@@ -115,7 +115,10 @@ MEASURES: tuple[Callable[[Running, float], dict[str, float]], ...] = (
     "--peer", "commands", multiple=True, metavar="CMD",
     help="One more: a command with {listen} and {upstream} for the ports.",
 )  # fmt: skip
-def main(*, rounds: int, seconds: float, only: tuple[str, ...], commands: tuple[str, ...]) -> None:
+@framed("proxy")
+def main(
+    *, frame: Frame, rounds: int, seconds: float, only: tuple[str, ...], commands: tuple[str, ...]
+) -> None:
     """
     Measure the proxy for streams of this checkout beside others, on 127.0.0.1.
 
@@ -134,7 +137,7 @@ def main(*, rounds: int, seconds: float, only: tuple[str, ...], commands: tuple[
     except (BenchmarkError, OSError) as error:
         raise click.ClickException(str(error)) from error
     titles = {DIRECT: "no proxy", **{name: proxy.title for name, proxy in proxies.items()}}
-    show(rows, titles, rounds, seconds)
+    show(frame, rows, titles, rounds, seconds)
 
 
 def measure_all(started: dict[str, Running], rounds: int, seconds: float) -> Rows:
@@ -168,9 +171,8 @@ def start(proxies: dict[str, Proxy], folder: Path, stack: ExitStack) -> dict[str
     return found
 
 
-def show(rows: Rows, titles: dict[str, str], rounds: int, seconds: float) -> None:
-    """Print medians of the rounds, with the lowest and the highest."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+def show(frame: Frame, rows: Rows, titles: dict[str, str], rounds: int, seconds: float) -> None:
+    """Print medians of the rounds, with the lowest and the highest; the frame has them, too."""
     table = Table(box=SIMPLE)
     table.add_column("", no_wrap=True)
     for what in next(iter(rows.values())):
@@ -181,13 +183,14 @@ def show(rows: Rows, titles: dict[str, str], rounds: int, seconds: float) -> Non
             for what, values in found.items()
         ]
         table.add_row(titles[name], *cells)
-    console.print(table)
-    console.print(
-        "Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest. "
-        "Python {python}, Twisted {twisted}, Linux {kernel}, {usable_cpus} CPUs.".format(
-            rounds=rounds, seconds=seconds, **describe_machine()
-        )
+    frame.console().print(table)
+    frame.console().print(
+        f"Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest."
     )
+    for what in next(iter(rows.values())):
+        # One table a figure: each is a picture of its own.
+        each = {titles[name]: [{what: one} for one in found[what]] for name, found in rows.items()}
+        frame.add(what, each, ours=titles.get("relay", ""))
 
 
 if __name__ == "__main__":

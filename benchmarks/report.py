@@ -1,24 +1,20 @@
-"""What the samples say: medians, ratios, tables for people, JSON for programs."""
+"""What the samples of arithmetic say: medians, ratios, tables for people, JSON for programs."""
 
-import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from attrs import asdict, frozen
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
-from measuring import OURS, Mode, Peer, Plan, Samples
+from frame import Figures, Frame
+from measuring import LEAN, OURS, Mode, Peer, Plan, Samples
 from processes import BenchmarkError, Sample
 
 LEGEND = (
     "Medians of the rounds. spread: the slowest and the fastest round, from the median. "
-    f"{OURS} is: its rate divided by this server's, round by round. "
+    f"{OURS} is, {LEAN} is: their rate divided by this server's, round by round. "
     "CPU us: CPU time of the server for one request. generator: part of the time in which the "
     "load generator used a CPU; what it can do at most is the line of C."
 )
@@ -37,6 +33,7 @@ class Row:
         lowest: Of the rounds, in requests a second.
         highest: Of the rounds, in requests a second.
         ours: Our rate divided by this server's, the median of the rounds; None if we did not run.
+        lean: The same of ours on our reactor.
         server_cpu: Median CPU time of the server for one request, in microseconds.
         generator_busy: Median part of the time in which the generator used a CPU, 0 to 1.
         lost: Datagrams lost in all rounds.
@@ -50,6 +47,7 @@ class Row:
     lowest: float
     highest: float
     ours: float | None
+    lean: float | None
     server_cpu: float
     generator_busy: float
     lost: int
@@ -69,7 +67,7 @@ def summarise(plan: Plan, samples: Samples) -> list[Row]:
 def _row(mode: Mode, peer: Peer, samples: Samples) -> Row:
     """Put the rounds of one mode and one server together."""
     mine = samples[mode.name, peer.name]
-    theirs, ours = _rates(mine), _rates(samples.get((mode.name, OURS), []))
+    theirs = _rates(mine)
     if 0 in theirs:
         raise BenchmarkError(f"{peer.name}, {mode.name}: no reply in one round; raise --seconds")
     return Row(
@@ -79,7 +77,8 @@ def _row(mode: Mode, peer: Peer, samples: Samples) -> Row:
         rate=median(theirs),
         lowest=min(theirs),
         highest=max(theirs),
-        ours=median(a / b for a, b in zip(ours, theirs, strict=True)) if ours else None,
+        ours=_ratio(_rates(samples.get((mode.name, OURS), [])), theirs),
+        lean=_ratio(_rates(samples.get((mode.name, LEAN), [])), theirs),
         server_cpu=median(sample.server_cpu * 1e6 / sample.replies for sample in mine),
         generator_busy=median(sample.generator_cpu / sample.seconds for sample in mine),
         lost=sum(sample.lost for sample in mine),
@@ -92,59 +91,58 @@ def _rates(samples: Sequence[Sample]) -> list[float]:
     return [sample.replies / sample.seconds for sample in samples]
 
 
+def _ratio(ours: list[float], theirs: list[float]) -> float | None:
+    """Return the median of ours divided by theirs, if there are any."""
+    return median(a / b for a, b in zip(ours, theirs, strict=True)) if ours else None
+
+
 def cell(values: list[float]) -> str:
     """Two lines: the median; the lowest and the highest."""
     digits = 0 if max(values) >= 10 else 2
     return f"{median(values):,.{digits}f}\n{min(values):,.{digits}f}-{max(values):,.{digits}f}"
 
 
-def describe_machine() -> dict[str, str | int]:
-    """Tell what the figures depend on."""
-    congestion = Path("/proc/sys/net/ipv4/tcp_congestion_control")
-    return {
-        "python": platform.python_version(),
-        "twisted": _version("twisted"),
-        "uvloop": _version("uvloop"),
-        "kernel": platform.release(),
-        "cpus": os.cpu_count() or 0,
-        "usable_cpus": len(os.sched_getaffinity(0)),
-        "tcp_congestion_control": congestion.read_text().strip() if congestion.exists() else "-",
-    }
-
-
-def _version(package: str) -> str:
-    """Return the version of an installed package."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "-"
-
-
-def print_report(plan: Plan, rows: Sequence[Row]) -> None:
-    """Print a table for each mode, what its columns mean, and the machine."""
-    console = Console(highlight=False)
+def print_report(frame: Frame, plan: Plan, rows: Sequence[Row]) -> None:
+    """Print a table for each mode, and what its columns mean."""
+    console = frame.console()
     for mode in plan.modes:
         if mine := [row for row in rows if row.mode == mode.name]:
             console.print(_table(mode, mine))
     console.print(LEGEND)
+    ids = "with" if plan.ids else "without"
     console.print(
-        "Rounds: {rounds}, of {seconds:g} s; {requests:,} requests, {ids} ids. "
-        "Python {python}, Twisted {twisted}, uvloop {uvloop}, "
-        "Linux {kernel}, {usable_cpus} of {cpus} CPUs, TCP {tcp_congestion_control}.".format(
-            rounds=plan.rounds,
-            seconds=plan.seconds,
-            requests=len(plan.questions),
-            ids="with" if plan.ids else "without",
-            **describe_machine(),
-        )
+        f"Rounds: {plan.rounds}, of {plan.seconds:g} s; {len(plan.questions):,} requests, "
+        f"{ids} ids."
     )
+
+
+def hand_over(frame: Frame, plan: Plan, rows: Sequence[Row]) -> None:
+    """Give the frame what was measured, a table for each mode."""
+    for mode in plan.modes:
+        each = {row.title: _figures(row) for row in rows if row.mode == mode.name}
+        first = next((row.title for row in rows if row.peer == LEAN), OURS)
+        if each:
+            frame.add(mode.title, each, ours=first)
+
+
+def _figures(row: Row) -> list[Figures]:
+    """What is of interest of each round."""
+    return [
+        {
+            "requests/s": sample.replies / sample.seconds,
+            "CPU us": sample.server_cpu * 1e6 / sample.replies,
+            "generator": sample.generator_cpu / sample.seconds,
+            "lost": sample.lost,
+        }
+        for sample in row.samples
+    ]
 
 
 def _table(mode: Mode, rows: Sequence[Row]) -> Table:
     """Lay out one mode."""
     table = Table(title=mode.title, title_justify="left", title_style="bold", box=SIMPLE)
     table.add_column("server", no_wrap=True)
-    names = ["requests/s", "spread", f"{OURS} is", "CPU us", "generator"]
+    names = ["requests/s", "spread", f"{OURS} is", f"{LEAN} is", "CPU us", "generator"]
     for name in [*names, "lost"] if mode.transport == "udp" else names:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
@@ -160,6 +158,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.rate:,.0f}",
         f"{row.lowest / row.rate - 1:+.0%} {row.highest / row.rate - 1:+.0%}",
         "-" if row.ours is None or row.peer == OURS else f"{row.ours:.2f} x",
+        "-" if row.lean is None or row.peer == LEAN else f"{row.lean:.2f} x",
         f"{row.server_cpu:.2f}",
         f"{row.generator_busy:.0%}",
         f"{row.lost:,}",
@@ -169,7 +168,6 @@ def _cells(row: Row) -> list[str]:
 def as_json(plan: Plan, rows: Sequence[Row]) -> dict[str, Any]:
     """Return all that was counted; the units are those of `Row` and `Sample`."""
     return {
-        "machine": describe_machine(),
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "requests": len(plan.questions),

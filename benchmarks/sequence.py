@@ -6,21 +6,19 @@ The rooms: ``listeners.py`` is all clients, in one process; ``peers/`` has the s
 """
 
 import json
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import click
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from frame import Frame, framed
 from processes import HERE, BenchmarkError, serving
 
 PEERS = {"txlab": "txlab_sequence", "asyncio": "asyncio_sequence"}
@@ -73,7 +71,10 @@ Sample = dict[str, float]
     multiple=True,
     help="Measure this server only; may be repeated.",
 )
-def main(counts: Sequence[int], seconds: float, rounds: int, peers: Sequence[str]) -> None:
+@framed("sequence")
+def main(
+    *, frame: Frame, counts: Sequence[int], seconds: float, rounds: int, peers: Sequence[str]
+) -> None:
     """
     Measure a server that sends each of many clients a number a second, and answers heartbeats.
 
@@ -91,11 +92,10 @@ def main(counts: Sequence[int], seconds: float, rounds: int, peers: Sequence[str
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
     for count in counts:
-        Console().print(_table(count, {name: samples[name, count] for name in names}))
-    click.echo(
-        f"Medians of {rounds} rounds of {seconds:g} s. Python {platform.python_version()}, "
-        f"Twisted {version('twisted')}, Linux {platform.release()}."
-    )
+        found = {name: samples[name, count] for name in names}
+        frame.console().print(_table(count, found))
+        frame.add(f"{count:,} clients, a number a second each", found, "cpu")
+    frame.console().print(f"Medians of {rounds} rounds of {seconds:g} s.")
 
 
 def _measure(

@@ -10,7 +10,6 @@ over by `callLater`. It keeps no trace, and models nothing.
 import asyncio
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ import click
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 
+from frame import Frame, framed
 from lab.simulator import simulate
 
 try:
@@ -182,7 +182,8 @@ def measure(run: Callable[[float], tuple[int, int]], seconds: float) -> float:
 @click.command()
 @click.option("--seconds", type=click.FloatRange(10), default=3600.0, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
-def main(seconds: float, rounds: int) -> None:
+@framed("simulator")
+def main(*, frame: Frame, seconds: float, rounds: int) -> None:
     """Measure events per second of CPU time, in the simulator and beside it."""
     # The others are slower, and need less time to be measured.
     less = max(10.0, seconds / 10)
@@ -194,16 +195,20 @@ def main(seconds: float, rounds: int) -> None:
         for name, (run, time_) in runs.items():
             rates[name].append(measure(run, time_))
     ours = rates["simulator"]
+    each = {name: [{"events/s": rate} for rate in found] for name, found in rates.items()}
+    frame.add("CPU time of a second of clients", each, ours="simulator")
     for name, found in rates.items():
         ratio = statistics.median(a / b for a, b in zip(ours, found, strict=True))
         click.echo(
-            f"{name:12} {statistics.median(found):12,.0f} events/s; ours are {ratio:.2f} x as many"
+            f"{name:12} {statistics.median(found):12,.0f} events/s; ours are {ratio:.2f} x as many",
+            err=frame.quiet,
         )
     if SimLoop is None:
-        click.echo("simloop      is not there: pip install simloop, with Python 3.12 or later")
+        click.echo(
+            "simloop      is not there: pip install simloop, with Python 3.12 or later", err=True
+        )
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    version = sys.version.split()[0]
-    click.echo(f"{size:,} KiB of memory at most; {rounds} rounds, Python {version}")
+    click.echo(f"{size:,} KiB of memory at most; {rounds} rounds", err=frame.quiet)
 
 
 if __name__ == "__main__":

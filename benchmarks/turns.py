@@ -1,23 +1,16 @@
 """What measures take in turns, and the table of it: ours beside others."""
 
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from statistics import median
 
 import click
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from frame import OURS, Figures, Frame
 from report import cell
-
-OURS = "txlab"
-"""What the others are compared with."""
-
-Figures = dict[str, float]
-"""What one round of one of them says, by what it is."""
 
 Measure = Callable[[], Figures]
 """One round of one of them."""
@@ -47,17 +40,12 @@ def take_turns(measures: dict[str, Measure], rounds: int) -> dict[str, list[Figu
     return {name: found[name] for name in measures}
 
 
-def wide_console() -> Console:
-    """A console on which no table is cut."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-
-
-def show(console: Console, title: str, found: dict[str, list[Figures]], by: str = "") -> None:
+def show(frame: Frame, title: str, found: dict[str, list[Figures]], by: str = "") -> None:
     """
-    Print medians of the rounds, and ours divided by each of the others'.
+    Print medians of the rounds, and ours divided by each of the others'; the frame has them, too.
 
     Args:
-        console: Where.
+        frame: Of the benchmark.
         title: Above it.
         found: What `take_turns` has found; a figure that is missing is left blank.
         by: What is divided; the first figure by default.
@@ -72,4 +60,5 @@ def show(console: Console, title: str, found: dict[str, list[Figures]], by: str 
         cells = [cell([one[name] for one in rounds]) if name in rounds[0] else "" for name in names]
         ratio = median(o[first] / t[first] for o, t in zip(found[OURS], rounds, strict=True))
         table.add_row(peer, *cells, f"{ratio:.2f}")
-    console.print(table)
+    frame.console().print(table)
+    frame.add(title, found, by)

@@ -12,7 +12,7 @@ Knows no service; any program on Twisted can use it. What is different from Twis
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet import main
@@ -162,7 +162,7 @@ class LabReactor(EPollReactor):
         self, events: list[tuple[int, int]], contexts: list[Any], outer: Mapping[str, Any]
     ) -> None:
         """Handle events, each in a context of its own; what goes wrong harms no other."""
-        selectables, outbox = self._selectables, self.outbox
+        selectables, outbox, usual = self._selectables, self.outbox, outer is _NOBODY
         for fd, event in events:
             # What an event before this one has removed is not there any more.
             selectable = selectables.get(fd)
@@ -170,10 +170,12 @@ class LabReactor(EPollReactor):
                 continue
             if event == EPOLLIN and isinstance(selectable, EagerConnection):
                 # What nearly all events are: no call here that can be spared.
-                frame = selectable.frame
-                if frame is None or outer is not _NOBODY:
-                    frame = selectable.frame = _Frame((selectable, outer))
-                contexts[-1] = frame
+                if not usual:
+                    contexts[-1] = _Frame((selectable, outer))
+                elif selectable.frame is None:
+                    contexts[-1] = selectable.frame = _Frame((selectable, outer))
+                else:
+                    contexts[-1] = selectable.frame
                 was_read = True
                 try:
                     why: Any = selectable.doRead()
@@ -183,7 +185,7 @@ class LabReactor(EPollReactor):
                     why, was_read = sys.exc_info()[1], False
                     log.err()
                 if why:
-                    self._disconnect(selectable, why, was_read=was_read)
+                    _guarded(self._disconnectSelectable, selectable, why, was_read)
             else:
                 contexts[-1] = _Frame((selectable, outer))
                 self._handle(selectable, fd, event)
@@ -193,12 +195,7 @@ class LabReactor(EPollReactor):
     def _handle(self, selectable: Any, fd: int, event: int) -> None:
         """Handle one event of any kind."""
         if event != EPOLLIN:
-            try:
-                self._doReadOrWrite(selectable, fd, event)
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # noqa: BLE001 - as Twisted does
-                log.err()
+            _guarded(self._doReadOrWrite, selectable, fd, event)
             return
         why: Any = _GONE
         was_read = False
@@ -210,21 +207,22 @@ class LabReactor(EPollReactor):
             why = sys.exc_info()[1]
             log.err()
         if why:
-            self._disconnect(selectable, why, was_read=was_read)
-
-    def _disconnect(self, selectable: Any, why: Any, *, was_read: bool) -> None:
-        """Tell it that it has ended."""
-        try:
-            self._disconnectSelectable(selectable, why, was_read)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # noqa: BLE001 - as Twisted does
-            log.err()
+            _guarded(self._disconnectSelectable, selectable, why, was_read)
 
     def _flush(self) -> None:
         """Have all send what they have; a mistake leaves the others for the next time."""
         while self.outbox:
             self.outbox.pop(0).flush()
+
+
+def _guarded(call: Callable[..., object], *arguments: object) -> None:
+    """Call; a mistake is logged."""
+    try:
+        call(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - as Twisted does
+        log.err()
 
 
 def install() -> None:

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters import epoll
-from lab.adapters.eager import EagerClient, EagerServer
+from lab.adapters.eager import EagerClient, EagerConnection, EagerServer
 from lab.adapters.epoll import LabReactor
 from tests.helpers import captured_logs
 
@@ -66,10 +66,26 @@ class Reading(FileDescriptor):
         self.peer.close()
 
 
+class NoSocket(EagerConnection):
+    """A connection as far as the reactor sees it."""
+
+    def __init__(self, reactor: Any) -> None:
+        FileDescriptor.__init__(self, reactor)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See there."""
+        FileDescriptor.connectionLost(self, reason)
+
+
+class ReadingConnection(Reading, NoSocket):
+    """The same as a connection that is eager, whose events go the shortest way."""
+
+
 class ReactorCase(ReactorBuilder, SynchronousTestCase):
     """Tests that have a reactor of their own."""
 
     reactorFactory = LabReactor
+    kind: type[Reading] = Reading
 
     def setUp(self) -> None:
         """A reactor."""
@@ -78,7 +94,7 @@ class ReactorCase(ReactorBuilder, SynchronousTestCase):
 
     def reading(self, do: Callable[[Reading], Any], prefix: Any = "reading") -> Reading:
         """Something to read that is closed after the test."""
-        made = Reading(self.reactor, do, prefix)
+        made = self.kind(self.reactor, do, prefix)
         self.addCleanup(made.close)
         return made
 
@@ -105,6 +121,16 @@ class EventTests(ReactorCase):
         self.reading(lambda one: seen.append((context.get(log.ILogContext), context.get("other"))))
         log.callWithContext({"run": 7}, context.call, {"other": 8}, self.events)
         self.assertEqual(seen, [({"system": "reading", "run": 7}, 8)])
+
+    def test_contexts_of_turns(self) -> None:
+        """Each turn has the context that it is run in, whatever was before."""
+        seen: list[Any] = []
+        one = self.reading(lambda one: seen.append(context.get(log.ILogContext)))
+        for run in (None, 7, None, None, 8):
+            one.peer.send(b"x")
+            known = {} if run is None else {"run": run}
+            log.callWithContext(known, self.events) if known else self.events()
+        self.assertEqual([each.get("run") for each in seen], [None, 7, None, None, 8])
 
     def test_in_threads(self) -> None:
         """A thread that an event starts takes its own event's context along."""
@@ -166,7 +192,7 @@ class EventTests(ReactorCase):
 
     def test_no_descriptor(self) -> None:
         """Who has none any more is disconnected."""
-        one = self.reading(lambda one: None)
+        one = self.reading(lambda one: main.CONNECTION_LOST)
         numbers = iter([-1])
         fileno = one.fileno
         one.fileno = lambda: next(numbers, fileno())  # type: ignore[method-assign]
@@ -217,6 +243,12 @@ class EventTests(ReactorCase):
         one.startWriting()
         self.events()
         self.assertEqual(self.reactor.getWriters(), [])
+
+
+class ConnectionEventTests(EventTests):
+    """The same of connections that are eager."""
+
+    kind = ReadingConnection
 
 
 class LoopTests(ReactorCase):
