@@ -223,10 +223,11 @@ def _bars(axes: "Axes", table: Table) -> None:
         )
     axes.set_yticks(range(len(peers)), peers, fontsize="small")
     axes.invert_yaxis()
-    axes.margins(x=0.3)
+    axes.margins(x=0.4)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.set_title(f"{table.title}: {table.by}", fontsize="medium", loc="left")
+    title = table.by if table.title == table.by else f"{table.title}: {table.by}"
+    axes.set_title(title, fontsize="medium", loc="left")
 
 
 def _short(value: float) -> str:
