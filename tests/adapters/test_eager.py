@@ -395,8 +395,10 @@ class ErrorTests(SynchronousTestCase):
 
     def test_gone_in_its_event(self) -> None:
         """Who is gone when its event ends is not asked for anything."""
+        self.transport.frame = object()
         self.pair.event([("write", (b"a",)), ("connectionLost", (Failure(ConnectionDone()),))])
         self.assertEqual(self.pair.reactor.writers, [])
+        self.assertIsNone(self.transport.frame)  # which would keep it in memory
 
 
 class EndsTests(SynchronousTestCase):
