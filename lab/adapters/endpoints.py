@@ -32,6 +32,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 
+from lab.adapters import udp as ports
 from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.errors import LocalError
 from lab.wire.proxy_protocol import VERSIONS
@@ -73,7 +74,7 @@ class DatagramServerEndpoint:
         Raises:
             twisted.internet.error.CannotListenError: The port is taken, or not allowed.
         """
-        return _fair(self.reactor.listenUDP(self.port, protocol, self.interface, LARGEST))
+        return _fair(ports.listen(self.reactor, self.port, protocol, self.interface, LARGEST))
 
 
 @frozen
@@ -107,7 +108,7 @@ class DatagramClientEndpoint:
 
     def listen(self, protocol: DatagramProtocol, interface: str = "") -> IListeningPort:
         """Take a free port of our own, of the family of that interface."""
-        return _fair(self.reactor.listenUDP(0, protocol, interface, LARGEST))
+        return _fair(ports.listen(self.reactor, 0, protocol, interface, LARGEST))
 
 
 def _fair(port: IListeningPort) -> IListeningPort:

@@ -6,6 +6,8 @@ Knows no service; any program on Twisted can use it. What is different from Twis
 - An event that says only that there is something to read is handled by a shorter way. All others,
   and every error, go the usual one.
 - TCP connections send what was written in an event behind it (`lab.adapters.eager`).
+- UDP ports read many datagrams at a time, and let none wait for room by raising an error
+  (`lab.adapters.udp`).
 - The log context of an event, by which `twisted.python.log` knows the ``system``, is made when
   something is logged, not for each event. So what ``logPrefix`` says is asked for then, too; a
   ``logPrefix`` that fails is reported only if something is logged.
@@ -18,10 +20,12 @@ from typing import Any
 from twisted.internet import main
 from twisted.internet.error import ConnectionFdescWentAway
 from twisted.internet.interfaces import IConnector, IListeningPort, IProtocolFactory
+from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from twisted.python import context, log
 
 from lab.adapters.eager import EagerConnection, EagerConnector, EagerPort, EagerServer
+from lab.adapters.udp import DatagramPort
 
 try:
     from select import EPOLLIN
@@ -111,6 +115,34 @@ class LabReactor(EPollReactor):
             return super().adoptStreamConnection(fileDescriptor, addressFamily, factory)
         make = EagerServer._fromConnectedSocket  # noqa: SLF001 - there is no other
         return make(fileDescriptor, addressFamily, factory, self)
+
+    def listenUDP(
+        self,
+        port: int,
+        protocol: DatagramProtocol,
+        interface: str = "",
+        maxPacketSize: int = 8192,
+    ) -> IListeningPort:
+        """Listen for datagrams, many at a time."""
+        listening = DatagramPort(port, protocol, interface, maxPacketSize, self)
+        listening.startListening()
+        return listening
+
+    def adoptDatagramPort(
+        self,
+        fileDescriptor: int,
+        addressFamily: Any,
+        protocol: DatagramProtocol,
+        maxPacketSize: int = 8192,
+    ) -> Any:
+        """Listen at a socket that is bound already."""
+        if addressFamily not in {AF_INET, AF_INET6}:
+            # It says so.
+            return super().adoptDatagramPort(fileDescriptor, addressFamily, protocol, maxPacketSize)
+        make = DatagramPort._fromListeningDescriptor  # noqa: SLF001 - there is no other
+        listening = make(self, fileDescriptor, addressFamily, protocol, maxPacketSize)
+        listening.startListening()
+        return listening
 
     def mainLoop(self) -> None:
         """Run until it is stopped; turns in which no call is due are short."""

@@ -10,7 +10,7 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -20,18 +20,17 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port
 from twisted.logger import Logger
 
-#: What ``sendmsg`` is told; Python's ``socket`` has no name for the second.
-SOL_UDP, UDP_SEGMENT = 17, 103
+from lab.adapters.coalescing import SOL_UDP, Address
+from lab.adapters.udp import DatagramPort, is_full
+
+#: For ``sendmsg``; Python's ``socket`` has no name for it.
+UDP_SEGMENT = 103
 #: Most datagrams, and most bytes, of a batch: what every kernel takes, and a datagram of IPv4.
 SEGMENTS, SIZE = 64, 65_507
 
-# There is no room: what would be sent one by one now would find none either.
-_FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 # Not in this way: larger than the route takes in one piece, a route that encrypts, a kernel or a
 # card that can't.
 _NOT_SO = (errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
-
-Address = tuple[str, int]
 
 
 def batches(messages: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -41,22 +40,27 @@ def batches(messages: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     >>> [len(batch) for batch in batches([b"aa", b"aa", b"a", b"aa", b"", b"a"])]
     [3, 1, 1, 1]
     """
+    sizes = list(map(len, messages))
     begin = 0
-    for end in range(1, len(messages) + 1):
-        if end == len(messages) or not _goes_on(messages, begin, end):
-            yield messages[begin:end]
-            begin = end
+    while begin < len(sizes):
+        end = _end(sizes, begin)
+        yield messages[begin:end]
+        begin = end
 
 
-def _goes_on(messages: Sequence[bytes], begin: int, next: int) -> bool:
-    """Whether the batch that begins there has room for the next message."""
-    size, count = len(messages[begin]), next - begin
-    return (
-        # One of no bytes would leave no trace.
-        0 < len(messages[next]) <= size == len(messages[next - 1])
-        and count < SEGMENTS
-        and count * size + len(messages[next]) <= SIZE
-    )
+def _end(sizes: list[int], begin: int) -> int:
+    """Where the batch ends that begins there."""
+    size = sizes[begin]
+    if not 0 < size <= SIZE:  # one of no bytes would leave no trace in a batch
+        return begin + 1
+    run = sizes[begin : begin + min(SEGMENTS, SIZE // size)]
+    count = len(run)
+    if run.count(size) != count:  # most often all are equal, and this is what costs least
+        count = next(number for number, other in enumerate(run) if other != size)
+    end = begin + count
+    # The last may be shorter, and there may be just so much room left.
+    shorter = count < SEGMENTS and end < len(sizes) and 0 < sizes[end] < size
+    return end + (shorter and count * size + sizes[end] <= SIZE)
 
 
 @define(eq=False)
@@ -66,24 +70,29 @@ class DatagramSender:
 
     A protocol has one, and calls `send` with all that is due for a peer. A transport that is not
     Twisted's own for sockets, and a system without ``UDP_SEGMENT``, get each datagram by itself. So
-    do datagrams of a size that was refused once, and larger ones, whoever they are for. What can't
-    be sent is lost, as datagrams may be, and counted.
+    do datagrams of a size that was refused once, and larger ones, whoever they are for. What finds
+    no room waits, if the transport is a `lab.adapters.udp.DatagramPort`. What can't be sent is
+    lost, as datagrams may be, and counted.
 
     Args:
         protocol: Whose transport is used.
+        losing: Called with the number of datagrams that are lost, whenever some are.
 
     Attributes:
         batched: Datagrams that the system took in batches.
         batches: How many batches that were.
         written: Datagrams that the transport took one by one.
-        unsent: Datagrams that the system did not take.
+        unsent: Datagrams that the system did not take, now or after they had waited.
     """
 
     _protocol: DatagramProtocol
+    _losing: Callable[[int], object] | None = None
     batched: int = field(init=False, default=0)
     batches: int = field(init=False, default=0)
     written: int = field(init=False, default=0)
     unsent: int = field(init=False, default=0)
+    #: The transport that was used last.
+    _transport: Any = field(init=False, default=None)
     #: The socket that was looked at last, and the size from which on it takes no batches.
     _socket: Any = field(init=False, default=None)
     _too_large: int = field(init=False, default=0)
@@ -97,6 +106,10 @@ class DatagramSender:
             messages: The datagrams.
             address: Numeric; None if the transport is connected.
         """
+        if self._protocol.transport is not self._transport:
+            self._transport = self._protocol.transport
+            if isinstance(self._transport, DatagramPort):
+                self._transport.dropping = self._dropped
         for batch in batches(messages):
             if len(batch) == 1 or not self._together(batch, address):
                 for message in batch:
@@ -115,10 +128,13 @@ class DatagramSender:
             self.written += 1
 
     def _together(self, batch: Sequence[bytes], address: Address | None) -> bool:
-        """Send a batch; gives whether it was sent or lost, and not refused in this form."""
+        """Send a batch; gives whether it was sent or lost, and has not to be sent one by one."""
         transport: Any = self._protocol.transport
         size = len(batch[0])
         if size >= self._limit(transport) or not _is_numeric(address):
+            return False
+        patient = isinstance(transport, DatagramPort)
+        if patient and transport.backlog:
             return False
         segment = [(SOL_UDP, UDP_SEGMENT, struct.pack("=H", size))]
         try:
@@ -126,8 +142,9 @@ class DatagramSender:
         except OSError as error:
             if error.errno in _NOT_SO:
                 self._too_large = size
-            if error.errno not in _FULL:
+            if patient or not is_full(error):
                 return False
+            # What would be sent one by one now would find no room either.
             self._failed(len(batch), address, error)
         else:
             self.batched += len(batch)
@@ -145,10 +162,22 @@ class DatagramSender:
 
     def _failed(self, count: int, address: Address | None, error: Exception) -> None:
         """The system did not take these."""
-        self.unsent += count
+        self._lost(count)
         self._log.debug(
             "{count} datagrams to {to} not sent: {error}", count=count, to=address, error=error
         )
+
+    def _dropped(self, count: int) -> None:
+        """The transport had taken these, and did not get rid of them."""
+        self.written -= count
+        self._lost(count)
+        self._log.debug("{count} datagrams dropped: there was no room for them", count=count)
+
+    def _lost(self, count: int) -> None:
+        """Count them."""
+        self.unsent += count
+        if self._losing is not None:
+            self._losing(count)
 
 
 def _is_numeric(address: Address | None) -> bool:

@@ -25,6 +25,7 @@ from lab.adapters.endpoints import (
     serverFromString,
 )
 from lab.adapters.proxy_protocol import HeadedEndpoint
+from lab.adapters.udp import DatagramPort
 from lab.errors import LocalError
 
 #: Names that no `udp:` string has to escape.
@@ -325,6 +326,7 @@ class LoopbackTests(TestCase):
     def test_port(self) -> None:
         """A real port reads less in a turn than Twisted would, no datagram cut, and has room."""
         port = self.listen("udp:0:interface=127.0.0.1")
+        self.assertIsInstance(port, DatagramPort)
         self.assertEqual((port.maxThroughput, port.maxPacketSize), (TURN, 65535))
         self.assertEqual(port.getHost().host, "127.0.0.1")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:

@@ -1,5 +1,6 @@
 """Tests of the reactor with less work for each event; Twisted's own are in `tests.pytest_only`."""
 
+import errno
 import importlib
 import socket
 import sys
@@ -9,6 +10,7 @@ from unittest.mock import patch
 
 from twisted.internet import main
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.error import UnsupportedAddressFamily
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.logger import LogEvent
@@ -19,6 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.adapters import epoll
 from lab.adapters.eager import EagerClient, EagerConnection, EagerServer
 from lab.adapters.epoll import LabReactor
+from lab.adapters.udp import DatagramPort
+from tests.adapters.ports import Noting
 from tests.helpers import captured_logs
 
 
@@ -362,6 +366,42 @@ class ConnectionTests(ReactorCase):
             )
         self.assertEqual(type(port).__module__, "twisted.internet.unix")
         port.connectionLost(Failure(main.CONNECTION_DONE))
+
+
+class DatagramTests(ReactorCase):
+    """UDP ports on this reactor."""
+
+    def hears(self, port: Any) -> None:
+        """It is ours, hears what is sent to it, and has what finds no room wait."""
+        self.assertIsInstance(port, DatagramPort)
+        place = port.getHost().host, port.getHost().port
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.sendto(b"hello", place)
+            self.reactor.doIteration(0)
+            self.assertEqual(port.protocol.seen, [(b"hello", peer.getsockname())])
+            with patch.object(port, "socket") as full:
+                full.sendto.side_effect = BlockingIOError(errno.EAGAIN, "no room")
+                port.write(b"answer", peer.getsockname())
+            self.reactor.doIteration(0)
+            peer.settimeout(5)
+            self.assertEqual(peer.recv(100), b"answer")
+        port.connectionLost()
+
+    def test_ours(self) -> None:
+        """A port that is opened."""
+        port = self.reactor.listenUDP(0, Noting(), "127.0.0.1", 500)
+        self.assertEqual(port.maxPacketSize, 500)
+        self.hears(port)
+
+    def test_adopted(self) -> None:
+        """One that was open already; of other families there is none, as with Twisted's."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+            ours.bind(("127.0.0.1", 0))
+            ours.setblocking(False)
+            adopt = self.reactor.adoptDatagramPort
+            self.hears(adopt(ours.fileno(), socket.AF_INET, Noting(), 500))
+            self.assertRaises(UnsupportedAddressFamily, adopt, ours.fileno(), 999, Noting())
 
 
 class InstallTests(SynchronousTestCase):

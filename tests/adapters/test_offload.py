@@ -15,7 +15,9 @@ from twisted.internet.udp import Port
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from lab.adapters.backlog import DATAGRAMS
 from lab.adapters.offload import SEGMENTS, SIZE, DatagramSender, batches
+from tests.adapters.ports import PortCase
 from tests.helpers import captured_logs
 
 PEER = "192.0.2.1", 5000
@@ -211,6 +213,75 @@ class SenderTests(SynchronousTestCase):
         with self.assertRaises(InvalidAddressError):
             make(port).send([b"a", b"b"], ("localhost", 5000))
         self.assertEqual(port.socket.tried, [])
+
+
+class PatientTests(PortCase):
+    """At a port on which what finds no room waits."""
+
+    def sender(self, *errors: OSError) -> tuple[DatagramSender, Any, list[bytes]]:
+        """A sender, its port, and what the socket takes; it refuses so often first."""
+        port = self.port(DatagramProtocol())
+        taken: list[bytes] = []
+        left = list(errors)
+
+        def sendto(datagram: bytes, address: Any) -> int:
+            """One."""
+            if left:
+                raise left.pop(0)
+            taken.append(datagram)
+            return len(datagram)
+
+        def sendmsg(batch: list[bytes], *more: Any) -> int:
+            """A batch."""
+            if left:
+                raise left.pop(0)
+            taken.extend(batch)
+            return sum(map(len, batch))
+
+        self.enterContext(patch.object(port, "socket", wraps=port.socket))
+        port.socket.sendto, port.socket.sendmsg = sendto, sendmsg
+        self.addCleanup(port.reactor.turn)
+        return DatagramSender(port.protocol, self.lost.append), port, taken
+
+    def setUp(self) -> None:
+        """Nothing is lost."""
+        self.lost: list[int] = []
+
+    def test_waits(self) -> None:
+        """A batch for which there is no room waits, and what comes later waits behind it."""
+        full = BlockingIOError(errno.EAGAIN, "full")
+        sender, port, taken = self.sender(full, full)
+        sender.send([b"a", b"b"], PEER)
+        sender.send([b"c", b"d"], PEER)
+        self.assertEqual((taken, len(port.backlog)), ([], 4))
+        port.reactor.turn()
+        sender.send([b"e", b"f"], PEER)
+        self.assertEqual(taken, [b"a", b"b", b"c", b"d", b"e", b"f"])
+        self.assertEqual((counted(sender), self.lost), ((2, 1, 4, 0), []))
+
+    def test_too_many(self) -> None:
+        """What has no room to wait is counted, and not among those that were written."""
+        full = BlockingIOError(errno.EAGAIN, "full")
+        sender, port, taken = self.sender(full, full)
+        with captured_logs() as events:
+            sender.send([b"a"] * (DATAGRAMS + 10), PEER)
+        self.assertEqual(counted(sender), (0, 0, DATAGRAMS, 10))
+        self.assertEqual((self.lost, len(events)), ([1] * 10, 10))
+        port.reactor.turn()
+        self.assertEqual(len(taken), DATAGRAMS)
+
+    def test_another_port(self) -> None:
+        """Of a protocol that has another port later, all is counted."""
+        sender, first, _ = self.sender(*[BlockingIOError(errno.EAGAIN, "full")] * 3)
+        sender.send([b"a"], PEER)
+        first.connectionLost()
+        self.assertEqual((sender._protocol.transport, sender.unsent), (None, 1))
+        second = self.port(sender._protocol)
+        with patch.object(second, "socket", wraps=second.socket) as full:
+            full.sendto.side_effect = BlockingIOError(errno.EAGAIN, "full")
+            sender.send([b"b"], PEER)
+            second.connectionLost()
+        self.assertEqual((counted(sender), self.lost), ((0, 0, 0, 2), [1, 1]))
 
 
 class LoopbackTests(TestCase):
