@@ -7,7 +7,8 @@ bytes. Cost bounded memory whoever sends, however much is under way.
 
 **How it does it.** A session has two links, which say when which copies of a datagram leave; each
 copy that is late waits in a timer. What is under way is bounded for each session and direction:
-what comes beyond that is dropped, as a full queue would.
+what comes beyond that is dropped, as a full queue would. Where there are neither faults nor a
+capture to look at each datagram, those that were read together leave together.
 """
 
 from collections import OrderedDict, deque
@@ -17,13 +18,13 @@ from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lab.adapters.endpoints import DatagramClientEndpoint
+from lab.adapters.offload import DatagramSender
 from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Arrival, DatagramLink, Decisions, check_names
@@ -69,7 +70,7 @@ class _Way:
         relay: Has the faults, and counts.
         place: Which it is.
         client: The address of the client, without its port.
-        write: Called with each datagram that leaves, and what faults have done to it.
+        write: Called with datagrams that leave, and what faults have done to them.
     """
 
     #: What a capture has of where datagrams come in, if there is one.
@@ -80,7 +81,7 @@ class _Way:
         relay: "DatagramRelay",
         place: Place,
         client: str,
-        write: Callable[[bytes, Touches], object],
+        write: Callable[[Sequence[bytes], Touches], object],
     ) -> None:
         self._relay, self._place, self._write = relay, place, write
         self._share = partial(relay.buckets.lane, client=client)
@@ -108,6 +109,17 @@ class _Way:
             watch=relay.tally.judged,
         )
         self._deliver(link.update(faults, relay.clock.seconds()))
+
+    def send_all(self, datagrams: Sequence[bytes]) -> None:
+        """Several come."""
+        if self._link is None and self.seen is None:
+            size = sum(map(len, datagrams))
+            self._relay.received[self._place.direction] += size
+            self._relay.sent[self._place.direction] += size
+            self._write(datagrams, ())
+        else:
+            for data in datagrams:
+                self.send(data)
 
     def send(self, data: bytes) -> None:
         """A datagram comes."""
@@ -180,7 +192,7 @@ class _Way:
     def _leave(self, data: bytes, touches: Touches = ()) -> None:
         """A datagram goes out."""
         self._relay.sent[self._place.direction] += len(data)
-        self._write(data, touches)
+        self._write([data], touches)
 
 
 class _Session(DatagramProtocol):
@@ -198,9 +210,10 @@ class _Session(DatagramProtocol):
 
     def __init__(self, relay: "DatagramRelay", client: Address, number: int) -> None:
         self._relay, self.client = relay, client
+        self._sender = DatagramSender(self, relay.lose)
         self.heard = relay.clock.seconds()
         #: What is to be sent as soon as there is a socket; None while nobody looks for one.
-        self._early: deque[tuple[bytes, Touches]] | None = None
+        self._early: deque[tuple[Sequence[bytes], Touches]] | None = None
         self._closed = False
         name = relay.name
         self.ways = {
@@ -214,6 +227,11 @@ class _Session(DatagramProtocol):
         """The upstream sends."""
         self._relay.touch(self)
         self.ways["downstream"].send(datagram)
+
+    def datagramsReceived(self, datagrams: list[bytes], addr: Address) -> None:
+        """It sends several at once."""
+        self._relay.touch(self)
+        self.ways["downstream"].send_all(datagrams)
 
     def connectionRefused(self) -> None:
         """Nobody listens at the upstream: ICMP said so."""
@@ -235,25 +253,24 @@ class _Session(DatagramProtocol):
         if self.transport is not None:
             self.transport.stopListening()
 
-    def _write(self, data: bytes, touches: Touches) -> None:
+    def _write(self, datagrams: Sequence[bytes], touches: Touches) -> None:
         """To the upstream; what the system does not take is lost, as datagrams may be."""
         if self.transport is None:
-            self._wait_for_socket(data, touches)
+            self._wait_for_socket(datagrams, touches)
             return
-        try:
-            self.transport.write(data)
-        except (OSError, MessageLengthError):
-            self._relay.unsent += 1
-        else:
-            if self._to_upstream is not None:
+        unsent = self._sender.unsent
+        self._sender.send(datagrams)
+        if self._to_upstream is not None and self._sender.unsent == unsent:
+            for data in datagrams:
                 self._to_upstream.left(data, all_told(touches))
 
-    def _wait_for_socket(self, data: bytes, touches: Touches) -> None:
-        """Send it when there is one."""
+    def _wait_for_socket(self, datagrams: Sequence[bytes], touches: Touches) -> None:
+        """Send them when there is one."""
+        early = (([data], touches) for data in datagrams)
         if self._early is not None:
-            self._early.append((data, touches))
+            self._early.extend(early)
             return
-        self._early = deque([(data, touches)], maxlen=_EARLY)
+        self._early = deque(early, maxlen=_EARLY)
         endpoint = self._relay.connect()
         looked: Deferred[list[Address]] = endpoint.addresses()
         looked.addCallback(self._found, endpoint)
@@ -273,17 +290,18 @@ class _Session(DatagramProtocol):
         if capture is not None:
             leg = DatagramLeg(capture, self.transport.getHost(), (host, port), inbound=False)
             self._to_upstream = self.ways["downstream"].seen = leg
-        for data, touches in early:
-            self._write(data, touches)
+        for datagrams, touches in early:
+            self._write(datagrams, touches)
 
     def _lost(self, reason: Failure) -> None:
         """There is no way to the upstream."""
         self._relay.refuse(self, reason)
 
-    def _reply(self, data: bytes, touches: Touches) -> None:
+    def _reply(self, datagrams: Sequence[bytes], touches: Touches) -> None:
         """To the client."""
-        if self._relay.reply(data, self.client) and self._to_client is not None:
-            self._to_client.left(data, all_told(touches))
+        if self._relay.reply(datagrams, self.client) and self._to_client is not None:
+            for data in datagrams:
+                self._to_client.left(data, all_told(touches))
 
 
 class DatagramRelay:
@@ -307,7 +325,7 @@ class DatagramRelay:
         refused: Clients that could not be served: there were too many, or no upstream.
         refusals: ICMP messages that nobody listens at the upstream.
         overflowed: Datagrams dropped because too much was under way.
-        unsent: Datagrams that the system did not take.
+        unsent: Datagrams that the system did not take, now or after they had waited for room.
         received: Bytes that came in, by direction.
         sent: Bytes that went out, by direction.
         hits: How often each fault has done something, by its name; see `lab.proxy.tally`.
@@ -336,6 +354,7 @@ class DatagramRelay:
         self.buckets = Buckets()
         self.faults: dict[str, tuple[Fault, ...]] = dict.fromkeys(DIRECTIONS, ())
         self.factory = self.protocol = _Listener(self)
+        self._sender = DatagramSender(self.protocol, self.lose)
         self.number = 0
         self.accepted = self.refused = self.refusals = self.overflowed = self.unsent = 0
         self.received = dict.fromkeys(DIRECTIONS, 0)
@@ -391,14 +410,17 @@ class DatagramRelay:
             self._sweep.cancel()
             self._sweep = None
 
-    def received_from(self, client: Address, data: bytes) -> None:
+    def received_from(self, client: Address, datagrams: Sequence[bytes]) -> None:
         """A client sends."""
         session = self._sessions.get(client) or self._meet(client)
         if session is not None:
             self.touch(session)
-            session.ways["upstream"].send(data)
-        elif (leg := self.client_leg(client)) is not None:
-            leg.came(data, "dropped: there are too many clients")
+            session.ways["upstream"].send_all(datagrams)
+            return
+        self.refused += len(datagrams) - 1  # as if each had come alone
+        if (leg := self.client_leg(client)) is not None:
+            for data in datagrams:
+                leg.came(data, "dropped: there are too many clients")
 
     def touch(self, session: _Session) -> None:
         """It is not idle."""
@@ -424,17 +446,17 @@ class DatagramRelay:
             del self._sessions[session.client]
         session.close()
 
-    def reply(self, data: bytes, client: Address) -> bool:
-        """To a client; whether the system has taken it."""
-        transport = self.protocol.transport
-        if transport is None:
+    def reply(self, datagrams: Sequence[bytes], client: Address) -> bool:
+        """To a client; whether the system has taken them."""
+        if self.protocol.transport is None:
             return False
-        try:
-            transport.write(data, client)
-        except (OSError, MessageLengthError):
-            self.unsent += 1
-            return False
-        return True
+        unsent = self.unsent
+        self._sender.send(datagrams, client)
+        return self.unsent == unsent
+
+    def lose(self, count: int) -> None:
+        """So many could not be sent."""
+        self.unsent += count
 
     def client_leg(self, client: Address) -> DatagramLeg | None:
         """What a capture has of a client, if there is one."""
@@ -481,7 +503,11 @@ class _Listener(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """A client sends; what else an IPv6 address has is kept for the reply."""
-        self._relay.received_from(addr, datagram)
+        self._relay.received_from(addr, [datagram])
+
+    def datagramsReceived(self, datagrams: list[bytes], addr: Any) -> None:
+        """A client sends several at once."""
+        self._relay.received_from(addr, datagrams)
 
     def stopProtocol(self) -> None:
         """The port is closed."""

@@ -1,5 +1,6 @@
 """Datagrams relayed, with faults: in the simulator, and over real sockets."""
 
+import sys
 from typing import Any
 
 from hypothesis import given
@@ -11,6 +12,7 @@ from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
+from lab.adapters.offload import DatagramSender
 from lab.errors import LocalError
 from lab.faults.datagrams import (
     Bandwidth,
@@ -445,9 +447,68 @@ class SimulatedTests(SynchronousTestCase):
             for transport in (session.transport, run.relay.protocol.transport):
                 transport.write = full
             client.send(b"y")
-            run.relay.reply(b"z", ("10.0.0.1", 80))
+            run.relay.reply([b"z"], ("10.0.0.1", 80))
             net.run(1)
             self.assertEqual(run.relay.unsent, 2)
+
+    def test_at_once(self) -> None:
+        """Those that were read together go as they would alone, with faults and without."""
+
+        def run(*faults: Any, together: bool, captured: bool = False, clients: int = 9) -> Any:
+            """What arrives at both ends, what is counted, and what is captured."""
+            with simulate(7) as net:
+                run = Run(net, captured=captured, clients=clients)
+                run.faults(*faults)
+                client = run.client()
+                client.send(b"first")
+                net.run(1)
+                rows = [b"%d" % number + bytes(100) for number in range(20)]
+                for place in (client.transport.getHost(), net.host("b").address):
+                    addr = (place.host, place.port) if hasattr(place, "host") else (place, 9)
+                    if together:
+                        run.relay.protocol.datagramsReceived(rows, addr)
+                    else:
+                        for row in rows:
+                            run.relay.protocol.datagramReceived(row, addr)
+                (session, *_) = run.relay._sessions.values()
+                if together:
+                    session.datagramsReceived(rows, ("10.0.0.1", 80))
+                else:
+                    for row in rows:
+                        session.datagramReceived(row, ("10.0.0.1", 80))
+                net.run(2)
+                relay = run.relay
+                counts = relay.received, relay.sent, relay.hits, relay.unsent, relay.refused
+                seen = [
+                    (one.data, one.comment)
+                    for side in (CLIENT, UPSTREAM)
+                    for one in run.captured.seen(side, inbound=True)
+                    + run.captured.seen(side, inbound=False)
+                ]
+                return run.echo.seen, client.seen, counts, seen
+
+        for more in (
+            {},
+            {"captured": True},
+            {"clients": 1, "captured": True},
+            {"clients": 1},
+        ):
+            for faults in ([], [Loss(0.5), Duplicate(0.3)]):
+                alone = run(*faults, together=False, **more)
+                for found, expected in zip(run(*faults, together=True, **more), alone, strict=True):
+                    self.assertEqual(found, expected)
+                self.assertGreater(len(alone[0]), 10)
+                self.assertEqual(bool(alone[3]), "captured" in more)
+
+    def test_at_once_while_looking(self) -> None:
+        """They wait for the address of the upstream, in their order."""
+        with simulate(7) as net:
+            run, client, looked = self.looking(net)
+            place = client.transport.getHost()
+            run.relay.protocol.datagramsReceived([b"c", b"d"], (place.host, place.port))
+            looked.callback([(net.host("server").address, 80)])
+            net.run(1)
+            self.assertEqual(client.seen, [b"a", b"b", b"c", b"d"])
 
     def test_late_reply(self) -> None:
         """What comes for a port that is closed, or a client that is forgotten, is nobody's."""
@@ -460,7 +521,7 @@ class SimulatedTests(SynchronousTestCase):
             run.relay.touch(session)
             self.assertEqual(run.relay.connections, 0)
             run.port.stopListening()
-            run.relay.reply(b"x", ("10.0.0.1", 80))
+            run.relay.reply([b"x"], ("10.0.0.1", 80))
 
     def test_wrong_faults(self) -> None:
         """Two of one name are refused, and nothing has changed."""
@@ -681,6 +742,25 @@ class RealTests(TestCase):
         self.assertEqual(client.seen, [b"a", b"a"])
         self.assertGreaterEqual(client.times[0] - begun, 0.0099)
         self.assertEqual(self.relay.hits, {"twice": 1, "late": 2})
+
+    async def test_bulk(self) -> None:
+        """What comes in bulk goes in bulk, there and back, and is the same."""
+        client = await self.start()
+        client.send(b"first")
+        await client.has(1)
+        sender = DatagramSender(client)
+        (session,) = self.relay._sessions.values()
+        expected = [b"first"]
+        for burst in range(6):
+            rows = [b"%d.%d" % (burst, number) + bytes(1200) for number in range(40)]
+            expected += rows
+            sender.send(rows, client._place)
+            await client.has(len(expected))
+        self.assertEqual(client.seen, expected)
+        self.assertEqual(self.echo.seen, expected)
+        if sys.platform == "linux":
+            self.assertGreater(session._sender.batched, 100)
+            self.assertGreater(sender.batched, 200)
 
     async def test_refused(self) -> None:
         """Nobody listens: that is counted, and when somebody does, the client is served again."""
