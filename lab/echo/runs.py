@@ -19,7 +19,7 @@ from lab.echo.wire import (
     Stream,
     StreamEnd,
     encode,
-    encode_packet,
+    encode_packets,
 )
 from lab.pacing import Schedule
 
@@ -104,7 +104,8 @@ class PacketRun:
         id, bare = self.request.id, self.request.size - len(self._ending)
         at, first = int(now * 1e9), self._sent
         self._sent += count
-        return [encode_packet(id, seq, at, bare) + self._ending for seq in range(first, self._sent)]
+        packets = encode_packets(id, range(first, self._sent), at, bare)
+        return [packet + self._ending for packet in packets] if self._ending else packets
 
     def next(self) -> float | None:
         """When the next packet is due."""

@@ -84,7 +84,7 @@ __all__ = [
     "Text",
     "WireError",
     "encode",
-    "encode_packet",
+    "encode_packets",
     "read_reply",
     "read_request",
     "read_text",
@@ -111,9 +111,10 @@ def encode(message: Any) -> bytes:
     return data
 
 
-def encode_packet(id: bytes, seq: int, sent_ns: int, size: int) -> bytes:
-    """A packet of so many bytes, `LEAST_SIZE` - 1 or more."""
-    return (b"%spacket %d %d " % (encode_id(id), seq, sent_ns)).ljust(size, b".")
+def encode_packets(id: bytes, seqs: range, sent_ns: int, size: int) -> list[bytes]:
+    """Packets that are sent together, each of so many bytes, `LEAST_SIZE` - 1 or more."""
+    form = b"%spacket %%d %d " % (encode_id(id), sent_ns)  # an id has no percent sign
+    return [(form % seq).ljust(size, b".") for seq in seqs]
 
 
 def read_request(message: bytes) -> Request:

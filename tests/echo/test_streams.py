@@ -12,7 +12,7 @@ from lab.echo.measuring import AGAIN, COPIES, LAST, MORE, Plan
 from lab.echo.outcomes import Broken, Gone, Measured, Rejected, Stalled
 from lab.echo.settings import ServerSettings
 from lab.echo.streams import StreamClientCore
-from lab.echo.wire import Challenge, StreamEnd, encode, encode_packet
+from lab.echo.wire import Challenge, StreamEnd, encode, encode_packets
 from lab.errors import LocalError, NoAnswer
 from lab.testing import Pair, Playbook
 from lab.wire.tokens import Tokens
@@ -29,7 +29,7 @@ def make(*, datagrams: bool = True, keep: bool = False, **words: Any) -> StreamC
 
 def packet(seq: int, sent: float, size: int = 64, id: bytes = b"a-1") -> bytes:
     """A packet as it leaves, at a time of the server's clock in seconds."""
-    return encode_packet(id, seq, round(sent * 1e9) + 10**18, size)
+    return encode_packets(id, range(seq, seq + 1), round(sent * 1e9) + 10**18, size)[0]
 
 
 def end(count: int = 3) -> bytes:

@@ -18,7 +18,7 @@ from lab.echo.wire import (
     Text,
     WireError,
     encode,
-    encode_packet,
+    encode_packets,
     read_reply,
     read_request,
     read_text,
@@ -112,14 +112,15 @@ class ReplyTests(SynchronousTestCase):
         if id:
             self.assertEqual(read_text(encode(Text(text, id))), Text(text, id))
 
-    @given(IDS, st.integers(0, 10**9 - 1), NUMBERS, st.integers(LEAST_SIZE - 1, 2000))
+    @given(IDS, st.integers(0, 10**9 - 2), NUMBERS, st.integers(LEAST_SIZE - 1, 2000))
     def test_packet(self, id: bytes, seq: int, sent: int, size: int) -> None:
         """A packet has its size, whatever is in it, also with a line ending behind it."""
-        data = encode_packet(id, seq, sent, size)
+        data, after = encode_packets(id, range(seq, seq + 2), sent, size)
         packet = read_reply(data)
         self.assertEqual(len(data), size)
         self.assertEqual((packet.id, packet.seq, packet.sent_ns), (id, seq, sent))
         self.assertEqual(set(packet.padding), set(b"."))
+        self.assertEqual(read_reply(after).seq, seq + 1)
 
     def test_none(self) -> None:
         """What is none is said, and not all of it."""
