@@ -1,8 +1,9 @@
 """
 What is measured of the echo service over UDP, and of those that are measured beside it.
 
-Streams as fast as may be, beside ``iperf3 -u``; round trips at an interval, beside ``irtt``. Each
-measure gives figures by their names, and starts and ends the server that it needs.
+Streams as fast as may be, sent and received, beside a program in C, a plain loop on Twisted and
+``iperf3 -u``; round trips at an interval, beside ``irtt``. Each measure gives figures by their
+names, and starts and ends the server that it needs.
 """
 
 import json
@@ -52,6 +53,39 @@ def stream(folder: Path, seconds: float, *words: str) -> Figures:
         cpu = cpu_seconds(server.pid) - cpu
         ours.send(b"#b quit")
         return _figures(sent, came, now - began, cpu)
+
+
+def plain_stream(folder: Path, seconds: float, *command: str) -> Figures:
+    """The same of a server that is asked by any datagram, and ends with ``quit``."""
+    with (
+        serving(Path(command[0]).name, command, folder) as server,
+        socket.socket(type=socket.SOCK_DGRAM) as ours,
+    ):
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
+        ours.connect(("127.0.0.1", server.ports["udp"]))
+        ours.settimeout(PATIENCE)
+        cpu = cpu_seconds(server.pid)
+        ours.send(b"go")
+        came, began, room = 0, time.perf_counter(), bytearray(SIZE)
+        while (now := time.perf_counter()) < began + seconds:
+            came += ours.recv_into(room) == SIZE
+        sent = int(bytes(room).split(b" ")[1]) + 1
+        cpu = cpu_seconds(server.pid) - cpu
+        ours.send(b"quit")
+        return _figures(sent, came, now - began, cpu)
+
+
+def received(folder: Path, seconds: float, sender: Sequence[str], *command: str) -> Figures:
+    """What a program receives of a stream, and what that costs it."""
+    with serving("sender", sender, folder) as server:
+        words = [str(server.ports["udp"]), str(seconds)]
+        said = _run([*command, *words], seconds)
+    came, sent = said["came"], said["sent"]
+    return {
+        "came/s": came / said["seconds"],
+        "lost %": 100 * (1 - came / sent),
+        "CPU us": said["cpu"] / came * 1e6,
+    }
 
 
 def iperf3(folder: Path, seconds: float) -> Figures:

@@ -3,22 +3,34 @@ How fast is the echo service? ``python benchmarks/echo.py`` measures it beside o
 
 A file of 123,456,789 characters over TCP, beside Twisted's ``FileSender`` with a real file of that
 size; the reader is the same and throws all away. A stream over UDP as fast as may be, with and
-without batches, beside ``iperf3 -u``. Round trips at an interval, beside ``irtt``. The servers are
-processes of their own, and take turns, round after round. Compare within a run, never one run with
-another. Of the peers, those that are not installed are left out.
+without batches, beside a program in C, a loop of ``transport.write`` on Twisted, and ``iperf3 -u``.
+The stream of the program in C, received at our port, at Twisted's own, and in C. Round trips at an
+interval, beside ``irtt``. The servers are processes of their own, and take turns, round after
+round. Compare within a run, never one run with another. Of the peers, those that are not installed
+are left out.
 """
 
 import socket
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 
-from datagrams import PATIENCE, Figures, iperf3, irtt, probes, stream
+from datagrams import (
+    PATIENCE,
+    Figures,
+    iperf3,
+    irtt,
+    plain_stream,
+    probes,
+    received,
+    stream,
+)
 from frame import Frame, framed
-from processes import HERE, BenchmarkError, cpu_seconds, serving
+from processes import HERE, BenchmarkError, compile_program, cpu_seconds, serving
 from turns import OURS, Measure, show, take_turns, there
 
 SIZE = 123_456_789
@@ -68,6 +80,20 @@ def main(*, frame: Frame, rounds: int, seconds: float, size: int, interval: int)
             OURS: lambda: stream(folder, seconds),
             "txlab, one by one": lambda: stream(folder, seconds, "one-by-one"),
         }
+        plain = [sys.executable, str(HERE / "peers" / "datagrams.py")]
+        streams["transport.write"] = lambda: plain_stream(folder, seconds, *plain, "send")
+        receivers: dict[str, Measure] = {}
+        try:
+            program = str(compile_program("streams", folder))
+        except BenchmarkError as error:
+            click.echo(f"C is left out: {error}", err=True)
+        else:
+            send = [program, "send", str(round(PATIENCE + seconds))]
+            streams["C"] = lambda: plain_stream(folder, seconds, *send)
+            for peer in (OURS, "Twisted"):
+                words = [*plain, "receive", peer]
+                receivers[peer] = partial(received, folder, seconds, send, *words)
+            receivers["C"] = lambda: received(folder, seconds, send, program, "receive")
         trips: dict[str, Measure] = {OURS: lambda: probes(folder, seconds, interval)}
         if there("iperf3"):
             streams["iperf3 -u"] = lambda: iperf3(folder, seconds)
@@ -77,14 +103,17 @@ def main(*, frame: Frame, rounds: int, seconds: float, size: int, interval: int)
             show(frame, f"A file of {size:,} characters over TCP", take_turns(files, rounds))
             title = "1,200-byte packets over UDP, full speed"
             show(frame, title, take_turns(streams, rounds), by="came/s")
+            if receivers:
+                title = "The same of C, received"
+                show(frame, title, take_turns(receivers, rounds), by="came/s")
             title = f"Round trips of 64 bytes over UDP, one every {interval} ms"
             show(frame, title, take_turns(trips, rounds))
         except (BenchmarkError, OSError) as error:
             raise click.ClickException(str(error)) from error
     frame.console().print(
         f"Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest; "
-        f"CPU us: the server's for a packet; {OURS} is: its rate divided by theirs, of streams "
-        "that of what came."
+        "CPU us: the server's for a packet, or that of what receives; "
+        f"{OURS} is: its rate divided by theirs, of streams that of what came."
     )
 
 
