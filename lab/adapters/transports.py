@@ -23,6 +23,24 @@ def can_half_close(transport: object) -> bool:
     )
 
 
+def is_idle(transport: Any) -> bool:
+    """
+    Whether nothing waits to be sent, and nothing is about the connection but to send and receive.
+
+    Args:
+        transport: Of Twisted's own, for sockets.
+    """
+    return (
+        transport.connected
+        and not transport.TLS
+        and not transport.disconnecting
+        and not transport._aborting  # noqa: SLF001 - nothing else tells
+        and not transport._writeDisconnecting  # noqa: SLF001 - likewise
+        and not transport._tempDataBuffer  # noqa: SLF001 - likewise
+        and transport.offset == len(transport.dataBuffer)
+    )
+
+
 def eager(transport: Any) -> Callable[[bytes], None]:
     """
     A way to write that sends at once what the kernel takes, if nothing waits to be sent.
@@ -40,15 +58,7 @@ def eager(transport: Any) -> Callable[[bytes], None]:
 
     def write(data: bytes) -> None:
         """Send, and leave what is left, and every error, to the transport."""
-        if (
-            transport.connected
-            and not transport.TLS
-            and not transport.disconnecting
-            and not transport._aborting  # noqa: SLF001 - nothing else tells
-            and not transport._writeDisconnecting  # noqa: SLF001 - likewise
-            and not transport._tempDataBuffer  # noqa: SLF001 - likewise
-            and transport.offset == len(transport.dataBuffer)
-        ):
+        if is_idle(transport):
             sent = transport.writeSomeData(data)
             if isinstance(sent, int):
                 if sent == len(data):

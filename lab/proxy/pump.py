@@ -10,6 +10,9 @@ that leg takes what is written and there is room inside the link. What a fault d
 inside, so dropping never holds up anybody. A link in which no fault is at work is passed by; it is
 kept, because its faults go on counting where they were. A capture is told what comes in when faults
 have judged it, and then what goes out; without one nobody asks for each chunk whether there is one.
+Where nobody has to see the bytes, neither faults nor a capture, and much comes at a time, the
+system moves them by itself (`lab.adapters.splice`); as soon as a fault comes, what is under way
+there goes out, and the next bytes come this way.
 
 **What was refused.** To hold back what is due while the reader stalls: it would be in our memory
 all the same, and the link's times would no longer be those of the network.
@@ -25,6 +28,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from lab.adapters.splice import FULL, Splice, splice
 from lab.adapters.transports import eager
 from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Journal, Place
@@ -125,6 +129,8 @@ class Pump:
         self._timer: IDelayedCall | None = None
         self._due = self._begun = 0.0
         self._stalled = self._full = self._ended = self._stopped = False
+        #: What has the system move bytes, if it was ever asked to.
+        self._splice: Splice | None = None
 
     def begin(self, faults: Sequence[Fault]) -> None:
         """Both legs are there."""
@@ -144,6 +150,7 @@ class Pump:
         """These faults are in force from now on, and no others."""
         if self._stopped or not (faults or self._link):
             return
+        self._unsplice()
         common = self._common
         link = self._link = self._link or StreamLink(
             [],
@@ -159,7 +166,7 @@ class Pump:
             self._source.take = self._through() if link.clear else partial(self._feed, link)
 
     def end(self) -> None:
-        """The source sends no more."""
+        """The source sends no more; a splice has moved all it had on before."""
         self._ended = True
         link = self._link
         if link is not None:
@@ -183,7 +190,8 @@ class Pump:
             self._end_sink()
 
     def stop(self) -> None:
-        """Nothing goes on."""
+        """Nothing goes on; what the system has under way goes out, as what was written does."""
+        self._unsplice()
         self._stopped = True
         if self._link is not None:
             self._link.close()
@@ -200,6 +208,8 @@ class Pump:
     def resumeProducing(self) -> None:
         """It does again."""
         self._stalled = False
+        if self._splice is not None:
+            self._splice.push()
         self._read()
 
     def stopProducing(self) -> None:
@@ -217,6 +227,29 @@ class Pump:
         self._received[self._direction] += size
         self._sent[self._direction] += size
         self._write(data)
+        if size >= FULL and self._seen is None:
+            self._have_spliced()
+
+    def _have_spliced(self) -> None:
+        """Have the system move bytes from now on, if it can."""
+        if self._splice is None:
+            ends = self._source.transport, self._sink.transport
+            self._splice = splice(*ends, self._count_received, self._count_sent)
+        if self._splice is not None:
+            self._splice.start()
+
+    def _unsplice(self) -> None:
+        """See the bytes again; what the system has under way goes out before."""
+        if self._splice is not None:
+            self._splice.stop()
+
+    def _count_received(self, size: int) -> None:
+        """The system has taken so many bytes."""
+        self._received[self._direction] += size
+
+    def _count_sent(self, size: int) -> None:
+        """The system has moved them on."""
+        self._sent[self._direction] += size
 
     def _pass_seen(self, seen: Way, data: bytes) -> None:
         """The same, and a capture has it."""

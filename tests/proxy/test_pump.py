@@ -1,11 +1,23 @@
 """One direction of a relayed connection: faults, order and memory, on a simulated network."""
 
+import hashlib
 import math
+import os
+import random
 from typing import Any
+from unittest import mock, skipUnless
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet import reactor as real_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from zope.interface import implementer
 
+from lab.adapters.splice import PIPES
 from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Noop, Settings
 from lab.faults.fault import Fault
 from lab.faults.stages import STAGES
@@ -19,11 +31,14 @@ from lab.faults.streams import (
     SlowClose,
     Timeout,
 )
+from lab.proxy import pump as module
 from lab.proxy.pump import ROOM
 from lab.simulator.network import simulate
 from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import LITTLE, Peer, SceneCase, Simulated, faults, lose, shut
+from tests.proxy.test_streams import SocketCase
 
+reactor: Any = real_reactor
 DATA = bytes(range(251)) * 40  # 10,040 bytes; no piece of it looks like another
 
 #: Faults that lose no byte and keep the end.
@@ -370,3 +385,204 @@ class SeenTests(SceneCase):
         for pump in connection._pumps.values():
             self.assertEqual(pump._source.take, pump._pass)
         scene.relay.drop()
+
+
+@implementer(IPushProducer)
+class Flood(Peer):
+    """Sends bytes that were drawn, as fast as they are taken, until it is told to end."""
+
+    noise = os.urandom(2**18)
+
+    def __init__(self) -> None:
+        super().__init__(made=Flood.begin)
+        self.draw = random.Random(7)
+        self.sent, self.came = hashlib.sha256(), hashlib.sha256()
+        self.sizes = [0, 0]
+        self.paused = self.over = False
+
+    def begin(self) -> None:
+        """Send."""
+        self.transport.registerProducer(self, True)
+        self.resumeProducing()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take it."""
+        self.came.update(data)
+        self.sizes[1] += len(data)
+
+    def pauseProducing(self) -> None:
+        """Enough."""
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        """More."""
+        self.paused = False
+        while not self.paused and not self.over:
+            data = self.noise[self.draw.randrange(2**17) :]
+            self.sent.update(data)
+            self.sizes[0] += len(data)
+            self.transport.write(data)
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+
+    def finish(self) -> None:
+        """Send no more."""
+        self.over = True
+        self.transport.unregisterProducer()
+        shut(self)
+
+
+@skipUnless(hasattr(os, "splice"), "there is no splice here")
+class SplicedTests(SocketCase):
+    """On real sockets the system moves what nobody has to see."""
+
+    def setUp(self) -> None:
+        """Count what it has moved."""
+        self.moved = 0
+        real = os.splice
+
+        def splice(*arguments: Any, **named: Any) -> int:
+            """Move."""
+            size = real(*arguments, **named)
+            self.moved += size
+            return size
+
+        patched = mock.patch.object(os, "splice", splice)
+        patched.start()
+        self.addCleanup(patched.stop)
+        self.changes = 0
+        self.addCleanup(PIPES.close)
+
+    def check(self, client: Any, server: Any) -> None:
+        """All has arrived as it was sent, and is counted once."""
+        for one, other in ((client, server), (server, client)):
+            self.assertEqual(other.sizes[1], one.sizes[0])
+            self.assertEqual(other.came.digest(), one.sent.digest())
+        both = {"upstream": client.sizes[0], "downstream": server.sizes[0]}
+        self.assertEqual((self.relay.received, self.relay.sent), (both, both))
+
+    async def flood(self, address: Any, text: str = "tcp:127.0.0.1:{0.port}") -> tuple[Any, Any]:
+        """A client and its server, both sending."""
+        client = Flood()
+        await clientFromString(reactor, text.format(address)).connect(
+            Factory.forProtocol(lambda: client)
+        )
+        await self.servers.first()
+        return client, self.servers.all[0]
+
+    async def finish(self, client: Any, server: Any) -> None:
+        """Both send no more, and all arrives."""
+        for one in (client, server):
+            one.finish()
+        self.assertEqual((await client.lost, await server.lost), ("ConnectionDone",) * 2)
+        self.check(client, server)
+
+    async def test_moved(self) -> None:
+        """Without faults, most goes that way; what passes a fault or a capture does not."""
+        for capturing in (False, True):
+            self.capturing, self.moved = capturing, 0
+            client, server = await self.flood(await self.begin(Flood))
+            while sum(client.sizes) < (1_000_000 if capturing else 20_000_000):
+                await pause(0.01)
+            await self.finish(client, server)
+            # It comes into a pipe, and goes out of it.
+            self.assertEqual(self.moved > sum(client.sizes), not capturing)
+            self.assertEqual(self.moved > 0, not capturing)
+
+    async def test_changes(self) -> None:
+        """Faults come and go 300 times at drawn moments: no byte is lost, twice or elsewhere."""
+        client, server = await self.flood(await self.begin(Flood))
+        draw = random.Random(7)
+        lists: list[list[Settings]] = [[Noop()], [Latency(0.001)], [Slicer(20_000, 100, 0.0)], []]
+        while self.changes < 300 or self.moved < 20_000_000:
+            self.relay.set_faults(
+                *(faults(*draw.choice(lists)) if draw.random() < 0.5 else [] for _ in range(2))
+            )
+            self.changes += 1
+            await pause(draw.uniform(0, 0.002))
+        await self.finish(client, server)
+
+    async def test_faults_see_all(self) -> None:
+        """From when a fault is there, all bytes pass it, and when it has gone, none."""
+        client, server = await self.flood(await self.begin(Flood))
+        for _ in range(3):
+            moved = self.moved
+            while self.moved < moved + 5_000_000:
+                await pause(0.001)
+            self.relay.set_faults(faults(Latency(0.001)), faults(Noop()))
+            moved, received = self.moved, dict(self.relay.received)
+            while min(self.relay.received[way] - received[way] for way in received) < 1_000_000:
+                await pause(0.001)
+            self.assertEqual(self.moved, moved)
+            self.assertGreater(self.relay.hits["Latency"], 0)
+            self.relay.set_faults([], [])
+        await self.finish(client, server)
+
+    async def test_tail(self) -> None:
+        """The last bytes, on which nothing follows, leave when the reader goes on."""
+        address = await self.begin(lambda: Peer(made=lambda one: one.transport.pauseProducing()))
+        client = await self.client(address)
+        await self.servers.first()
+        size = 0
+        while self.relay.sent["upstream"] == size:
+            client.transport.write(bytes(2**17))
+            size += 2**17
+            while self.relay.received["upstream"] < size:
+                await pause(0)
+        self.assertGreater(self.moved, 0)
+        server = self.servers.all[0]
+        server.transport.resumeProducing()
+        self.assertEqual(len(await server.arrived(size)), size)
+        shut(client)
+        await server.end_seen
+        lose(server)
+        await client.lost
+
+    async def test_stalled(self) -> None:
+        """A reader that stalls, a fault that comes then, and goes; the reader goes on."""
+        client, server = await self.flood(await self.begin(Flood))
+        while not self.moved:
+            await pause(0.001)
+        for chosen in ([], faults(Latency(0.001))):
+            server.transport.pauseProducing()
+            before = -1
+            while self.relay.received["upstream"] != before:
+                before = self.relay.received["upstream"]
+                await pause(0.05)
+            self.relay.set_faults(chosen, [])
+            server.transport.resumeProducing()
+            await pause(0.01)
+        await self.finish(client, server)
+
+    async def test_dropped(self) -> None:
+        """A relay that ends its connections lets go out what the system has under way."""
+        client, server = await self.flood(await self.begin(Flood))
+        while self.moved < 10_000_000:
+            await pause(0.001)
+        server.transport.pauseProducing()
+        while self.relay.received["upstream"] == self.relay.sent["upstream"]:
+            await pause(0.001)
+        self.relay.drop()
+        self.assertEqual(self.relay.received["upstream"], self.relay.sent["upstream"])
+        server.transport.resumeProducing()
+        client.over = server.over = True
+        await server.end_seen
+        self.assertEqual(server.sizes[1], self.relay.sent["upstream"])
+        for one in (client, server):
+            lose(one)
+            await one.lost
+
+    async def test_not_between_these(self) -> None:
+        """Where the system can't, with TLS for one, bytes go as they always did."""
+        with mock.patch.object(module, "splice", return_value=None):
+            client, server = await self.flood(await self.begin(Flood))
+            while sum(client.sizes) < 5_000_000:
+                await pause(0.01)
+            await self.finish(client, server)
+        self.assertEqual(self.moved, 0)
+
+
+def pause(seconds: float) -> Deferred[None]:
+    """Let the reactor run for so long."""
+    return deferLater(reactor, seconds)
