@@ -11,7 +11,15 @@ from pathlib import Path
 
 from attrs import frozen
 
-from processes import HERE, BenchmarkError, Running, free_port, listening, serving
+from processes import (
+    HERE,
+    BenchmarkError,
+    Running,
+    compile_program,
+    free_port,
+    listening,
+    serving,
+)
 
 LIFETIME = "3600"
 """When a server of ours ends by itself, in seconds: long after it was ended by us."""
@@ -30,6 +38,9 @@ listen relay
   server origin 127.0.0.1:{upstream}
 """
 """The least that HAProxy needs."""
+
+SPLICING = "  option splice-request\n  option splice-response\n"
+"""What has it splice, both ways."""
 
 SOCAT = (
     "socat TCP-LISTEN:{listen},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=1024 "
@@ -71,6 +82,13 @@ def _twisted(name: str, upstream: int, folder: Path) -> Iterator[Running]:
         yield running
 
 
+def _splicer(name: str, upstream: int, folder: Path) -> Iterator[Running]:
+    """``splicer.c``."""
+    program = compile_program("splicer", folder)
+    with serving(name, (str(program), str(upstream), LIFETIME), folder) as running:
+        yield running
+
+
 def _command(text: str) -> Callable[[str, int, Path], Iterator[Running]]:
     """What starts a command that has places for the ports."""
 
@@ -91,8 +109,9 @@ def _command(text: str) -> Callable[[str, int, Path], Iterator[Running]]:
 def _haproxy(name: str, upstream: int, folder: Path) -> Iterator[Running]:
     """HAProxy, relaying streams."""
     port = free_port()
-    path = folder / "haproxy.cfg"
-    path.write_text(HAPROXY.format(listen=port, upstream=upstream))
+    path = folder / f"{name}.cfg"
+    more = SPLICING if name.endswith("splice") else ""
+    path.write_text(HAPROXY.format(listen=port, upstream=upstream) + more)
     command = (_find("haproxy") or "haproxy", "-db", "-f", str(path))
     with listening(name, command, folder, port) as running:
         yield running
@@ -121,10 +140,13 @@ def _post(port: int, path: str, body: object) -> None:
 
 PROXIES = {
     "relay": Proxy("txlab", _twisted),
+    "lean": Proxy("txlab, reactor lab", _twisted),
     "latency": Proxy(f"txlab, {LATENCY} ms", _twisted),
     "portforward": Proxy("twisted portforward", _twisted),
     "socat": Proxy("socat", _command(SOCAT), "socat"),
     "haproxy": Proxy("HAProxy", _haproxy, "haproxy"),
+    "haproxy-splice": Proxy("HAProxy, splice", _haproxy, "haproxy"),
+    "c": Proxy("C, splice", _splicer),
     "toxiproxy": Proxy("Toxiproxy", _toxiproxy, "toxiproxy-server"),
     "toxiproxy-latency": Proxy(f"Toxiproxy, {LATENCY} ms", _toxiproxy, "toxiproxy-server"),
 }

@@ -6,10 +6,9 @@ after round, so that whatever else the machine does hits all of them. Compare wi
 one run with another. Of the peers, those that are not installed are left out.
 """
 
-import socket
-import sys
+import json
+import subprocess
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,90 +16,90 @@ from pathlib import Path
 from statistics import median
 
 import click
+from attrs import frozen
 from rich.box import SIMPLE
 from rich.table import Table
 
 from frame import Frame, framed
-from processes import HERE, BenchmarkError, Running, cpu_seconds, serving
+from processes import BenchmarkError, Running, compile_program, cpu_seconds, serving
 from proxies import LIFETIME, PROXIES, Proxy, choose, running
 from report import cell
 
-CHUNK = b"x" * (256 * 1024)
-"""What a stream is sent in."""
-
-QUESTION = b"x" * 64
-"""What goes there and back."""
-
 DIRECT = "direct"
 """The origin without a proxy."""
+
+OURS = "relay"
+"""Ours, without faults: what ratios are of."""
+
+AT_A_TIME = 32
+"""How many connections there are at a time, where there are many."""
+
+LESS_IS_BETTER = {"CPU s/GiB", "p50 us", "p99 us"}
+"""Of which figures less is better."""
 
 Rows = dict[str, dict[str, list[float]]]
 """The figures of each round, by peer and by what they are."""
 
 
-def connect(port: int, mode: bytes) -> socket.socket:
-    """Connect, and say what the origin shall do."""
-    made = socket.create_connection(("127.0.0.1", port), timeout=30)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    made.sendall(mode)
-    return made
+@frozen
+class Client:
+    """
+    What asks, which is a program in C that is cheaper than any proxy.
+
+    Args:
+        program: ``ends``, compiled.
+        seconds: How long each measurement takes.
+    """
+
+    program: Path
+    seconds: float
+
+    def run(self, mode: str, proxy: Running, *more: int) -> dict[str, float]:
+        """
+        Measure once.
+
+        Raises:
+            BenchmarkError: The proxy did not do what it should.
+        """
+        words = [mode, str(proxy.ports["tcp"]), str(self.seconds), *map(str, more)]
+        command = [str(self.program), *words]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=self.seconds + 60, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchmarkError(f"{proxy.name}: {mode} has no end") from None
+        if done.returncode:
+            raise BenchmarkError(f"{proxy.name}: {done.stderr.strip()}")
+        found: dict[str, float] = json.loads(done.stdout)
+        return found
 
 
-def ask(connection: socket.socket) -> float:
-    """There and back once; how long that took, in seconds."""
-    begin = time.perf_counter()
-    connection.sendall(QUESTION)
-    left = len(QUESTION)
-    while left:
-        got = len(connection.recv(left))
-        if not got:
-            raise BenchmarkError("a connection ended before its answer")
-        left -= got
-    return time.perf_counter() - begin
-
-
-def throughput(proxy: Running, seconds: float) -> dict[str, float]:
-    """Send for so long; the rate is that of what has arrived when the origin says how much."""
+def throughput(client: Client, proxy: Running) -> dict[str, float]:
+    """One stream at full speed; the rate is that of what has arrived when the origin says so."""
     before = cpu_seconds(proxy.pid)
-    with connect(proxy.ports["tcp"], b"s") as connection:
-        begin = time.perf_counter()
-        sent = 0
-        while time.perf_counter() - begin < seconds:
-            connection.sendall(CHUNK)
-            sent += len(CHUNK)
-        connection.shutdown(socket.SHUT_WR)
-        said = connection.recv(100)
-        taken = time.perf_counter() - begin
+    found = client.run("stream", proxy)
     cpu = cpu_seconds(proxy.pid) - before
-    # A proxy that knows no half-close loses the answer, but not the time at which all was over.
-    if said and int(said) != sent:
-        raise BenchmarkError(f"{sent:,} bytes were sent, and {int(said):,} have arrived")
-    return {"MB/s": sent / taken / 1e6, "CPU s/GiB": cpu / (sent / 2**30)}
+    sent = found["bytes"]
+    return {"MB/s": sent / found["seconds"] / 1e6, "CPU s/GiB": cpu / (sent / 2**30)}
 
 
-def round_trips(proxy: Running, seconds: float) -> dict[str, float]:
-    """Ask one question after the other."""
-    times = []
-    with connect(proxy.ports["tcp"], b"e") as connection:
-        ask(connection)
-        begin = time.perf_counter()
-        while time.perf_counter() - begin < seconds:
-            times.append(ask(connection) * 1e6)
-    times.sort()
-    return {"p50 us": median(times), "p99 us": times[int(0.99 * len(times))]}
+def round_trips(client: Client, proxy: Running) -> dict[str, float]:
+    """One question after the other."""
+    found = client.run("ask", proxy)
+    return {"p50 us": found["p50"], "p99 us": found["p99"]}
 
 
-def connections(proxy: Running, seconds: float) -> dict[str, float]:
-    """Connect, ask once and close, one after the other."""
-    count, begin = 0, time.perf_counter()
-    while (taken := time.perf_counter() - begin) < seconds:
-        with connect(proxy.ports["tcp"], b"e") as connection:
-            ask(connection)
-        count += 1
-    return {"connections/s": count / taken}
+def connections(client: Client, proxy: Running) -> dict[str, float]:
+    """Connections that ask once and close, one after the other and many at a time."""
+    found = {}
+    for number, name in ((1, "conn./s"), (AT_A_TIME, f"{AT_A_TIME} at a time")):
+        got = client.run("connect", proxy, number)
+        found[name] = got["count"] / got["seconds"]
+    return found
 
 
-MEASURES: tuple[Callable[[Running, float], dict[str, float]], ...] = (
+MEASURES: tuple[Callable[[Client, Running], dict[str, float]], ...] = (
     throughput,
     round_trips,
     connections,
@@ -123,24 +122,26 @@ def main(
     Measure the proxy for streams of this checkout beside others, on 127.0.0.1.
 
     Each round measures each of them: one stream at full speed, 64 bytes there and back one after
-    the other, and connections one after the other that ask once. ROUNDS times all of that, of
-    SECONDS seconds each.
+    the other, and connections that ask once, one after the other and 32 at a time. ROUNDS times
+    all of that, of SECONDS seconds each.
     """
     try:
         proxies = choose(only, commands)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-proxy-")))
-            started = start(proxies, folder, stack)
+            client = Client(compile_program("ends", folder), seconds)
+            started = start(client, proxies, folder, stack)
             if only and DIRECT not in only:
                 del started[DIRECT]
-            rows = measure_all(started, rounds, seconds)
+            rows = measure_all(client, started, rounds)
     except (BenchmarkError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    titles = {DIRECT: "no proxy", **{name: proxy.title for name, proxy in proxies.items()}}
+    titles = {DIRECT: "no proxy", **{name: proxy.title for name, proxy in PROXIES.items()}}
+    titles |= {name: proxy.title for name, proxy in proxies.items()}
     show(frame, rows, titles, rounds, seconds)
 
 
-def measure_all(started: dict[str, Running], rounds: int, seconds: float) -> Rows:
+def measure_all(client: Client, started: dict[str, Running], rounds: int) -> Rows:
     """
     Measure all in turn, round after round.
 
@@ -151,17 +152,19 @@ def measure_all(started: dict[str, Running], rounds: int, seconds: float) -> Row
         raise BenchmarkError("nothing of that is there to be measured")
     rows: Rows = defaultdict(lambda: defaultdict(list))
     for turn in range(rounds):
-        for name in list(started)[:: 1 if turn % 2 == 0 else -1]:
-            for measure in MEASURES:
-                for what, value in measure(started[name], seconds).items():
+        for measure in MEASURES:
+            for name in list(started)[:: 1 if turn % 2 == 0 else -1]:
+                for what, value in measure(client, started[name]).items():
                     rows[name][what].append(value)
     return rows
 
 
-def start(proxies: dict[str, Proxy], folder: Path, stack: ExitStack) -> dict[str, Running]:
+def start(
+    client: Client, proxies: dict[str, Proxy], folder: Path, stack: ExitStack
+) -> dict[str, Running]:
     """Start the origin, and what is measured if it is there; leaving the stack ends all."""
-    script = str(HERE / "peers" / "origin.py")
-    origin = stack.enter_context(serving("origin", (sys.executable, script, LIFETIME), folder))
+    command = (str(client.program), "origin", LIFETIME)
+    origin = stack.enter_context(serving("origin", command, folder))
     found = {DIRECT: origin}
     for name, proxy in proxies.items():
         if proxy.there:
@@ -171,26 +174,45 @@ def start(proxies: dict[str, Proxy], folder: Path, stack: ExitStack) -> dict[str
     return found
 
 
+def ratio(rows: Rows, name: str, what: str) -> float | None:
+    """
+    How much better ours is: the median of the rounds of the one divided by the other.
+
+    None for what has none: there is no proxy, or ours did not run.
+    """
+    ours, theirs = rows.get(OURS, {}).get(what), rows[name][what]
+    if not ours or name in {OURS, DIRECT} or 0 in {*ours, *theirs}:
+        return None
+    pairs = zip(ours, theirs, strict=True)
+    return median(b / a if what in LESS_IS_BETTER else a / b for a, b in pairs)
+
+
 def show(frame: Frame, rows: Rows, titles: dict[str, str], rounds: int, seconds: float) -> None:
-    """Print medians of the rounds, with the lowest and the highest; the frame has them, too."""
+    """
+    Print medians of the rounds, the lowest and the highest, and how much better ours is.
+
+    The frame has them, too.
+    """
     table = Table(box=SIMPLE)
     table.add_column("", no_wrap=True)
     for what in next(iter(rows.values())):
         table.add_column(what, justify="right", no_wrap=True)
     for name, found in rows.items():
-        cells = [
-            cell(values) if name != DIRECT or "CPU" not in what else ""
-            for what, values in found.items()
-        ]
+        cells = []
+        for what, values in found.items():
+            times = ratio(rows, name, what)
+            shown = cell(values) + (f"\n{times:.2f} x" if times is not None else "")
+            cells.append("" if name == DIRECT and "CPU" in what else shown)
         table.add_row(titles[name], *cells)
     frame.console().print(table)
     frame.console().print(
-        f"Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest."
+        f"Medians of {rounds} rounds of {seconds:g} s each, below the lowest and the highest, and "
+        f"how much better {titles[OURS]} is, round by round."
     )
     for what in next(iter(rows.values())):
         # One table a figure: each is a picture of its own.
         each = {titles[name]: [{what: one} for one in found[what]] for name, found in rows.items()}
-        frame.add(what, each, ours=titles.get("relay", ""))
+        frame.add(what, each, ours=titles.get(OURS, ""))
 
 
 if __name__ == "__main__":

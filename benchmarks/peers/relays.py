@@ -3,14 +3,19 @@
 import signal
 import sys
 
+if sys.argv[1:2] == ["lean"]:
+    from lab.adapters.epoll import install
+
+    install()
+
 from twisted.internet import reactor
-from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.protocols.portforward import ProxyFactory
 
 from lab.faults.datagrams import Latency
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice
+from lab.proxy.ports import connector
 from lab.proxy.streams import StreamRelay
 
 
@@ -18,9 +23,7 @@ def make(kind: str, port: int) -> Factory:
     """Make what accepts connections to this port of the origin."""
     if kind == "portforward":
         return ProxyFactory("127.0.0.1", port)
-    relay = StreamRelay(
-        reactor, kind, lambda: TCP4ClientEndpoint(reactor, "127.0.0.1", port), decisions=Dice(7)
-    )
+    relay = StreamRelay(reactor, kind, connector(reactor, f"127.0.0.1:{port}"), decisions=Dice(7))
     if kind == "latency":
         relay.set_faults([Fault(Latency(0.02), "latency")], [])
     return relay.factory

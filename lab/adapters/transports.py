@@ -69,6 +69,37 @@ def eager(transport: Any) -> Callable[[bytes], None]:
     return write
 
 
+def end_half(transport: Any) -> None:
+    """
+    End our half: at once if nothing waits to be sent, or else behind it.
+
+    Twisted's own does so in the next turn of the reactor, for three system calls more. When this
+    returns, the protocol may have been told already.
+
+    Args:
+        transport: Of a protocol that can half-close.
+    """
+    if isinstance(transport, Connection) and is_idle(transport):
+        transport.stopWriting()
+        transport._writeDisconnecting = True  # noqa: SLF001 - there is no other way
+        transport._writeDisconnected = True  # noqa: SLF001 - likewise
+        transport._closeWriteConnection()  # noqa: SLF001 - likewise
+    else:
+        transport.loseWriteConnection()
+
+
+def close_ended(transport: Any) -> None:
+    """
+    Close a connection of which both halves have ended, without ending them once more.
+
+    Args:
+        transport: Of a protocol that can half-close.
+    """
+    if isinstance(transport, Connection):
+        transport._shouldShutdown = False  # noqa: SLF001 - there is no other way
+    transport.loseConnection()
+
+
 def why(reason: Failure) -> str:
     """Why there was no connection: in the words of the system, where it has some."""
     number = getattr(reason.value, "osError", None)

@@ -121,11 +121,12 @@ class Connection:
     def made(self, leg: Leg) -> None:
         """One leg is there; the first is the client's."""
         if leg is self.client:
-            leg.read(wanted=False)
             factory = Factory.forProtocol(lambda: self.upstream)
             factory.noisy = False
-            self._connecting = maybeDeferred(lambda: self._connect(factory))
-            self._connecting.addErrback(self._refused)
+            connecting = maybeDeferred(self._connect, factory).addErrback(self._refused)
+            if not self._begun and not self._over:  # it may have been done at once
+                self._connecting = connecting
+                leg.read(wanted=False)
             return
         self._connecting = None  # there is nothing to give up any more
         if self._over:
@@ -161,7 +162,7 @@ class Connection:
         """A leg is gone, and nobody here has wanted that."""
         if not self._begun:
             self.close(LINGER)
-        elif reason.check(ConnectionDone):
+        elif isinstance(reason.value, ConnectionDone):
             self._pump_from(leg).end()
         elif leg is self.upstream and not reason.check(ConnectionClosed):
             self._refused(reason)  # TLS has not agreed to it

@@ -29,7 +29,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lab.adapters.transports import can_half_close, is_tcp
+from lab.adapters.transports import can_half_close, close_ended, end_half, is_tcp
 from lab.proxy.recording import StreamLeg
 
 #: A peer to which we have ended may take so long to end as well, in seconds.
@@ -107,13 +107,13 @@ class Leg(Protocol):
         if self._seen is not None:  # nobody has told, because nobody wants to know
             self._seen.ended(inbound=True)
         if self._shut:
-            self.transport.loseConnection()
+            close_ended(self.transport)
 
     def writeConnectionLost(self) -> None:
         """All that was written has gone out, and our end behind it."""
         self._shut = True
         if self.ended:
-            self.transport.loseConnection()
+            close_ended(self.transport)
         elif self._timer is not None:
             self._be_patient(LINGER)
 
@@ -155,7 +155,7 @@ class Leg(Protocol):
             # A transport that has a producer and is full would wait for more before it ends.
             self.transport.unregisterProducer()
             if can_half_close(self.transport):
-                self.transport.loseWriteConnection()
+                end_half(self.transport)
             else:
                 self.transport.loseConnection()
 
@@ -167,7 +167,9 @@ class Leg(Protocol):
             patience: So long the peer may take to read what is due to it, in seconds.
             why: What a capture has to say of the end.
         """
-        if self._usable:
+        if self._usable and self._shut and self.ended:
+            close_ended(self.transport)
+        elif self._usable:
             self.take = _nowhere if self._seen is None else self._seen.wasted
             self._be_patient(LINGER if self._shut else patience)
             self.shut(why)

@@ -6,6 +6,7 @@ Knows nothing of proxies.
 
 import errno
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -13,11 +14,17 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.error import CannotListenError, ConnectError, DNSLookupError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorFDSet,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from lab.adapters.connecting import AddressEndpoint
 from lab.adapters.endpoints import (
     DatagramClientEndpoint,
     DatagramServerEndpoint,
@@ -185,7 +192,7 @@ def connector(reactor: Any, upstream: str, protocol: str = "tcp") -> Callable[[]
         _check_protocol("upstream", upstream, protocol)
         endpoint = clientFromString(reactor, upstream)
         return lambda: endpoint
-    return lambda: _client(reactor, upstream, protocol)
+    return cache(lambda: _client(reactor, upstream, protocol))
 
 
 def _client(reactor: Any, upstream: str, protocol: str) -> Any:
@@ -197,7 +204,10 @@ def _client(reactor: Any, upstream: str, protocol: str) -> Any:
     except AddressError as error:
         return _Nowhere(f"dial {protocol}: {error}")
     host = "127.0.0.1" if address.everywhere else address.host
-    kind = DatagramClientEndpoint if protocol == "udp" else HostnameEndpoint
+    if protocol == "udp":
+        return DatagramClientEndpoint(reactor, host, address.port)
+    plain = IReactorFDSet.providedBy(reactor) and address.numeric and "%" not in host
+    kind = AddressEndpoint if plain else HostnameEndpoint
     return kind(reactor, host, address.port)
 
 

@@ -3,11 +3,17 @@
 import contextlib
 import errno
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
@@ -16,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from lab.adapters.transports import can_half_close, eager, is_tcp, why
+from lab.adapters.transports import can_half_close, close_ended, eager, end_half, is_tcp, why
 
 
 def transport(peer: Any, *interfaces: Any) -> StringTransport:
@@ -142,8 +148,45 @@ class EagerTests(SynchronousTestCase):
             setattr(self.transport, name, before)
             self.assertEqual(self.received(), b"", name)
 
+    def test_end_half(self) -> None:
+        """Our half ends at once, and the protocol is told; a reactor has nothing to write then."""
+        told: list[str] = []
+        protocol = self.transport.protocol
+        alsoProvides(protocol, IHalfCloseableProtocol)
+        protocol.writeConnectionLost = lambda: told.append("end")
+        self.transport.startWriting()
+        end_half(self.transport)
+        self.assertEqual((told, self.reactor.writers, self.far.recv(1)), (["end"], set(), b""))
+        self.transport.write(b"late")
+        self.assertEqual(self.reactor.writers, set())
+
+    def test_end_behind_all(self) -> None:
+        """What waits goes out first."""
+        self.transport.write(b"first")
+        end_half(self.transport)
+        self.assertEqual(self.reactor.writers, {self.transport})
+        self.transport.doWrite()
+        self.assertEqual((self.far.recv(9), self.far.recv(9)), (b"first", b""))
+
+    def test_close_ended(self) -> None:
+        """The connection is closed at once, and the system is asked for nothing more."""
+        end_half(self.transport)
+        self.far.shutdown(socket.SHUT_WR)
+        near, asked = self.transport.socket, []
+        self.transport.socket = SimpleNamespace(shutdown=asked.append, close=near.close)
+        close_ended(self.transport)
+        self.assertEqual((asked, near.fileno(), self.transport.connected), ([], -1, 0))
+
     def test_others(self) -> None:
-        """Other transports write as they do."""
+        """Other transports write and end as they do."""
+        told: list[str] = []
+        transport: Any = SimpleNamespace(
+            loseWriteConnection=lambda: told.append("half"),
+            loseConnection=lambda: told.append("all"),
+        )
+        end_half(transport)
+        close_ended(transport)
+        self.assertEqual(told, ["half", "all"])
         other = StringTransport()
         eager(other)(b"hello")
         self.assertEqual(other.value(), b"hello")

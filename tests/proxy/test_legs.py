@@ -125,6 +125,16 @@ class LegTests(SynchronousTestCase):
         self.assertEqual(self.told()[-2:], ["loseWriteConnection", "loseConnection"])
         self.lose()
 
+    def test_finish_at_the_end(self) -> None:
+        """When both halves have ended, and the owner lets go at that, nothing is waited for."""
+        self.leg.shut()
+        self.leg.writeConnectionLost()
+        self.told()
+        self.patch(self.owner, "ended", lambda leg: leg.finish(60.0))
+        self.leg.readConnectionLost()
+        self.assertEqual(set(self.told()), {"loseConnection"})
+        self.lose()
+
     def test_no_halves(self) -> None:
         """The whole is closed."""
         self.leg = self.make()

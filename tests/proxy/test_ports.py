@@ -10,10 +10,13 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError, ConnectError
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import alsoProvides
 
+from lab.adapters.connecting import AddressEndpoint
 from lab.adapters.endpoints import LARGEST, DatagramClientEndpoint
 from lab.errors import LocalError
 from lab.proxy.errors import ApiError
@@ -358,6 +361,23 @@ class ConnectorTests(SynchronousTestCase):
         endpoint = connector(made, "redis:80")()
         self.assertEqual(made.nameResolver.asked, [])
         self.assertIsInstance(endpoint, HostnameEndpoint)
+
+    def test_addresses(self) -> None:
+        """An address is connected to without a search for it, where the reactor has sockets."""
+        made = resolving()
+        self.assertIsInstance(connector(made, "127.0.0.1:80")(), HostnameEndpoint)
+        alsoProvides(made, IReactorFDSet)
+        for text, kind in (
+            ("127.0.0.1:80", AddressEndpoint),
+            ("[::1]:80", AddressEndpoint),
+            (":80", AddressEndpoint),
+            ("[fe80::1%lo]:80", HostnameEndpoint),
+            ("redis:80", HostnameEndpoint),
+        ):
+            connect = connector(made, text)
+            endpoint = connect()
+            self.assertIsInstance(endpoint, kind, text)
+            self.assertIs(connect(), endpoint)
 
     def test_endpoint_strings(self) -> None:
         """A wrong one is refused at once, and so is one for the other protocol."""
