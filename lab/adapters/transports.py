@@ -60,13 +60,22 @@ def eager(transport: Any) -> Callable[[bytes], None]:
         """Send, and leave what is left, and every error, to the transport."""
         if is_idle(transport):
             sent = transport.writeSomeData(data)
+            if sent == len(data):
+                return
             if isinstance(sent, int):
-                if sent == len(data):
-                    return
-                data = data[sent:]
+                data = _rest(transport, data, sent)
         transport.write(data)
 
     return write
+
+
+def _rest(transport: Any, data: bytes, done: int) -> bytes:
+    """Send on behind so many bytes while the kernel takes as much as Twisted gives it at a time."""
+    view, sent = memoryview(data), done
+    while sent == transport.SEND_LIMIT:
+        sent = transport.writeSomeData(view[done:])
+        done += sent if isinstance(sent, int) else 0
+    return bytes(view[done:])
 
 
 def end_half(transport: Any) -> None:

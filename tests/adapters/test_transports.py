@@ -128,6 +128,21 @@ class EagerTests(SynchronousTestCase):
         self.write(b"at once")
         self.assertEqual(self.received(), b"at once")
 
+    def test_much(self) -> None:
+        """All that the kernel takes is there, also if that is more than Twisted gives at a time."""
+        limit = self.transport.SEND_LIMIT = 1000
+        whole = bytes(range(250)) * 50
+        for size in (limit, limit + 1, 2 * limit, len(whole)):
+            self.write(whole[:size])
+            self.assertEqual((self.received(), self.reactor.writers), (whole[:size], set()))
+        sizes = [limit, limit, 1, CONNECTION_LOST, limit, CONNECTION_LOST]
+        self.patch(self.transport, "writeSomeData", lambda data: sizes.pop(0))
+        written: list[bytes] = []
+        self.patch(self.transport, "write", written.append)
+        for _ in range(3):
+            self.write(whole)
+        self.assertEqual(written, [whole[2 * limit + 1 :], whole, whole[limit:]])
+
     def test_error(self) -> None:
         """The transport meets the error itself, in its own time."""
         self.far.close()
