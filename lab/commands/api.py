@@ -87,6 +87,25 @@ class Api:
             Unreachable: There is no way to it, or it broke.
             NoAnswer: It takes too long.
         """
+        return _value(*await self._ask(method, *names, body=body))
+
+    async def text(self, *names: str) -> str:
+        """
+        Get what is no JSON, as metrics are; see `call`.
+
+        Args:
+            names: The parts of the path.
+
+        Raises:
+            LabError: As `call`.
+        """
+        code, data = await self._ask("GET", *names)
+        if code >= 300:
+            _refuse(code, data)
+        return data.decode(errors="replace")
+
+    async def _ask(self, method: str, *names: str, body: Any = None) -> tuple[int, bytes]:
+        """Ask; gives the status and what comes with it."""
         quoted = (quote(name, safe="", errors="surrogateescape") for name in names)
         url = "/".join((self.url, *quoted))
         headers = Headers({"User-Agent": ["lab proxy"], "Content-Type": ["application/json"]})
@@ -97,7 +116,7 @@ class Api:
         asked.addCallback(lambda response: Deferred.fromCoroutine(_whole(response)))
         asked.addTimeout(_PATIENCE, self._reactor, self._late)
         try:
-            code, data = await asked
+            found: tuple[int, bytes] = await asked
         except NobodyThere as error:
             raise ConnectionRefused(f"nobody listens at {self.url}") from error
         except ConnectingCancelledError as error:
@@ -107,7 +126,7 @@ class Api:
                 if reason.check(CancelledError):
                     raise CancelledError from error
             raise Unreachable(f"no answer from {self.url}: {_why(error)}") from error
-        return _value(code, data)
+        return found
 
     def _late(self, result: Any, patience: float) -> NoReturn:
         """Whatever became of a call that has taken too long: Twisted has an error for each case."""
@@ -182,13 +201,24 @@ def _one_line(text: str) -> str:
 
 def _value(code: int, data: bytes) -> Any:
     """What an answer has; a refusal is an error."""
-    try:
-        found = json.loads(data) if data.strip() else None
-    except (ValueError, RecursionError):
-        found = None
     if code >= 300:
-        said = found.get("error") if isinstance(found, dict) else data.decode(errors="replace")
-        raise RemoteError(f"{_one_line(str(said or '')) or 'refused'} (status {code})")
+        _refuse(code, data)
+    found = _read(data)
     if found is None and data.strip():
         raise RemoteError(f"what answers is no proxy: {data[:60]!r}")
     return found
+
+
+def _refuse(code: int, data: bytes) -> NoReturn:
+    """An answer is a refusal, in words of the API's."""
+    found = _read(data)
+    said = found.get("error") if isinstance(found, dict) else data.decode(errors="replace")
+    raise RemoteError(f"{_one_line(str(said or '')) or 'refused'} (status {code})")
+
+
+def _read(data: bytes) -> Any:
+    """What is said in JSON; None if it is none."""
+    try:
+        return json.loads(data) if data.strip() else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,4 +1,8 @@
-"""Processes of ours: a real ``twistd`` that is started, listened to, and always ended."""
+"""
+Processes of ours: a real ``twistd`` that is started, listened to, and always ended.
+
+It ends with us, also if we are killed: its standard input is then at its end, for which it waits.
+"""
 
 import json
 import os
@@ -16,6 +20,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from lab.errors import LabError
+from lab.experiments.processes import TWISTD
 from lab.wire.lines import LineReader
 
 # Bytes of a line of the log; a longer one, which our servers don't write, would be the last read.
@@ -32,12 +37,18 @@ class TwistdProcess(ProcessProtocol):
 
     Args:
         event: Called with each event of the log, a dict.
+        lost: Called when it ends by itself though it had started.
     """
 
     transport: Any
 
-    def __init__(self, event: Callable[[dict[str, Any]], None]) -> None:
-        self._event = event
+    def __init__(
+        self,
+        event: Callable[[dict[str, Any]], None],
+        lost: Callable[[ServerError], object] = lambda _: None,
+    ) -> None:
+        self._event, self._lost = event, lost
+        self._wanted_end = False
         self._reader = LineReader(_LINE)
         self._last: deque[str] = deque(maxlen=20)
         self._ended: Deferred[None] = Deferred()
@@ -61,8 +72,7 @@ class TwistdProcess(ProcessProtocol):
         self._wanted = places
         ready: Deferred[list[str]] = Deferred()
         self._ready = ready
-        twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
-        words = [*twistd, "-n", "--pidfile=", *arguments, "--log-format", "json"]
+        words = [*TWISTD, *arguments, "--log-format", "json"]
         reactor.spawnProcess(self, sys.executable, words, env=os.environ)
         return ready
 
@@ -95,15 +105,21 @@ class TwistdProcess(ProcessProtocol):
         """It has ended."""
         ready, self._ready = self._ready, None
         if ready is not None:
-            said = self._last[-1] if self._last else reason.getErrorMessage()
-            ready.errback(ServerError(f"the server did not start: {said}"))
+            ready.errback(ServerError(f"the server did not start: {self._last_words(reason)}"))
+        elif not self._wanted_end:
+            self._lost(ServerError(f"it has ended by itself: {self._last_words(reason)}"))
         self._ended.callback(None)
 
     def _signal(self, number: int) -> Deferred[None]:
         """Send it a signal, if it is there."""
+        self._wanted_end = True
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess(number)
         return self._ended
+
+    def _last_words(self, reason: Failure) -> str:
+        """What it said last, or how it has ended."""
+        return self._last[-1] if self._last else reason.getErrorMessage()
 
     def _listens(self, endpoint: str) -> None:
         """It listens at one more endpoint."""

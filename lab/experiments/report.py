@@ -1,16 +1,17 @@
 """
 A run as one page of HTML that opens offline: pictures, tables, the plan, versions, how to repeat.
 
-Everything is inside the page: no scripts, no fonts, nothing from a network. Knows no files.
+What a page is made of `lab.experiments.page` knows. Knows no files.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 
 from attrs import Factory, frozen
 
 from lab.experiments.bootstrap import Interval
 from lab.experiments.cells import Run, show
+from lab.experiments.page import figure, page, table
 from lab.experiments.plots.kinds import Picture, suiting
 from lab.experiments.plots.paper import Scale, inline
 from lab.experiments.summary import Summary, summarise, warnings
@@ -19,18 +20,6 @@ from lab.experiments.summary import Summary, summarise, warnings
 ROWS, WARNINGS, PICTURES = 500, 50, 40
 _COLUMNS = ("n", "mean", "95 % of the mean", "sd", "median", "95 % of the median")
 _TAIL = ("p90", "p95", "p99", "p99.9", "max")
-_STYLE = """
-body { font: 16px/1.5 sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; color: #111; }
-table { border-collapse: collapse; margin: 1em 0; font-size: 85%; }
-caption { text-align: left; font-weight: bold; }
-th, td { padding: .2em .6em; border-bottom: 1px solid #ccc; text-align: right; }
-th[scope=row], thead th:first-child { text-align: left; }
-pre { background: #f4f4f4; padding: 1em; overflow-x: auto; white-space: pre-wrap; }
-figure { margin: 1em 0; break-inside: avoid; }
-figure svg { max-width: 100%; height: auto; }
-.wide { overflow-x: auto; }
-@media print { body { max-width: none; margin: 0; } .wide { overflow: visible; } }
-"""
 
 
 @frozen
@@ -53,13 +42,9 @@ class Report:
     def page(self) -> str:
         """The page."""
         title = f"{self.run.experiment or self.run.name}: experiment"
-        return "\n".join(
+        return page(
+            title,
             [
-                "<!DOCTYPE html>",
-                '<html lang="en"><head><meta charset="utf-8">',
-                '<meta name="viewport" content="width=device-width">',
-                f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-                f"<h1>{escape(title)}</h1>",
                 *self._facts(),
                 *self._warnings(),
                 *self._pictures(),
@@ -67,8 +52,7 @@ class Report:
                 *(part for name in self.run.measures for part in self._table(name)),
                 *self._processes(),
                 *self._again(),
-                "</body></html>\n",
-            ]
+            ],
         )
 
     def _facts(self) -> Iterator[str]:
@@ -105,9 +89,7 @@ class Report:
     def _picture(self, picture: Picture, name: str) -> str:
         """A picture."""
         svg = inline(picture.drawing([self.run]), name)
-        words = escape(f"{picture.kind} of {picture.measure}", quote=True)
-        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
-        return f"<figure>{svg}</figure>"
+        return figure(svg, f"{picture.kind} of {picture.measure}")
 
     def _table(self, measure: str) -> Iterator[str]:
         """The figures of a measure."""
@@ -122,7 +104,7 @@ class Report:
             for cell, one in zip(cells, found, strict=True)
             if one
         ]
-        yield _html_table(scale.label(measure), head, rows)
+        yield table(scale.label(measure), head, rows)
         if len(self.run.cells) > ROWS:
             yield f"<p>{ROWS:,} of {len(self.run.cells):,} cells; summary.csv has all.</p>"
 
@@ -140,7 +122,7 @@ class Report:
         ]  # fmt: skip
         if rows:
             head = ["process", "n", "mean CPU time (s)", "most memory (MB)"]
-            yield _html_table("Processes", head, rows)
+            yield table("Processes", head, rows)
 
     def _again(self) -> Iterator[str]:
         """How to have it once more, and on what it ran."""
@@ -149,7 +131,7 @@ class Report:
             yield f"<h2>{escape(name)}</h2><pre>{escape(text)}</pre>"
         rows = [[name, version] for name, version in self.run.versions.items()]
         if rows:
-            yield _html_table("Versions", ["what", "version"], rows)
+            yield table("Versions", ["what", "version"], rows)
 
 
 def _figures(summary: Summary, scale: Scale) -> list[str]:
@@ -173,18 +155,3 @@ def _figures(summary: Summary, scale: Scale) -> list[str]:
         between(summary.median_interval),
         *map(written, tail),
     ]
-
-
-def _html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, whose first column names its rows."""
-    top = "".join(f'<th scope="col">{escape(word)}</th>' for word in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(word)}</td>" for word in rest)
-        + "</tr>\n"
-        for first, *rest in rows
-    )
-    return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )

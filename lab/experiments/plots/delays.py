@@ -4,7 +4,7 @@ A picture of the packets of a stream: the delay of each, and what became of the 
 Matplotlib is loaded when it is drawn, and not before (`lab.experiments.plots.paper`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,25 @@ def plot_delays(
     delay: str = "delay above the least",
 ) -> None:
     """
-    Draw the delay of each packet over time, and the distribution of the delays beside it.
+    Draw the delay of each packet into a file; see `drawing`.
+
+    Args:
+        path: Where to; its ending says whether it becomes a PNG or an SVG.
+        packets: As for `drawing`; and so are the others.
+        title: See there.
+        delay: See there.
+
+    Raises:
+        LocalError: Another ending, or it can't be written there.
+    """
+    paint(Path(path), drawing(packets, title=title, delay=delay))
+
+
+def drawing(
+    packets: Sequence[Packet], *, title: str, delay: str = "delay above the least"
+) -> Callable[["Figure"], None]:
+    """
+    What draws the delay of each packet over time, and the distribution of the delays beside it.
 
     Lost packets stand on the time axis; those that were overtaken and those that came more than
     once have a mark of their own. Of very many packets a part is drawn, taken evenly, on the range
@@ -77,14 +95,10 @@ def plot_delays(
     of all.
 
     Args:
-        path: Where to; its ending says whether it becomes a PNG or an SVG.
         packets: By their number, from `lab.echo.oneway.OneWay.packets` or
             `lab.echo.roundtrip.RoundTrip.packets`.
         title: What stands above.
         delay: What the delays are, without their unit.
-
-    Raises:
-        LocalError: Another ending, or it can't be written there.
     """
 
     def draw(figure: "Figure") -> None:
@@ -98,7 +112,7 @@ def plot_delays(
         left.set_ylim(*_limits(packets, unit))
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
-    paint(Path(path), draw)
+    return draw
 
 
 def _draw_times(axes: "Axes", packets: Sequence[Packet], unit: _Delay) -> None:

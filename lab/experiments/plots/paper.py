@@ -115,7 +115,17 @@ def inline(draw: Callable[["Figure"], object], name: str) -> str:
     """
     out = io.BytesIO()
     _paint(out, "svg", draw)
-    text = out.getvalue().decode()
+    return embedded(out.getvalue().decode(), name)
+
+
+def embedded(text: str, name: str) -> str:
+    """
+    A picture that was drawn as SVG, as it stands in a page of HTML.
+
+    Args:
+        text: All of the file.
+        name: As for `inline`.
+    """
     text = re.sub(r"(?s)<metadata>.*?</metadata>", "", text[text.index("<svg") :])
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
 

@@ -1,0 +1,1 @@
+"""What ``lab demo`` is made of: a module a scene, and what all scenes share."""
