@@ -106,6 +106,15 @@ class ProxyTests(ApiTestCase):
             self.assertIs(nothing, None)
 
     @inlineCallbacks
+    def test_text(self) -> Any:
+        """What is no JSON is had as it is; a refusal is an error there, too."""
+        api = yield self.api()
+        text = yield Deferred.fromCoroutine(api.text("metrics"))
+        self.assertIn("\nlab_proxy_info{", text)
+        said = yield self.failure(api.text("proxies", "nobody"), RemoteError)
+        self.assertEqual(said, "proxy not found (status 404)")
+
+    @inlineCallbacks
     def test_refusals(self) -> Any:
         """A refusal has the words of the API; a name may be any bytes."""
         api = yield self.api()

@@ -66,6 +66,8 @@ class TwistdProcessTests(SynchronousTestCase):
         self.assertIs(protocol, self.process)
         self.assertEqual((executable, words[0]), (sys.executable, sys.executable))
         self.assertIn("twisted.scripts.twistd", words[2])
+        # It ends with us, also if we are killed.
+        self.assertIn("end_with_parent", words[2])
         options = ["-n", "--pidfile=", "lab-server", "--seed", "7", "--log-format", "json"]
         self.assertEqual(words[3:], options)
         self.assertIs(env, os.environ)
@@ -180,6 +182,33 @@ class TwistdProcessTests(SynchronousTestCase):
         self.process.processEnded(Failure(ProcessDone(0)))
         self.assertIsNone(self.successResultOf(killed))
         self.assertIsNone(self.successResultOf(self.process.stop()))
+
+    def test_ends_by_itself(self) -> None:
+        """One that ends though nobody has asked it to is told of, with its last words."""
+        lost: list[ServerError] = []
+        process = TwistdProcess(lambda event: None, lost.append)
+        process.start(StandIn(), ["lab-server"], 1)
+        process.outReceived(listens(PLACES[0]) + entry("out of memory"))
+        process.processEnded(ENDED)
+        self.assertEqual([str(one) for one in lost], ["it has ended by itself: out of memory"])
+
+    def test_end_that_nobody_minds(self) -> None:
+        """Nobody need hear of that."""
+        self.start(places=1)
+        self.process.outReceived(listens(PLACES[0]))
+        self.process.processEnded(ENDED)
+        self.assertIsNone(self.successResultOf(self.process.stop()))
+
+    def test_asked_to_end(self) -> None:
+        """Of one that was asked to end, or killed, it is not told."""
+        for end in ("stop", "kill"):
+            lost: list[ServerError] = []
+            process = TwistdProcess(lambda event: None, lost.append)
+            process.start(StandIn(), ["lab-server"], 1)
+            process.outReceived(listens(PLACES[0]))
+            getattr(process, end)()
+            process.processEnded(ENDED)
+            self.assertEqual(lost, [])
 
     def test_stop_after_its_end(self) -> None:
         """To stop what has ended by itself is no error."""

@@ -143,9 +143,9 @@ class Process:
         """Its id."""
         return self._popen.pid
 
-    def line(self, fits: Callable[[str], bool]) -> str:
-        """The next line of standard output that fits."""
-        deadline = now() + PATIENCE
+    def line(self, fits: Callable[[str], bool], patience: float = PATIENCE) -> str:
+        """The next line of standard output that fits, in so many seconds."""
+        deadline = now() + patience
         while (line := self._out.next(deadline)) is not None:
             if fits(line):
                 return line

@@ -1,7 +1,6 @@
 """The command ``lab`` against a real server: what it prints, and what its exit codes say."""
 
 import json
-import os
 import re
 import select
 import signal
@@ -9,7 +8,6 @@ import socket
 import time
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 
 import click
 import pytest
@@ -221,49 +219,3 @@ def test_help_lists_every_command_and_option() -> None:
 def test_version() -> None:
     """`lab --version` says which it is."""
     assert re.fullmatch(r"lab, version \d+\.\d+\.\d+\S*\n", run(LAB, "--version").out)
-
-
-def test_demo() -> None:
-    """The demo ends well, and every answer was right."""
-    ended = run(LAB, "demo", "--requests", "50")
-    assert (ended.code, ended.err) == (0, "")
-    assert "Every answer was right." in ended.out
-    assert re.search(r"^ tcp +50 +0 +0 +50 ", ended.out, re.MULTILINE)
-    assert re.search(r"^ udp, 30% loss +50 +[1-9]\d* +[1-9]\d* +50 ", ended.out, re.MULTILINE)
-    stream = re.search(r"^ stream, jitter +100 +0 +(\d+) +(\d+) ", ended.out, re.MULTILINE)
-    assert stream is not None
-    assert int(stream[1]) + int(stream[2]) == 100
-    assert re.search(r"^ file, 3% loss +50,000 +\d+ +0 +50,000 *$", ended.out, re.MULTILINE)
-    assert re.search(r"^ 1 of 2 killed +8 pieces +1 server +8 *$", ended.out, re.MULTILINE)
-
-
-@pytest.mark.thorough
-def test_demo_is_repeatable() -> None:
-    """With one seed the demo loses the same share of its requests again, with another not."""
-    rows = [table_row(run(LAB, "demo", "--seed", seed).out) for seed in ("3", "3", "4")]
-    assert rows[0][:1] == rows[1][:1]
-
-
-def table_row(out: str) -> list[int]:
-    """Requests, resent, dropped and right of the leg over UDP."""
-    match = re.search(r"^ udp, 30% loss((?: +\d+){4})", out, re.MULTILINE)
-    assert match is not None, out
-    return [int(word) for word in match[1].split()]
-
-
-def test_demo_interrupted() -> None:
-    """Ctrl-C during the demo ends it with 130, and its servers and proxy with it."""
-    with running(LAB, "demo", "--requests", "5000") as process:
-        process.line(lambda line: line.startswith("twistd -n lab-server --download"))
-        watched = [os.pidfd_open(child) for child in children(process.pid)]
-        ended = process.end(signal.SIGINT)
-    gone = select.select(watched, [], [], 0)[0]
-    for process_fd in watched:
-        os.close(process_fd)
-    assert (len(watched), gone) == (3, watched)
-    assert (ended.code, ended.err) == (130, "interrupted\n")
-
-
-def children(pid: int) -> list[int]:
-    """The ids of the children of a process."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

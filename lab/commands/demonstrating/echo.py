@@ -66,9 +66,8 @@ class Stream(Scene):
         )
         if not measured.ended or report.packets != PACKETS:
             self.wrong.append(f"of {PACKETS:,} packets {report.packets:,} are accounted for")
-        for name in ("jitter", "reordered"):
-            if not getattr(report, name):
-                self.wrong.append(f"what came shows no {name}")
+        if not report.reordered:
+            self.wrong.append("all came in order")
 
 
 class File(Scene):

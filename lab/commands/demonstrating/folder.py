@@ -76,7 +76,7 @@ class Folder:
         Args:
             seed: Of this demo.
         """
-        again = self.path.with_name(f"{self.path.name or 'demo'}-again")
+        again = self.path.parent / f"{self.path.name or 'demo'}-again"
         lab = program("lab")
         return [
             (_line(lab, "plot", self.capture), "the first packets as a ladder"),
