@@ -139,12 +139,11 @@ class Demo:
 
     def _draw(self, picture: "Picture") -> tuple[str, str] | None:
         """Draw a picture into its files; gives what goes into the page."""
-        from lab.experiments.plots.paper import embedded, paint
+        from lab.experiments.plots.paper import embedded, paint_all
 
         files = self._folder.pictures(picture.name)
         try:
-            for file in files:
-                paint(file, picture.draw)
+            paint_all(files, picture.draw)
         except LocalError as error:
             # What went wrong may have left nothing to be drawn.
             self._console.print(f"{picture.name}: {error}", highlight=False, markup=False)

@@ -50,7 +50,7 @@ def main() -> None:
     """
     The commands of txlab, a network-protocol laboratory on Twisted.
 
-    The services themselves are started with `twistd -n lab-server`; `lab demo` shows one of them.
+    The services themselves are started with `twistd -n lab-server`; `lab demo` shows all of them.
     Exit codes: 0 ok, 1 failed, 2 usage, 3 refused, 4 data wrong, 5 timed out,
     130 interrupted.
     """

@@ -133,4 +133,6 @@ def _time(figure: "Figure", seen: "Seen", ports: dict[str, str]) -> None:
     traces = [one for one in seen.traces if one.name.startswith(tuple(wanted))]
     if not traces:
         raise LocalError("nothing of the download was captured")
-    draw(figure, _OF_TIME, traces, [])
+    # Not those of attempts to reach the server that was killed.
+    most = sorted(traces, key=lambda trace: -len(trace.marks))[: len(wanted)]
+    draw(figure, _OF_TIME, [trace for trace in traces if trace in most], [])

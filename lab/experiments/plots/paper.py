@@ -98,11 +98,26 @@ def paint(path: Path, draw: Callable[["Figure"], object]) -> None:
     Raises:
         LocalError: Another ending, or it can't be written there.
     """
-    kind = ending(path)
+    paint_all([path], draw)
+
+
+def paint_all(paths: Sequence[Path], draw: Callable[["Figure"], object]) -> None:
+    """
+    Draw a picture once, into several files; as `paint`.
+
+    Args:
+        paths: Where to; where things stand in it is found for the first.
+        draw: As for `paint`.
+
+    Raises:
+        LocalError: As `paint`.
+    """
+    outs = [(path, ending(path)) for path in paths]
     try:
-        _paint(path, kind, draw)
+        _paint(outs, draw)
     except OSError as error:
-        raise LocalError(f"picture is {str(path)!r}; {error.strerror}") from None
+        place = error.filename or paths[0]
+        raise LocalError(f"picture is {str(place)!r}; {error.strerror}") from None
 
 
 def inline(draw: Callable[["Figure"], object], name: str) -> str:
@@ -114,7 +129,7 @@ def inline(draw: Callable[["Figure"], object], name: str) -> str:
         name: What ids in it begin with, so that those of two pictures on a page differ.
     """
     out = io.BytesIO()
-    _paint(out, "svg", draw)
+    _paint([(out, "svg")], draw)
     return embedded(out.getvalue().decode(), name)
 
 
@@ -210,11 +225,15 @@ def style() -> Iterator[None]:
         yield
 
 
-def _paint(out: Path | IO[bytes], kind: str, draw: Callable[["Figure"], object]) -> None:
-    """Draw in that format."""
+def _paint(
+    outs: Sequence[tuple[Path | IO[bytes], str]], draw: Callable[["Figure"], object]
+) -> None:
+    """Draw in these formats."""
     with style():
         from matplotlib.figure import Figure  # noqa: PLC0415 - it takes half a second
 
         figure = Figure(figsize=(10, 5), dpi=120, layout="constrained")
         draw(figure)
-        figure.savefig(out, format=kind, metadata=FORMATS[f".{kind}"])
+        for out, kind in outs:
+            figure.savefig(out, format=kind, metadata=FORMATS[f".{kind}"])
+            figure.set_layout_engine("none")  # that took as long as all the rest

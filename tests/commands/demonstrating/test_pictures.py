@@ -17,7 +17,7 @@ from lab.echo.figures import Packet
 from lab.errors import LocalError
 from lab.experiments.plots import delays, ladder, moments, progress, shares
 from lab.experiments.plots.ladder import Arrow
-from lab.experiments.plots.progress import Trace
+from lab.experiments.plots.progress import Mark, Trace
 from lab.experiments.results import Result, Series
 from lab.experiments.seen import Seen
 
@@ -51,8 +51,10 @@ class PicturesTests(SynchronousTestCase):
         self.seen = Seen(
             [Arrow("h:9", "h:4", 0, 0), *arrows],
             [
-                Trace(name, "", ())
-                for name in ("TCP h:2 to h:7", "TCP h:7 to h:2", "TCP h:3 to h:8")
+                Trace("TCP h:2 to h:7", "", [Mark(0, 0)] * 9),
+                Trace("TCP h:7 to h:2", "", [Mark(0, 0)] * 9),
+                Trace("TCP h:3 to h:6", "", [Mark(0, 0)]),
+                Trace("TCP h:3 to h:8", "", [Mark(0, 0)] * 9),
             ],
         )
         self.looked: list[Path] = []
@@ -87,7 +89,7 @@ class PicturesTests(SynchronousTestCase):
         self.assertEqual(len(self.draw([])["sequence-ladder"][1]), 4)
 
     def test_time(self) -> None:
-        """It has the way from both proxies to the client."""
+        """It has the way from both proxies to the client, on the connections that had most."""
         names = [trace.name for trace in self.draw([])["download-time"][1]]
         self.assertEqual(names, ["TCP h:2 to h:7", "TCP h:3 to h:8"])
 
