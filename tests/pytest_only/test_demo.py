@@ -137,4 +137,5 @@ def test_killed(tmp_path: Path) -> None:
         process.line(lambda line: " goes on with number " in line, PATIENCE)
         there = watched(process)
         process.send(signal.SIGKILL)
-        assert (len(there), gone(there)) == (3, 3)
+        # The demo may have killed one of three already.
+        assert (len(there) >= 2, gone(there)) == (True, len(there))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -13,6 +13,7 @@ from lab.commands.demonstrating.echo import Stream
 from lab.commands.demonstrating.scene import Scene
 from lab.commands.demonstrating.sequence import Sequence as SequenceScene
 from lab.errors import LocalError
+from lab.experiments.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,9 +58,10 @@ def pictures(scenes: Sequence[Scene], capture: Path, ports: dict[str, str]) -> I
         capture: What went through the proxy.
         ports: Where proxies listen, by their names.
     """
-    asked = [scene.result for scene in scenes if isinstance(scene, Arithmetic) and scene.answered]
-    if asked:
-        yield _cdf(asked)
+    asked = [scene for scene in scenes if isinstance(scene, Arithmetic) and scene.answered]
+    results = [scene.result for scene in asked if scene.result is not None]
+    if results:
+        yield _cdf(results)
     for scene in scenes:
         if isinstance(scene, Stream) and scene.packets:
             yield _delays(scene)
@@ -77,7 +79,7 @@ _OF_LADDER = "The first cut of the sequence, between client and proxy, from the 
 _OF_TIME = "The download between client and proxies, from the capture"
 
 
-def _cdf(results: Sequence[Any]) -> Picture:
+def _cdf(results: Sequence[Result]) -> Picture:
     """How long answers took."""
     from lab.experiments.cells import gather
     from lab.experiments.plots.shares import draw_cdf

@@ -95,7 +95,9 @@ class PicturesTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """Scenes without anything to draw have no picture; nor has a capture without them."""
-        scenes = [Arithmetic("tcp", 1), Stream(), Sequence(), Download()]
+        cut = Arithmetic("udp", 2)  # it was broken off behind its first answer
+        cut.heard(Answer(Reply(200, 2), 1, 0.1), Request("+", 1, 1))
+        scenes = [Arithmetic("tcp", 1), cut, Stream(), Sequence(), Download()]
         self.assertEqual(list(self.draw(scenes)), ["sequence-ladder", "download-time"])
         self.seen.arrows, self.seen.traces = self.seen.arrows[:1], []
         for picture in pictures([], Path(), PORTS):
