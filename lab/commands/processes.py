@@ -25,6 +25,8 @@ from lab.wire.lines import LineReader
 
 # Bytes of a line of the log; a longer one, which our servers don't write, would be the last read.
 _LINE = 2**20
+# Of a session of its own: Ctrl-C on a terminal is for us, and we end it.
+_TWISTD = (*TWISTD[:2], f"import os; os.setsid(); {TWISTD[2]}", *TWISTD[3:])
 
 
 class ServerError(LabError):
@@ -72,7 +74,7 @@ class TwistdProcess(ProcessProtocol):
         self._wanted = places
         ready: Deferred[list[str]] = Deferred()
         self._ready = ready
-        words = [*TWISTD, *arguments, "--log-format", "json"]
+        words = [*_TWISTD, *arguments, "--log-format", "json"]
         reactor.spawnProcess(self, sys.executable, words, env=os.environ)
         return ready
 

@@ -66,8 +66,9 @@ class TwistdProcessTests(SynchronousTestCase):
         self.assertIs(protocol, self.process)
         self.assertEqual((executable, words[0]), (sys.executable, sys.executable))
         self.assertIn("twisted.scripts.twistd", words[2])
-        # It ends with us, also if we are killed.
+        # It ends with us, also if we are killed; and Ctrl-C on a terminal is not for it.
         self.assertIn("end_with_parent", words[2])
+        self.assertIn("setsid", words[2])
         options = ["-n", "--pidfile=", "lab-server", "--seed", "7", "--log-format", "json"]
         self.assertEqual(words[3:], options)
         self.assertIs(env, os.environ)

@@ -124,8 +124,8 @@ class Stage:
         process = TwistdProcess(event, lost)
         command = shlex.join(["twistd", "-n", *words])
         self.commands.append(command)
-        self._say(command)
         starting = process.start(self._reactor, words, places)
+        self._say(command)
 
         async def stop() -> None:
             """End it; whether it had started matters no more."""
