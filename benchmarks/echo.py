@@ -75,6 +75,9 @@ def main(*, frame: Frame, rounds: int, seconds: float, size: int, interval: int)
         files: dict[str, Measure] = {
             OURS: lambda: receive(folder, whole, request, "echo_server.py"),
             "FileSender": lambda: receive(folder, size, b"go\n", "file_sender.py", str(file)),
+            "FileSender, 1 MiB": lambda: receive(
+                folder, size, b"go\n", "file_sender.py", str(file), str(2**20)
+            ),
         }
         streams: dict[str, Measure] = {
             OURS: lambda: stream(folder, seconds),
