@@ -5,19 +5,21 @@ What comes is taken in chunks, however they were cut. Requests are answered in o
 of them may be on the way; content is handed on as it comes, and is never put together here.
 
 **Bounds.** Nothing that a server sends takes more memory than a line, or a list within its bounds;
-content that nobody takes is not read (`hold`). Every time in which something is waited for ends:
+content that nobody takes is not read (`hold`). Content for which the asker knows a place in a file
+need not pass through here at all (`room`). Every time in which something is waited for ends:
 who sends nothing for ``silence`` is given up, and so is who sends less than ``slowest`` bytes a
 second. A line that is not ended is nothing. A server that says that it works is waited for, as long
-as the work goes on: ``WORK`` bytes within ``PATIENCE`` silences.
+as the work goes on: ``WORK`` bytes within ``PATIENCE`` silences, and `LONGEST` in all.
 """
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
 
+from lab.core import Part
 from lab.download.names import WrongName, check
 from lab.download.outcomes import Broken, Cut, Stalled
 from lab.download.settings import ClientSettings
@@ -46,9 +48,19 @@ LISTED = 2**24
 #: Who says that it works has to read so many bytes in so many times the silence.
 WORK = 2**20
 PATIENCE = 30
+#: It is not waited for longer than this, in seconds, whatever it says.
+LONGEST = 86_400.0
+#: Most bytes that are read at once, and of the line before content that has a place in a file.
+CHUNK = 65_536
+HEAD = 64
 #: A timer that comes so late, in seconds, says that we were not running: what waits to be read is
 #: looked at before a silence is believed.
 STALL = 0.1
+
+
+#: Says where in a file the next content of the answer with this number belongs; None if it has no
+#: such place, and is to be given.
+Into = Callable[[int], Part | None]
 
 
 @frozen
@@ -93,6 +105,22 @@ class Data:
 
 
 @frozen
+class Placed:
+    """So many bytes of content are in their file, behind what came of it before."""
+
+    number: int
+    size: int
+
+
+@frozen
+class Misplaced:
+    """The file did not take content, and that is lost: this is the last event."""
+
+    number: int
+    error: OSError
+
+
+@frozen
 class Failed:
     """There is no way to the server any more, or it said nonsense: this is the last event."""
 
@@ -105,6 +133,7 @@ class _Asked:
 
     number: int
     request: Request
+    into: Into | None = None
     entries: list[Entry] = field(factory=list)
     listed: int = 0
     hashed: Hashed | None = None
@@ -112,6 +141,7 @@ class _Asked:
     #: The server had read so many bytes at that time, in seconds.
     worked: int = 0
     since: float | None = None
+    began: float = 0.0
 
 
 @define(eq=False)
@@ -160,9 +190,14 @@ class DownloadClientCore:
         """How many requests are on the way."""
         return len(self._asked)
 
-    def ask(self, request: Request, now: float) -> int:
+    def ask(self, request: Request, now: float, into: Into | None = None) -> int:
         """
         Ask.
+
+        Args:
+            request: What for.
+            now: The time, in seconds.
+            into: Says where the content belongs.
 
         Returns:
             The number that the answer will have.
@@ -170,7 +205,7 @@ class DownloadClientCore:
         self._numbers += 1
         if not self._asked and self._open:
             self._alive(now)
-        self._asked.append(_Asked(self._numbers, request))
+        self._asked.append(_Asked(self._numbers, request, into))
         if self._open:
             self._outgoing.append(encode(request) + b"\n")
         return self._numbers
@@ -195,6 +230,33 @@ class DownloadClientCore:
             return 0
         self.message(batch[0], now)
         return 1
+
+    def room(self) -> Part | None:
+        """Where the content belongs that comes next, if it need not be seen here."""
+        if not self._content or self._held or self.over:
+            return None
+        part = self._place()
+        if part is None or part.size <= self._content:
+            return part
+        return Part(part.fd, part.offset, self._content)
+
+    def ahead(self) -> int:
+        """How many bytes are to be read at once, at most, while there is no such `room`."""
+        return CHUNK if self._held or self._place() is None else HEAD
+
+    def placed(self, size: int, now: float) -> None:
+        """So many bytes of content have come, and are where `room` said."""
+        self.heard, self._late = True, False
+        self._content -= size
+        self._events.append(Placed(self._asked[0].number, size))
+        self._progress(size, now)
+        if not self._content:
+            self._done(None, now)
+
+    def misplaced(self, error: OSError, now: float) -> None:
+        """They have come, and could not be put there."""
+        self.over = True
+        self._events.append(Misplaced(self._asked[0].number, error))
 
     def busy(self) -> bool:
         """Whether nobody takes content at present."""
@@ -247,6 +309,11 @@ class DownloadClientCore:
         if self.over or self._held or not self._open or not self._asked:
             return None
         return self._due
+
+    def _place(self) -> Part | None:
+        """Where the content of the next answer belongs."""
+        asked = self._asked[0] if self._asked else None
+        return None if asked is None or asked.into is None else asked.into(asked.number)
 
     def _take(self, data: bytes, start: int, now: float) -> int:
         """Take content; returns where it ends."""
@@ -315,9 +382,11 @@ class DownloadClientCore:
 
     def _work(self, asked: _Asked, done: int, now: float) -> None:
         """The server works, if it is not only saying so."""
+        if asked.since is None:
+            asked.began = now
         if asked.since is None or done >= asked.worked + WORK:
             asked.worked, asked.since = done, now
-        if now < asked.since + PATIENCE * self.settings.silence:
+        if now < min(asked.since + PATIENCE * self.settings.silence, asked.began + LONGEST):
             self._alive(now)
 
     def _listed(self, asked: _Asked, line: bytes, now: float) -> None:

@@ -6,17 +6,74 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from lab.adapters.driver import Driver
+from lab.adapters.receivefile import FileReceiver, file_receiver
 from lab.adapters.routes import StreamRoute
 from lab.adapters.stream import ChunkCoreProtocol
 from lab.backoff import Backoff
-from lab.download.client import DownloadClientCore
+from lab.core import Part
+from lab.download.client import DownloadClientCore, Into
 from lab.download.settings import ClientSettings
 from lab.download.wire import Request
 from lab.errors import NoAnswer, Unreachable
 from lab.rng import Random
+
+
+class _Protocol(ChunkCoreProtocol):
+    """
+    Has the system put into files what belongs there, where it can.
+
+    Args:
+        driver: Runs the core.
+        core: That one.
+        lost: Called with the reason when the connection is gone.
+    """
+
+    _receiver: FileReceiver | None = None
+
+    def __init__(
+        self, driver: Driver, core: DownloadClientCore, lost: Callable[[Failure], None]
+    ) -> None:
+        super().__init__(driver, lost)
+        self._core = core
+
+    def connectionMade(self) -> None:
+        """The core has a transport from now on."""
+        self._receiver = file_receiver(self.transport, self)
+        if self._receiver is not None:
+            self._receiver.begin()
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        if self._receiver is not None:
+            self._receiver.end()
+        super().connectionLost(reason)
+
+    def room(self) -> Part | None:
+        """See `lab.adapters.receivefile.Sink`; nothing overtakes what was read before."""
+        return None if self._lines or self._finished else self._core.room()
+
+    def ahead(self) -> int:
+        """See there."""
+        return self._core.ahead()
+
+    def placed(self, size: int) -> None:
+        """See there."""
+        self._core.placed(size, self._driver.now())
+        self._driver.settle()
+        if self._driver.busy():
+            # Nothing is read ahead, for it would not go to its place; the release goes on.
+            self._held = True
+            self._read(wanted=False)
+
+    def failed(self, error: OSError) -> None:
+        """See there."""
+        self._core.misplaced(error, self._driver.now())
+        self._driver.settle()
 
 
 @define(eq=False)
@@ -51,15 +108,24 @@ class Connection:
 
     def _build(self, lost: Callable[[Failure], None]) -> ChunkCoreProtocol:
         """The protocol of the connection."""
-        return ChunkCoreProtocol(self.driver, lost)
+        return _Protocol(self.driver, self._core, lost)
 
     def begin(self) -> None:
         """Connect."""
         self._route.need()
 
-    def ask(self, request: Request) -> int:
-        """Ask; returns the number that the answer will have."""
-        number = self._core.ask(request, self._clock.seconds())
+    def ask(self, request: Request, into: Into | None = None) -> int:
+        """
+        Ask.
+
+        Args:
+            request: What for.
+            into: Says where the content belongs.
+
+        Returns:
+            The number that the answer will have.
+        """
+        number = self._core.ask(request, self._clock.seconds(), into)
         self.driver.settle()
         return number
 

@@ -29,6 +29,10 @@ class Disk:
         """Let it go."""
         os.close(file)
 
+    def number(self, file: int) -> int | None:
+        """By which the system knows an open file; None if it does not."""
+        return file
+
     def look(self, path: Path) -> os.stat_result:
         """What is there, be it a link."""
         return path.lstat()
@@ -58,9 +62,9 @@ class Disk:
         """Make it so long, in bytes."""
         os.ftruncate(file, size)
 
-    def read(self, file: int, size: int, offset: int) -> bytes:
-        """Some bytes, at most so many."""
-        return os.pread(file, size, offset)
+    def read(self, file: int, room: memoryview, offset: int) -> int:
+        """Read into this room, as much as can be; returns how many bytes that was."""
+        return os.preadv(file, [room], offset)
 
     def write(self, file: int, data: bytes | memoryview, offset: int) -> int:
         """Write, as much as can be; returns how many bytes that was."""

@@ -22,6 +22,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from lab.budget import Rates
+from lab.core import Part
+from lab.download.copies import Copies
 from lab.download.landing import BATCH, Landing
 from lab.download.lane import Lane
 from lab.download.meter import Meter
@@ -93,11 +95,8 @@ class Fetch:
     _first: float | None = field(init=False, default=None)
     _reused: int = field(init=False, default=0)
     _done: int = field(init=False, default=0)
-    _wasted: int = field(init=False, default=0)
     _wrong: int = field(init=False, default=0)
-    #: What came of pieces whose source was lost; and copies that are checked, with their bytes.
-    _partial: dict[int, Landing] = field(init=False, factory=dict)
-    _stored: dict[Landing, None] = field(init=False, factory=dict)
+    _copies: Copies = field(init=False, factory=Copies)
     _queued: int = field(init=False, default=0)
     #: How often each piece was wrong, and those that one source alone has to give.
     _tries: dict[int, int] = field(init=False, factory=dict)
@@ -187,7 +186,7 @@ class Fetch:
             now - self._began,
             self._reused,
             self._got,
-            self._wasted,
+            self._copies.wasted,
             self._wrong,
             tuple(source.progress(now) for source in self._sources.values()),
         )
@@ -277,9 +276,7 @@ class Fetch:
     def _stop(self) -> None:
         """Nothing of this version is wanted any more."""
         self._scheduler, self._first = None, None
-        for landing in [*self._partial.values(), *self._stored]:
-            self._drop(landing)
-        self._partial.clear()
+        self._copies.clear()
         for source in self._sources.values():
             source.forget()
 
@@ -315,7 +312,7 @@ class Fetch:
         now = self._clock.seconds()
         self._count(size, now)
         if landing.dropped:
-            self._wasted += size
+            self._copies.wasted += size
         self._pace.spend("", size, now)
         wait = self._pace.wait_of_all(now)
         if wait > STEP and not self._paced:
@@ -329,8 +326,20 @@ class Fetch:
             self._pump()
         self._hold()
 
+    def room(self, landing: Landing) -> Part | None:
+        """Where a piece may be put; not if each byte counts, for this takes many at a time."""
+        if self._over or self._settings.limit_rate < math.inf:
+            return None
+        return self._target.room(landing)
+
+    def full(self, error: OSError) -> None:
+        """The file did not take what came."""
+        size = self._version.size if self._version else 0
+        self._fail(Failure(self._target.explain(error, size)))
+
     def refused(self, source: Source, landing: Landing) -> None:
         """It will not give a piece now."""
+        self._copies.drop(landing)
         assert self._scheduler is not None  # noqa: S101 - who owes a piece is forgotten before
         self._scheduler.give_back(source.name, landing.piece)
         self._pump()
@@ -342,16 +351,16 @@ class Fetch:
             self._scheduler.remove(source.name)
         for landing in landings:
             if landing.got and not landing.dropped and not self._tries.get(landing.piece):
-                self._partial[landing.piece] = landing
+                self._copies.keep(landing)
             else:
-                self._drop(landing)
+                self._copies.drop(landing)
         self._pump()
         self._notice()
 
     def wasted(self, size: int) -> None:
         """Bytes came that nobody waits for."""
         self._count(size, self._clock.seconds())
-        self._wasted += size
+        self._copies.wasted += size
 
     def _count(self, size: int, now: float) -> None:
         """So many bytes came, wanted or not."""
@@ -378,27 +387,23 @@ class Fetch:
         piece = scheduler.take(source.name)
         if piece is None:
             return False
-        landing = self._partial.pop(piece, None) or version.landing(piece)
-        source.get(landing)
+        source.get(self._copies.begin(piece, version.landing))
         return True
 
     def _store(self, source: Source, landing: Landing) -> None:
         """Check what came, and write it."""
-        chunks = landing.batch()
-        size = sum(map(len, chunks))
+        chunks, size = landing.batch()
         self._queued += size
         if not landing.missing:
-            self._stored[landing] = None
+            self._copies.check(landing)
         done = self._lane.do(self._target.store, landing, chunks)
         done.addCallback(self._was_stored, source, landing, size).addErrback(self._fail)
 
     def _was_stored(self, right: bool, source: Source, landing: Landing, size: int) -> None:  # noqa: FBT001 - a callback
         """It was."""
         self._queued -= size
-        if not landing.missing and landing in self._stored:
-            del self._stored[landing]
-            if self._scheduler is not None and not self._over:
-                self._checked(self._scheduler, source, landing, right=right)
+        if not landing.missing and self._scheduler is not None and not self._over:
+            self._checked(self._scheduler, source, landing, right=right)
         self._hold()
         self._pump()
         self._notice()
@@ -407,36 +412,20 @@ class Fetch:
         self, scheduler: Scheduler, source: Source, landing: Landing, *, right: bool
     ) -> None:
         """It is known whether a piece is right."""
+        self._copies.checked(landing)
         if not right and not landing.dropped:
             scheduler.wrong(landing.piece)
             self._blame(source, landing)
         elif scheduler.right(landing.piece):
             self._done += landing.length
             source.is_right()
-            self._drop_copies(landing)
-
-    def _drop_copies(self, landing: Landing) -> None:
-        """Nobody needs a piece again."""
-        self._partial.pop(landing.piece, None)
-        for source in self._sources.values():
-            for other in source.landings.values():
-                if other.piece == landing.piece:
-                    self._drop(other)
-        for other in self._stored:
-            if other.piece == landing.piece:
-                self._drop(other)
-
-    def _drop(self, landing: Landing) -> None:
-        """Nobody wants this copy any more."""
-        if not landing.dropped:
-            landing.dropped = True
-            self._wasted += landing.got
+            self._copies.drop_all(landing.piece)
 
     def _blame(self, source: Source, landing: Landing) -> None:
         """A piece was wrong: find out whether by accident, or get rid of who gives such."""
         piece = landing.piece
         self._wrong += 1
-        self._wasted += landing.length
+        self._copies.wasted += landing.length
         tries = self._tries[piece] = self._tries.get(piece, 0) + 1
         alone = len(set(landing.sources)) == 1
         others = any(s is not source and s.ready for s in self._having(self._version))

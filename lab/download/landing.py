@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import define, field
 
-#: So many bytes are put together before they are written. A piece that is not larger is checked
-#: first, and nothing of it is written if it is wrong.
+#: So many bytes are put together before they are written, or summed up if they are in the file. Of
+#: a piece that is not larger nothing is written from memory before it was checked.
 BATCH = 2**22
 
 
@@ -29,6 +29,7 @@ class Landing:
         dropped: Nobody wants it any more, and nothing of it is to be written from now on.
         sha256: Of what was stored; whoever stores it sees to it.
         stored: Bytes that were stored.
+        direct: Whether what comes may be put into the file before it was checked.
     """
 
     piece: int
@@ -40,7 +41,8 @@ class Landing:
     dropped: bool = field(init=False, default=False)
     sha256: Any = field(init=False, factory=hashlib.sha256, repr=False)
     stored: int = field(init=False, default=0)
-    _chunks: list[bytes] = field(init=False, factory=list, repr=False)
+    direct: bool = field(init=False, default=False)
+    _chunks: list[bytes | int] = field(init=False, factory=list, repr=False)
     _waiting: int = field(init=False, default=0)
 
     @property
@@ -50,19 +52,28 @@ class Landing:
 
     def add(self, data: bytes, source: str) -> None:
         """Some bytes came, behind those that came before."""
+        self._add(data, len(data), source)
+
+    def placed(self, size: int, source: str) -> None:
+        """So many bytes came, and are in the file."""
+        self._add(size, size, source)
+
+    def _add(self, chunk: bytes | int, size: int, source: str) -> None:
+        """Some came, in one way or the other."""
         if not self.sources or self.sources[-1] != source:
             self.sources.append(source)
         if not self.dropped:
-            self._chunks.append(data)
-            self._waiting += len(data)
-        self.got += len(data)
+            self._chunks.append(chunk)
+            self._waiting += size
+        self.got += size
 
     @property
     def ready(self) -> bool:
         """Whether it is to be stored now: it is all there, or much of a large one."""
         return self._waiting >= BATCH or not self.missing
 
-    def batch(self) -> list[bytes]:
-        """What is to be stored next; it is given once."""
-        chunks, self._chunks, self._waiting = self._chunks, [], 0
-        return chunks
+    def batch(self) -> tuple[list[bytes | int], int]:
+        """What is to be stored next, or how much is in the file; given once, with its size."""
+        found = self._chunks, self._waiting
+        self._chunks, self._waiting = [], 0
+        return found

@@ -14,7 +14,8 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 
-from lab.download.client import Data, Digests, Failed
+from lab.core import Part
+from lab.download.client import Data, Digests, Failed, Misplaced, Placed
 from lab.download.connection import Connection
 from lab.download.landing import Landing
 from lab.download.meter import Meter
@@ -41,6 +42,12 @@ class Owner(Protocol):
 
     def given(self, source: "Source", landing: Landing, size: int) -> None:
         """So many bytes came of a piece."""
+
+    def room(self, landing: Landing) -> Part | None:
+        """Where in a file the rest of a piece may be put, before it was given."""
+
+    def full(self, error: OSError) -> None:
+        """The file did not take what came, which is lost."""
 
     def refused(self, source: "Source", landing: Landing) -> None:
         """It will not give a piece."""
@@ -160,7 +167,8 @@ class Source:
         if not self.landings and not self.meter.rate(now):
             self.meter = Meter(now)
         offset = landing.offset + landing.got
-        number = connection.ask(Get(self._file, offset, landing.missing, status.tag))
+        get = Get(self._file, offset, landing.missing, status.tag)
+        number = connection.ask(get, self._room)
         self.landings[number] = landing
 
     def forget(self) -> None:
@@ -213,8 +221,10 @@ class Source:
 
     def _tell(self, event: Any) -> None:
         """What the connection says."""
-        if isinstance(event, Data):
-            self._data(event)
+        if isinstance(event, Data | Placed):
+            self._content(event)
+        elif isinstance(event, Misplaced):
+            self._owner.full(event.error)
         elif isinstance(event, Failed):
             self._lost(event.error)
         elif event.number in self._asked:
@@ -225,9 +235,14 @@ class Source:
             if landing is not None and event.value is not None:
                 self._no(event.value, landing)
 
-    def _data(self, event: Data) -> None:
+    def _room(self, number: int) -> Part | None:
+        """Where content belongs; of what it does not owe any more, nowhere."""
+        landing = self.landings.get(number)
+        return None if landing is None else self._owner.room(landing)
+
+    def _content(self, event: Data | Placed) -> None:
         """Content."""
-        size = len(event.data)
+        size = len(event.data) if isinstance(event, Data) else event.size
         self.got += size
         self.meter.add(size, self._clock.seconds())
         landing = self.landings.get(event.number)
@@ -235,7 +250,10 @@ class Source:
             self._owner.wasted(size)
             return
         self._waits, self.exhausted, self.error = None, False, None
-        landing.add(event.data, self.name)
+        if isinstance(event, Data):
+            landing.add(event.data, self.name)
+        else:
+            landing.placed(size, self.name)
         if not landing.missing:
             del self.landings[event.number]
             self._idle()

@@ -15,19 +15,23 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field, frozen
 
+from lab.core import Part
 from lab.download.disk import Disk
 from lab.download.landing import Landing
 from lab.download.outcomes import InUse, NoRoom
 from lab.download.wire import count_pieces, tag
 from lab.errors import LocalError
 
-#: Bytes that are read at once.
+#: Bytes that are read at once, always into the same room, so that no new one has to be found. With
+#: less at a time, the thread would wait for the interpreter more often.
 READ = 2**20
 #: The lock is of a file that is no longer there, if the other one has just finished: try again.
 _TRIES = 10
@@ -94,6 +98,7 @@ class Target:
     _mode: int | None = field(init=False, default=None)
     _version: Version | None = field(init=False, default=None)
     _whole: bool = field(init=False, default=False)
+    _room: memoryview | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         """Where the part is."""
@@ -144,25 +149,52 @@ class Target:
                 if old is not None:
                     self.disk.close(old)
 
-    def store(self, landing: Landing, chunks: list[bytes]) -> bool:
+    def room(self, landing: Landing) -> Part | None:
+        """
+        Where the rest of a piece may be put by others, before it is checked.
+
+        Returns:
+            None: nowhere; it has to be stored.
+        """
+        number = None if self._file is None else self.disk.number(self._file)
+        if number is None or not landing.direct or landing.dropped:
+            return None
+        return Part(number, landing.offset + landing.got, landing.missing)
+
+    def store(self, landing: Landing, chunks: Sequence[bytes | memoryview | int]) -> bool:
         """
         Write what came of a piece.
+
+        Args:
+            landing: The piece.
+            chunks: What came, one behind the other; a number is of bytes that are in the file.
 
         Returns:
             Whether all of it is there, and right.
         """
         if landing.dropped:
             return False
-        # One call for all: a thread may have to wait for the interpreter after each.
-        data = b"".join(chunks)
-        landing.sha256.update(data)
-        size = len(data)
-        whole = landing.stored + size == landing.length
-        right = whole and landing.sha256.digest() == landing.digest
-        if right or not whole:
-            with self._errors(landing.length):
-                self._write(data, landing.offset + landing.stored)
-        landing.stored += size
+        at = start = landing.offset + landing.stored
+        loose: list[tuple[int, bytes]] = []
+        run: Any
+        with self._errors(landing.length):
+            for kind, run in groupby(chunks, type):
+                if kind is int:
+                    stop = at + sum(run)
+                    self._sum(landing, at, stop)
+                    at = stop
+                    continue
+                # One call for all: a thread may have to wait for the interpreter after each.
+                data = b"".join(run)
+                landing.sha256.update(data)
+                loose.append((at, data))
+                at += len(data)
+            landing.stored += at - start
+            whole = landing.stored == landing.length
+            right = whole and landing.sha256.digest() == landing.digest
+            if right or not whole:
+                for offset, data in loose:
+                    self._write(data, offset)
         return right
 
     def sha256(self) -> str:
@@ -305,17 +337,25 @@ class Target:
             self.store(landing, [data]) for data in self._bytes(old, landing.offset, landing.length)
         )
 
-    def _bytes(self, file: int, offset: int, length: int) -> Iterator[bytes]:
-        """What is in a file there."""
+    def _bytes(self, file: int, offset: int, length: int) -> Iterator[memoryview]:
+        """What is in a file there; each is gone when the next is asked for."""
         stop = offset + length
+        room = self._room = self._room or memoryview(bytearray(READ))
         while offset < stop:
             if self.stopped:
                 raise Stopped
-            data = self.disk.read(file, min(READ, stop - offset), offset)
-            if not data:
+            size = self.disk.read(file, room[: stop - offset], offset)
+            if not size:
                 return
-            yield data
-            offset += len(data)
+            yield room[:size]
+            offset += size
+
+    def _sum(self, landing: Landing, offset: int, stop: int) -> None:
+        """Have the digest of a piece know what is in the file there."""
+        file = self._file
+        assert file is not None  # noqa: S101 - begun, or there would be no pieces
+        for data in self._bytes(file, offset, stop - offset):
+            landing.sha256.update(data)
 
     def _write(self, data: bytes, offset: int) -> None:
         """Write all of it."""
@@ -333,9 +373,9 @@ class Target:
         try:
             yield
         except OSError as error:
-            raise self._explain(error, size) from error
+            raise self.explain(error, size) from error
 
-    def _explain(self, error: OSError, size: int) -> LocalError:
+    def explain(self, error: OSError, size: int) -> LocalError:
         """An error of the system's, in one line."""
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             return NoRoom(

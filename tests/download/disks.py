@@ -95,6 +95,10 @@ class MemoryDisk(Disk):
         if self.locks.get(node.number) == file:
             del self.locks[node.number]
 
+    def number(self, file: int) -> int | None:
+        """The system knows nothing of it."""
+        return None
+
     def look(self, path: Path) -> os.stat_result:
         """See `Disk`."""
         self._call("look")
@@ -133,10 +137,12 @@ class MemoryDisk(Disk):
         data = self.files[file].data
         data[:] = data[:size].ljust(size, b"\0")
 
-    def read(self, file: int, size: int, offset: int) -> bytes:
+    def read(self, file: int, room: memoryview, offset: int) -> int:
         """See `Disk`."""
         self._call("read")
-        return bytes(self.files[file].data[offset : offset + size])
+        data = self.files[file].data[offset : offset + len(room)]
+        room[: len(data)] = data
+        return len(data)
 
     def write(self, file: int, data: bytes | memoryview, offset: int) -> int:
         """See `Disk`."""

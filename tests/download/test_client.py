@@ -7,8 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.core import Part
 from lab.download import client, wire
-from lab.download.client import Answered, Data, Digests, DownloadClientCore, Failed
+from lab.download.client import (
+    CHUNK,
+    HEAD,
+    Answered,
+    Data,
+    Digests,
+    DownloadClientCore,
+    Failed,
+    Misplaced,
+    Placed,
+)
 from lab.download.outcomes import Broken, Cut, Stalled
 from lab.download.settings import ClientSettings
 from lab.download.wire import (
@@ -217,6 +228,51 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(core.deadline(), 309.0)
         core.message(lines(Working(2**20, 10**9)), 302.0)
         self.assertEqual(core.deadline(), 312.0)
+
+    def test_work_without_end(self) -> None:
+        """Whatever it says, it is not waited for beyond a bound."""
+        core = asked(Hashes("a"))
+        for hour in range(25):
+            core.message(lines(Working(hour * 2**30, 10**18)), hour * 3600.0)
+        self.assertEqual(core.deadline(), 23 * 3600 + 10.0)
+
+    def test_placed(self) -> None:
+        """Content that has a place goes there, and counts as any other."""
+        core = asked()
+        numbers: list[int] = []
+
+        def into(number: int) -> Part | None:
+            """It has one that is larger, and then one that is smaller than what comes."""
+            numbers.append(number)
+            return Part(7, 100, 9 if len(numbers) < 3 else 2)
+
+        self.assertEqual((core.room(), core.ahead()), (None, CHUNK))
+        first = core.ask(Get("a", 0, 5, TAG), 0.0, into)
+        second = core.ask(Get("a", 5, 5, TAG), 0.0)
+        self.assertEqual((core.room(), core.ahead()), (None, HEAD))
+        self.assertEqual(told(core, lines(Content(5, TAG)) + b"h"), [Data(first, b"h")])
+        self.assertEqual((core.room(), core.room()), (Part(7, 100, 4), Part(7, 100, 2)))
+        self.assertEqual(set(numbers), {first})
+        core.hold(3.0)
+        self.assertEqual((core.room(), core.ahead()), (None, CHUNK))
+        core.release(4.0)
+        core.placed(2, 5.0)
+        self.assertEqual(core.deadline(), 14.0)
+        core.placed(2, 6.0)
+        said = [Placed(first, 2), Placed(first, 2), Answered(first, None)]
+        self.assertEqual((core.events(), core.deadline()), (said, 16.0))
+        self.assertEqual(told(core, lines(Content(5, TAG)) + b"h"), [Data(second, b"h")])
+        self.assertIsNone(core.room())
+
+    def test_misplaced(self) -> None:
+        """A file that takes no more is the end."""
+        core = asked()
+        number = core.ask(Get("a", 0, 5, TAG), 0.0, lambda number: Part(7, 0, 5))
+        told(core, lines(Content(5, TAG)))
+        error = OSError("full")
+        core.misplaced(error, 1.0)
+        self.assertEqual(core.events(), [Misplaced(number, error)])
+        self.assertEqual((core.over, core.room()), (True, None))
 
     def test_held(self) -> None:
         """While nobody takes content nothing is read, and nobody is silent."""

@@ -1,12 +1,20 @@
 """One connection to a download server, from the attempt to its end."""
 
+import os
 from typing import Any
 
+from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP4ServerEndpoint,
+)
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lab.download.client import Answered, Data, Failed
+from lab.adapters import receivefile
+from lab.core import Part
+from lab.download.client import Answered, Data, Failed, Misplaced, Placed
 from lab.download.connection import Connection
 from lab.download.outcomes import Cut, Stalled
 from lab.download.settings import ClientSettings
@@ -15,6 +23,7 @@ from lab.errors import ConnectionRefused, NoAnswer
 from lab.rng import stream
 from lab.simulator.testing import SimulationMixin
 from tests.download.servers import Shelf
+from tests.helpers import folder
 
 
 class ConnectionTests(SimulationMixin, SynchronousTestCase):
@@ -120,3 +129,86 @@ class ConnectionTests(SimulationMixin, SynchronousTestCase):
         ended: Deferred[None] = one.end()
         self.successResultOf(ended)
         self.successResultOf(one.end())
+
+
+class LoopbackTests(TestCase):
+    """Over real sockets, content goes to its file by itself."""
+
+    timeout = 60
+
+    async def connect(self, size: int) -> None:
+        """A server of a file, a connection to it, and a file of our own."""
+        self.shelf = Shelf({"f": os.urandom(size)})
+        here: Any = real_reactor
+        port = await TCP4ServerEndpoint(here, 0, interface="127.0.0.1").listen(self.shelf)
+        self.addCleanup(port.stopListening)
+        self.fd = os.open(folder(self) / "file", os.O_RDWR | os.O_CREAT)
+        self.addCleanup(os.close, self.fd)
+        place = TCP4ClientEndpoint(here, "127.0.0.1", port.getHost().port)
+        self.told: list[Any] = []
+        self.wanted: dict[type[Any], Deferred[None]] = {}
+        self.one = Connection(place, here, ClientSettings(silence=20.0), stream(7), self.tell)
+        self.addCleanup(self.one.end)
+        self.got, self.held = 0, False
+        self.one.begin()
+
+    def tell(self, event: Any) -> None:
+        """Note it; when half of the file is there, nobody takes more for a while."""
+        self.told.append(event)
+        if isinstance(event, Placed | Data):
+            self.got += event.size if isinstance(event, Placed) else len(event.data)
+            if self.got >= 2**20 and not self.held:
+                self.held = True
+                self.one.hold(wanted=True)
+                clock: Any = real_reactor
+                clock.callLater(0, self.release)
+        if type(event) in self.wanted:
+            self.wanted.pop(type(event)).callback(None)
+
+    def release(self) -> None:
+        """Somebody does."""
+        self.had = self.got
+        self.one.hold(wanted=False)
+
+    def until(self, kind: type[Any]) -> Deferred[None]:
+        """Fires when such an event is told."""
+        return self.wanted.setdefault(kind, Deferred())
+
+    def into(self, number: int) -> Part:
+        """Where the next content belongs."""
+        return Part(self.fd, self.got, 2**30)
+
+    def get(self) -> Deferred[None]:
+        """Ask for the file."""
+        size = len(self.shelf.files["f"])
+        self.one.ask(Get("f", 0, size, self.shelf.tag("f")), self.into)
+        return self.until(Answered)
+
+    async def test_placed(self) -> None:
+        """But for some bytes behind the line; it can be held, and goes on."""
+        await self.connect(2**22 + 7)
+        await self.get()
+        self.assertTrue(2**20 <= self.had < 2**22)
+        self.assertLess(sum(len(e.data) for e in self.told if isinstance(e, Data)), 64)
+        self.assertEqual(os.pread(self.fd, 2**22, 64), self.shelf.files["f"][64:])
+
+    async def test_failed(self) -> None:
+        """A file that takes no more is told, and that is the end."""
+        await self.connect(2**18)
+        full = os.open("/dev/full", os.O_WRONLY)
+        self.addCleanup(os.close, full)
+        os.dup2(full, self.fd)
+        failed = self.until(Misplaced)
+        self.get()
+        await failed
+        self.assertIsInstance(self.told[-1], Misplaced)
+        self.assertFalse(self.one.waiting)
+
+    async def test_without(self) -> None:
+        """Where the system can't, all of it is given."""
+        self.patch(receivefile.os, "splice", None)
+        del receivefile.os.splice
+        await self.connect(2**18)
+        await self.get()
+        data = b"".join(event.data for event in self.told if isinstance(event, Data))
+        self.assertEqual(data, self.shelf.files["f"])

@@ -22,7 +22,8 @@ from lab.download.outcomes import (
     WrongData,
 )
 from lab.download.scheduling import Scheduler
-from lab.download.target import Target
+from lab.download.settings import ClientSettings
+from lab.download.target import Target, Version
 from lab.download.wire import Get, Hashed, Hashes, Stat
 from lab.errors import ConnectionRefused, LabError, LocalError, NoAnswer
 from lab.faults.datagrams import Bandwidth
@@ -612,9 +613,40 @@ class UnansweredTests(FetchingTests):
         scheduler.right(0)
         piece.dropped = True
         fetch._checked(scheduler, None, piece, right=False)
-        self.assertEqual((fetch._done, fetch._wasted), (0, 0))
-        fetch._drop(piece)
-        self.assertEqual(fetch._wasted, 0)
+        self.assertEqual((fetch._done, fetch._copies.wasted), (0, 0))
+
+    def test_direct(self) -> None:
+        """Where a piece may be put: not if it has an end, or a rate; a full disk ends it."""
+        target = Target(self.scene.target)
+        version = Version(5, 10, b"x" * 32)
+        target.begin(version, ())
+        self.addCleanup(target.close)
+        fetch: Any = fetching.Fetch(
+            name="f",
+            target=target,
+            lane=None,
+            clock=self.net.host("client").reactor,
+            settings=ClientSettings(),
+            pace=None,
+            sha256=None,
+            watch=None,
+            closing=None,
+        )
+        one = version.landing(0)
+        self.assertIsNone(fetch.room(one))
+        one.direct = True
+        self.assertEqual(fetch.room(one).size, 5)
+        fetch._settings = ClientSettings(limit_rate=1e6)
+        self.assertIsNone(fetch.room(one))
+        fetch._settings, fetch._over = ClientSettings(), True
+        self.assertIsNone(fetch.room(one))
+        fetch._over = False
+        fetch.full(OSError(errno.ENOSPC, "full"))
+        self.assertIn("needs 0 bytes", str(fetch._failed.value))
+        self.assertIsInstance(fetch._failed.value, NoRoom)
+        fetch._failed, fetch._version = None, version
+        fetch.full(OSError(errno.ENOSPC, "full"))
+        self.assertIn("needs 5 bytes", str(fetch._failed.value))
 
     def test_stored_too_late(self) -> None:
         """What waits for the disk when it begins anew is not written."""

@@ -16,7 +16,7 @@ class LandingTests(SynchronousTestCase):
         self.assertEqual((one.ready, one.missing), (False, 3))
         one.add(b"llo", "a")
         self.assertEqual((one.ready, one.missing, one.sources), (True, 0, ["a"]))
-        self.assertEqual((one.batch(), one.batch()), ([b"he", b"llo"], []))
+        self.assertEqual((one.batch(), one.batch()), (([b"he", b"llo"], 5), ([], 0)))
 
     def test_large(self) -> None:
         """Of a large one, parts are stored on the way."""
@@ -24,8 +24,17 @@ class LandingTests(SynchronousTestCase):
         one = Landing(0, 0, 9, b"")
         one.add(b"hell", "a")
         self.assertTrue(one.ready)
-        self.assertEqual(one.batch(), [b"hell"])
+        self.assertEqual(one.batch(), ([b"hell"], 4))
         self.assertFalse(one.ready)
+
+    def test_placed(self) -> None:
+        """What is in the file is counted, between what is not."""
+        one = Landing(0, 0, 9, b"")
+        one.add(b"he", "a")
+        one.placed(3, "b")
+        one.placed(4, "b")
+        self.assertEqual((one.ready, one.missing, one.sources), (True, 0, ["a", "b"]))
+        self.assertEqual(one.batch(), ([b"he", 3, 4], 9))
 
     def test_several_sources(self) -> None:
         """It knows who has given it."""
@@ -39,4 +48,4 @@ class LandingTests(SynchronousTestCase):
         one = Landing(0, 0, 5, b"")
         one.dropped = True
         one.add(b"hello", "a")
-        self.assertEqual((one.missing, one.batch()), (0, []))
+        self.assertEqual((one.missing, one.batch()), (0, ([], 0)))

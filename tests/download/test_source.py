@@ -7,7 +7,9 @@ from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.backoff import Backoff
+from lab.core import Part
 from lab.download import wire
+from lab.download.client import Misplaced, Placed
 from lab.download.landing import Landing
 from lab.download.outcomes import Broken, Changed, Rejected, Stalled, State, WrongData
 from lab.download.settings import ClientSettings
@@ -38,6 +40,14 @@ class Notes:
         """Note the end of a piece."""
         if not landing.missing:
             self.told.append(("given", landing.piece))
+
+    def room(self, landing: Landing) -> Part | None:
+        """It has one."""
+        return Part(7, landing.offset + landing.got, landing.missing)
+
+    def full(self, error: OSError) -> None:
+        """Note it."""
+        self.told.append(error)
 
     def refused(self, source: Source, landing: Landing) -> None:
         """Note it."""
@@ -117,11 +127,29 @@ class SourceTests(SimulationMixin, SynchronousTestCase):
         self.assertEqual(self.source.state, State.BUSY)
         self.net.run(0.5)
         self.assertEqual(self.notes.told[1:], [("given", 0), ("given", 2)])
-        self.assertEqual(b"".join(first.batch() + last.batch()), DATA[:100] + DATA[200:])
+        self.assertEqual(b"".join(first.batch()[0] + last.batch()[0]), DATA[:100] + DATA[200:])
         self.source.is_right()
         progress = self.source.progress(self.net.now)
         self.assertEqual((progress.bytes, progress.pieces, progress.note), (150, 1, ""))
         self.assertEqual((progress.state, progress.rate > 0), (State.WAITING, True))
+
+    def test_placed(self) -> None:
+        """What is in the file counts as what was given; what it does not owe has no place."""
+        self.begin()
+        [one] = self.get(1)
+        [number] = self.source.landings
+        self.assertEqual(self.source._room(number), Part(7, 100, 100))
+        self.source._tell(Placed(number, 60))
+        self.assertEqual((one.got, one.sources, self.source.got), (60, ["a"], 60))
+        self.assertEqual(self.source._room(number), Part(7, 160, 40))
+        self.source._tell(Placed(number, 40))
+        self.assertEqual(self.notes.told[1:], [("given", 1)])
+        self.assertIsNone(self.source._room(number))
+        self.source._tell(Placed(number, 5))
+        self.assertEqual(self.notes.lost, 5)
+        error = OSError("full")
+        self.source._tell(Misplaced(number, error))
+        self.assertIs(self.notes.told[-1], error)
 
     def test_rest_of_a_piece(self) -> None:
         """Of a piece that somebody else has begun it is asked for the rest."""
@@ -134,7 +162,7 @@ class SourceTests(SimulationMixin, SynchronousTestCase):
         self.net.run(0.5)
         tag = self.shelf.tag("f")
         self.assertEqual(self.shelf.heard[-1], Get("f", 130, 70, tag))
-        self.assertEqual((one.sources, b"".join(one.batch())), (["b", "a"], DATA[100:200]))
+        self.assertEqual((one.sources, b"".join(one.batch()[0])), (["b", "a"], DATA[100:200]))
 
     def test_lost(self) -> None:
         """It is begun again after longer and longer waits; a byte makes them short."""

@@ -6,10 +6,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.core import Part
 from lab.download import landing
 from lab.download.disk import Disk
+from lab.download.landing import Landing
 from lab.download.outcomes import InUse, NoRoom
 from lab.download.target import Stopped, Target, Version
 from lab.download.wire import tag
@@ -145,14 +149,87 @@ class WholeTests(SynchronousTestCase):
         read = disk.read
         reads: list[int] = []
 
-        def change(file: int, size: int, offset: int) -> bytes:
+        def change(file: int, room: memoryview, offset: int) -> int:
             """After three reads there is something else."""
             reads.append(offset)
-            return read(file, size, offset) if len(reads) <= 3 else b"z" * size
+            if len(reads) <= 3:
+                return read(file, room, offset)
+            room[:] = b"z" * len(room)
+            return len(room)
 
         disk.read = change  # type: ignore[method-assign]
         target = Target(WHERE, disk)
         self.assertEqual(target.begin(version(b"a" * 20 + b"b" * 5), ()), [])
+
+
+class PlacedTests(SynchronousTestCase):
+    """Pieces of which others have put something into the file."""
+
+    def setUp(self) -> None:
+        """A file of which nothing is there."""
+        self.target = Target(folder(self) / "out")
+        self.addCleanup(self.target.close)
+        self.data = bytes(range(25))
+        self.version = version(self.data)
+
+    def begin(self) -> int:
+        """Begin; returns the number of the file."""
+        self.target.begin(self.version, ())
+        part = self.target.room(self.landing(0))
+        assert part is not None
+        return part.fd
+
+    def landing(self, piece: int, *, direct: bool = True) -> Landing:
+        """One that may be put there."""
+        one = self.version.landing(piece)
+        one.direct = direct
+        return one
+
+    def test_room(self) -> None:
+        """Where the rest of a piece is; nowhere for others, or before there is a file."""
+        one = self.landing(1)
+        self.assertIsNone(self.target.room(one))
+        number = self.begin()
+        one.placed(3, "a")
+        self.assertEqual(self.target.room(one), Part(number, 13, 7))
+        self.assertIsNone(self.target.room(self.landing(1, direct=False)))
+        one.dropped = True
+        self.assertIsNone(self.target.room(one))
+
+    def test_no_file_of_the_system(self) -> None:
+        """Nor where the system knows no such file."""
+        target = Target(WHERE, MemoryDisk())
+        target.begin(self.version, ())
+        self.assertIsNone(target.room(self.landing(0)))
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.lists(st.booleans(), min_size=10, max_size=10), st.booleans())
+    def test_mixed(self, ways: list[bool], right: bool) -> None:  # noqa: FBT001 - drawn
+        """Whichever bytes are there and which are brought: all count, and are there in the end."""
+        number = self.begin()
+        os.pwrite(number, bytes(10), 10)
+        one = self.landing(1)
+        data = self.data[10:20] if right else self.data[9:19]
+        for at, placed in enumerate(ways):
+            if placed:
+                os.pwrite(number, data[at : at + 1], 10 + at)
+                one.placed(1, "a")
+            else:
+                one.add(data[at : at + 1], "a")
+        self.assertEqual(self.target.store(one, one.batch()[0]), right)
+        there = os.pread(number, 10, 10)
+        kept = bytes(byte if placed else 0 for byte, placed in zip(data, ways, strict=True))
+        self.assertEqual(there, data if right else kept)
+        self.target.close()
+        self.target.part.unlink()
+
+    def test_gone(self) -> None:
+        """What somebody has cut from the file is not there."""
+        number = self.begin()
+        os.ftruncate(number, 12)
+        one = self.landing(1)
+        one.placed(10, "a")
+        self.assertFalse(self.target.store(one, one.batch()[0]))
 
 
 class PieceTests(SynchronousTestCase):

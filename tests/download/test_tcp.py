@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import resource
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import trustme
@@ -26,10 +28,12 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.stream import PIECE, READ_AHEAD
-from lab.download import digests
+from lab.download import connection, digests
 from lab.download.catalogue import Catalogue
+from lab.download.disk import Disk
+from lab.download.landing import Landing
 from lab.download.memory import MemoryCatalogue
-from lab.download.outcomes import Fetched, Progress, Rejected
+from lab.download.outcomes import Fetched, NoRoom, Progress, Rejected
 from lab.download.settings import ClientSettings, ServerSettings
 from lab.download.shared import Client, Transfer
 from lab.download.tcp import DownloadClient, DownloadFactory, DownloadProtocol, show_peer
@@ -537,6 +541,92 @@ class ClientTests(TestCase):
         self.assertTrue(fetched.confirmed)
         self.assertEqual(sum(source.pieces for source in fetched.sources), 4)
         self.assertEqual((await client.get("f", self.target)).fetched, 0)
+
+    async def test_placed(self) -> None:
+        """Most of it goes to the file by itself; where that can't be, the same bytes come."""
+        sizes: list[int] = []
+        placed = Landing.placed
+
+        def note(landing: Landing, size: int, source: str) -> None:
+            """So many went there."""
+            sizes.append(size)
+            placed(landing, size, source)
+
+        self.patch(Landing, "placed", note)
+        client = await self.client()
+        await client.get("f", self.target)
+        self.assertEqual(self.target.read_bytes(), self.data)
+        self.assertGreater(sum(sizes), len(self.data) - 4 * 64 - 1)
+        sizes.clear()
+        self.target.unlink()
+        client._settings = ClientSettings(silence=20.0, limit_rate=1e9)
+        await client.get("f", self.target)
+        self.patch(connection, "file_receiver", lambda *_: None)
+        self.assertEqual((self.target.read_bytes(), sizes), (self.data, []))
+        client._settings = ClientSettings(silence=20.0)
+        self.target.unlink()
+        await client.get("f", self.target)
+        self.assertEqual((self.target.read_bytes(), sizes), (self.data, []))
+
+    async def test_cut_and_resumed(self) -> None:
+        """Cut anywhere, it goes on with the pieces that were whole, and ends the same."""
+        client = await self.client()
+        draw = Random(7)
+        placed = Landing.placed
+        for _ in range(4):
+            self.target.unlink(missing_ok=True)
+            at, left = draw.randrange(len(self.data)), [1]
+
+            def cut(
+                landing: Landing, size: int, source: str, at: int = at, left: list[int] = left
+            ) -> None:
+                """Somewhere."""
+                placed(landing, size, source)
+                if left and landing.offset + landing.got >= at:
+                    left.clear()
+                    for seen in list(self.factories[0].connected.values()):
+                        seen.transport.abortConnection()
+
+            self.patch(Landing, "placed", cut)
+            fetched: Fetched = await client.get("f", self.target)
+            self.patch(Landing, "placed", placed)
+            self.assertEqual((self.target.read_bytes(), left), (self.data, []))
+            self.assertEqual(fetched.wrong, 0)
+
+    async def test_full(self) -> None:
+        """A disk that takes no more in the middle of it: one line; the same call goes on."""
+        self.patch(Disk, "reserve", lambda *_: None)
+        client = await self.client()
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**21 + 5, before[1]))
+        try:
+            error = await self.assertFailure(client.get("f", self.target), NoRoom)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        self.assertNotIn("\n", str(error))
+        self.assertFalse(self.target.exists())
+        fetched: Fetched = await client.get("f", self.target)
+        self.assertEqual(self.target.read_bytes(), self.data)
+        self.assertGreaterEqual(fetched.reused, 2**20)
+
+    async def test_damaged(self) -> None:
+        """What is damaged on its way is found in the file, and comes again."""
+        client = await self.client()
+        placed, left = Landing.placed, [1]
+
+        def damage(landing: Landing, size: int, source: str) -> None:
+            """A byte of it."""
+            placed(landing, size, source)
+            if landing.piece == 1 and left:
+                left.clear()
+                with (self.here / ".target.part").open("r+b") as file:
+                    file.seek(landing.offset + landing.got - 1)
+                    file.write(b"\xff")
+
+        self.patch(Landing, "placed", damage)
+        fetched: Fetched = await client.get("f", self.target)
+        self.assertEqual((self.target.read_bytes(), left), (self.data, []))
+        self.assertEqual(fetched.wrong, 1)
 
     async def test_itself(self) -> None:
         """The very file that is served is not overwritten by itself."""
