@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from lab import units
 from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
 from lab.adapters.service import ListeningService
+from lab.adapters.wheel import TimerWheel
 from lab.arithmetic.server import Counters
 from lab.arithmetic.settings import ServerSettings
 from lab.arithmetic.tcp import ArithmeticFactory
@@ -194,7 +195,8 @@ def makeService(options: Options) -> IService:
         )
     services = options.services()
     ports = count(1)
-    sequence = SequenceFactory(reactor, options.sequence, options.store)
+    # Its clients wait most of the time, and there may be thousands of them.
+    sequence = SequenceFactory(TimerWheel(reactor), options.sequence, options.store)
     sequences = StoreService(options.store, sequence.disconnect)
     echoes = EchoListeners(reactor, options.echo, options.seed)
     download = _download(reactor, options, services)
