@@ -87,8 +87,10 @@ class Listeners:
             self.run(now() + SLOT)
 
     def run(self, until: float) -> None:
-        """Listen, and send the heartbeats that are due."""
-        while (left := until - now()) > 0:
+        """Listen, and send the heartbeats that are due; once at least, however late it is."""
+        left = 1.0
+        while left > 0:
+            left = until - now()
             due = self._begin + (self._slot + 1) * SLOT
             for file, _ in self._poll.poll(max(0.0, min(left, due - now())), 1024):
                 self._read(file)

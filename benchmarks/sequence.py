@@ -42,8 +42,8 @@ USUAL = ("txlab", "asyncio")
 MOST = 25_000
 """So many clients have ports of their own for one server, with what Linux gives of them."""
 
-STARTS, BEGIN = 1000, 25.0
-"""So many clients begin in a second; more, if it took longer than so many seconds."""
+STARTS = 1000
+"""So many clients begin in a second."""
 
 OTHER_FILES = 50
 """What a process has open besides its connections, with room to spare."""
@@ -139,7 +139,7 @@ def _measure(
 def _sample(name: str, count: int, seconds: float, folder: Path) -> Sample:
     """Measure one server once, in as many parts as it takes."""
     parts = _parts(count)
-    starts = max(STARTS, count / BEGIN) / parts
+    starts = STARTS / parts
     limit = int(seconds + count / STARTS + 120)
     script, *words = PEERS[name]
     command = (sys.executable, str(HERE / "peers" / f"{script}.py"), str(limit), *words)

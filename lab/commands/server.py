@@ -20,7 +20,7 @@ from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
 from lab.commands.console import ConsoleService, ConsoleSession, check_terminal
 from lab.commands.control import ControlFactory, ControlService, control_path
-from lab.commands.options import LabOptions, one_line
+from lab.commands.options import LabOptions, one_line, without_password
 from lab.commands.overview import Overview
 from lab.commands.server_download import (
     FLAGS,
@@ -32,6 +32,14 @@ from lab.commands.server_download import PARAMETERS as DOWNLOAD
 from lab.commands.server_download import report as report_download
 from lab.commands.server_echo import CLASSIC, PARAMETERS, EchoListeners, echo_settings
 from lab.commands.stores import StoreService, make_store
+from lab.commands.workers import (
+    Supervisor,
+    check_shared,
+    check_workers,
+    give_up,
+    server_words,
+    shared_reactors,
+)
 from lab.download.tcp import DownloadFactory
 from lab.download.web import DownloadSite
 from lab.errors import LocalError
@@ -91,6 +99,8 @@ class Options(LabOptions):
         ["sessions", None, "memory", "Where: memory, sqlite:PATH or redis://HOST:PORT/DATABASE."],
         *PARAMETERS,
         *DOWNLOAD,
+        ["workers", None, "1", "So many processes serve together, at the same ports."],
+        ["worker", None, None, "PORT,…: for processes that --workers has started."],
         ["control", None, None, "unix:PATH: a socket for lab server, of the same user."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
@@ -148,6 +158,9 @@ class Options(LabOptions):
         from twisted.internet import reactor
 
         check_terminal(self, self.parent)
+        self.workers = units.count(self["workers"], "workers", least=1)
+        if self.workers > 1:
+            check_workers(self, self.parent, self.workers)
         self.control = control_path(self["control"]) if self["control"] is not None else None
         drop_rate = units.probability(self["drop-rate"], "drop-rate")
         if self["success"] is not None:
@@ -171,10 +184,13 @@ class Options(LabOptions):
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
         services = {name: self[name] for name in SERVICES if self[name]} or DEFAULTS
+        places = [(name, text) for name, texts in services.items() for text in texts]
+        if self.workers > 1:
+            check_shared(places, without_password(self["sessions"]))
+        reactors = shared_reactors(reactor, self["worker"], len(places))
         self.endpoints = [
-            (name, text, _endpoint(reactor, name, text))
-            for name, texts in services.items()
-            for text in texts
+            (name, text, _endpoint(one, name, text))
+            for one, (name, text) in zip(reactors, places, strict=True)
         ]
         self.catalogue = catalogue(self) if {"download", "web"} & {*services} else None
 
@@ -189,6 +205,8 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     sys.excepthook = one_line
+    if options.workers > 1:
+        return _supervised(reactor, options)
     if options.settings.drop_rate:
         Logger("lab.commands.server").info(
             "drop rate {rate:g}, seed {seed}", rate=options.settings.drop_rate, seed=options.seed
@@ -218,6 +236,15 @@ def makeService(options: Options) -> IService:
     if list(sequences):
         sequences.setServiceParent(services)
     _oversee(reactor, options, Overview(reactor.seconds, listening, download), services)
+    return services
+
+
+def _supervised(reactor: Any, options: Options) -> IService:
+    """What sees to workers."""
+    services = options.services()
+    places = [(name, text) for name, text, _ in options.endpoints]
+    words, fail = partial(server_words, options), partial(give_up, reactor)
+    Supervisor(reactor, places, options.workers, words, fail).setServiceParent(services)
     return services
 
 

@@ -22,6 +22,7 @@ from lab.arithmetic.settings import ServerSettings
 from lab.commands import console, server
 from lab.commands.options import one_line
 from lab.commands.server import DEFAULTS, SERVICES, Options, makeService
+from lab.commands.workers import Supervisor
 from lab.download.settings import ServerSettings as DownloadSettings
 from lab.download.tcp import DownloadFactory
 from lab.download.web import DownloadSite
@@ -441,3 +442,26 @@ class ServiceTests(ServerTestCase):
     def test_one_service_for_all(self) -> None:
         """What twistd is given is one service with all others in it."""
         self.assertIsInstance(makeService(self.options()), MultiService)
+
+
+class WorkersTests(ServerTestCase):
+    """Several processes; `tests.commands.test_workers` has what they do."""
+
+    def test_supervised(self) -> None:
+        """With workers, this process listens nowhere itself."""
+        options = self.options("--workers", "2", "--arithmetic", TCP)
+        services: Any = makeService(options)
+        (supervisor,) = services
+        self.assertIsInstance(supervisor, Supervisor)
+        self.assertIn("--worker=4000", supervisor._make([4000]))
+
+    def test_worker(self) -> None:
+        """A worker shares the ports that it is told."""
+        options = self.options("--worker", "4000", "--arithmetic", TCP)
+        ((_, text, endpoint),) = options.endpoints
+        self.assertEqual((text, endpoint._reactor._port), (TCP, 4000))
+
+    def test_alone(self) -> None:
+        """What one process alone can do is refused."""
+        self.assertIn("sessions is 'memory'", self.mistake("--workers", "2"))
+        self.assertIn("console", self.mistake("--workers", "2", "--console"))
