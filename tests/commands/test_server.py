@@ -444,6 +444,20 @@ class ServiceTests(ServerTestCase):
         self.assertIsInstance(makeService(self.options()), MultiService)
 
 
+class WheelTests(ServerTestCase):
+    """What the clients of sequences wait in."""
+
+    def test_wheel(self) -> None:
+        """A thousand of them take one call of the reactor."""
+        self.start("--sequence", TCP)
+        (_, factory, *_), *_ = self.reactor.tcpServers
+        for _ in range(1000):
+            protocol = factory.buildProtocol(None)
+            protocol.makeConnection(StringTransport())
+            protocol.dataReceived(b"start 5\n")
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+
+
 class WorkersTests(ServerTestCase):
     """Several processes; `tests.commands.test_workers` has what they do."""
 
