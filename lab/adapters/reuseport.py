@@ -110,7 +110,7 @@ def _bound(kind: socket.SocketKind, port: int, interface: str) -> socket.socket:
     A socket at a port that others may have as well.
 
     Raises:
-        CannotListenError: The port can't be had.
+        twisted.internet.error.CannotListenError: The port can't be had.
     """
     one = socket.socket(socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET, kind)
     try:

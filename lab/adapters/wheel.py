@@ -85,8 +85,8 @@ class WheelCall:
         Don't make it.
 
         Raises:
-            AlreadyCalled: It was made.
-            AlreadyCancelled: It was cancelled before.
+            twisted.internet.error.AlreadyCalled: It was made.
+            twisted.internet.error.AlreadyCancelled: It was cancelled before.
         """
         self._check()
         self._call, self._arguments, self._named, self._order = None, (), {}, 0
