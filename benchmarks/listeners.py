@@ -1,11 +1,13 @@
 """
 Many clients of a sequence server in one lean process.
 
-``python listeners.py PORT PID CLIENTS SECONDS``: the server, its process, how many, how long.
+``python listeners.py PORT PID CLIENTS STARTS SECONDS``: the server, its process, how many, how many
+of them begin in a second, how long to measure.
 
 They only listen: each begins a sequence, says every two seconds that it is there, and notes when
 numbers come. An epoll loop and nothing above it, so that it takes little of the machine. Begun one
-after the other, and measured when all have had numbers for a while. Prints one line of JSON.
+after the other. Prints ``ready`` when all have had numbers for a while, measures when it reads a
+line, and prints one of JSON.
 """
 
 import json
@@ -15,13 +17,11 @@ import socket
 import struct
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
-STARTS = 1000
-"""So many clients begin in a second: they shall not be in step."""
-
 WARM = 3.0
-"""Seconds between the last begin and the measurement."""
+"""Seconds between the last begin and being ready."""
 
 HEARTBEAT = 2.0
 """Seconds."""
@@ -31,6 +31,9 @@ SLOT = 0.005
 
 PATIENCE = 60.0
 """Seconds that all may take to begin, after the last connection."""
+
+STEP = 1e-5
+"""Lateness is counted in steps of so many seconds."""
 
 RESET = struct.pack("ii", 1, 0)
 """Closing a connection resets it: no port is kept waiting."""
@@ -45,10 +48,11 @@ class Listeners:
     Args:
         port: Of the server, on 127.0.0.1.
         count: How many.
+        starts: How many of them begin in a second: they shall not be in step.
     """
 
-    def __init__(self, port: int, count: int) -> None:
-        self._port, self._count = port, count
+    def __init__(self, port: int, count: int, starts: float) -> None:
+        self._port, self._count, self._starts = port, count, starts
         self._poll = select.epoll()
         self._sockets: dict[int, socket.socket] = {}
         self._slots: list[list[socket.socket]] = [[] for _ in range(round(HEARTBEAT / SLOT))]
@@ -57,12 +61,12 @@ class Listeners:
         #: By file: when number 0 came or would have come, by the earliest of its numbers.
         self._zero: dict[int, float] = {}
         self.measuring = False
-        self.late: list[float] = []
+        self.late: Counter[int] = Counter()
 
     def connect_all(self) -> None:
         """Begin one after the other."""
         for number in range(self._count):
-            self.run(self._begin + number / STARTS)
+            self.run(self._begin + number / self._starts)
             one = socket.create_connection(("127.0.0.1", self._port))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -77,9 +81,16 @@ class Listeners:
             if now() > limit:
                 sys.exit(f"only {len(self._zero):,} of {self._count:,} clients have a number")
 
+    def wait(self) -> None:
+        """Listen until there is a line on standard input."""
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            self.run(now() + SLOT)
+
     def run(self, until: float) -> None:
-        """Listen, and send the heartbeats that are due."""
-        while (left := until - now()) > 0:
+        """Listen, and send the heartbeats that are due; once at least, however late it is."""
+        left = 1.0
+        while left > 0:
+            left = until - now()
             due = self._begin + (self._slot + 1) * SLOT
             for file, _ in self._poll.poll(max(0.0, min(left, due - now())), 1024):
                 self._read(file)
@@ -100,13 +111,14 @@ class Listeners:
                 if zero <= first:
                     self._zero[file] = zero
                 if self.measuring:
-                    self.late.append(max(0.0, zero - first))
+                    self.late[round(max(0.0, zero - first) / STEP)] += 1
 
 
-def cpu(pid: int) -> float:
-    """CPU time that a process has used, in seconds."""
+def cpu(pid: int) -> tuple[float, float]:
+    """CPU time that a process has used, by itself and in the system, in seconds."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    tick = os.sysconf("SC_CLK_TCK")
+    return int(words[11]) / tick, int(words[12]) / tick
 
 
 def memory(pid: int) -> int:
@@ -114,29 +126,27 @@ def memory(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def main(port: int, pid: int, count: int, seconds: float) -> None:
+def main(port: int, pid: int, count: int, starts: float, seconds: float) -> None:
     """Measure."""
-    listeners, before = Listeners(port, count), memory(pid)
+    listeners, before = Listeners(port, count, starts), memory(pid)
     listeners.connect_all()
     listeners.run(now() + WARM)
+    print("ready", flush=True)
+    listeners.wait()
     listeners.measuring, begin = True, now()
     used, own = cpu(pid), time.process_time()
     listeners.run(begin + seconds)
     taken = now() - begin
-    late = sorted(listeners.late)
-    if len(late) < count * (seconds - 1):
-        sys.exit(f"only {len(late):,} numbers in {seconds:g} s: it, or this machine, is too slow")
+    user, system = (after - first for first, after in zip(used, cpu(pid), strict=True))
     result = {
-        "numbers": len(late),
-        "cpu": (cpu(pid) - used) / taken,
+        "cpu": (user + system) / taken,
+        "system": system / taken,
         "own": (time.process_time() - own) / taken,
-        "memory": (memory(pid) - before) / count,
-        "p50": late[len(late) // 2],
-        "p99": late[len(late) * 99 // 100],
-        "max": late[-1],
+        "memory": memory(pid) - before,
+        "late": {str(steps): many for steps, many in listeners.late.items()},
     }
     print(json.dumps(result))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    main(*map(int, sys.argv[1:4]), *map(float, sys.argv[4:6]))

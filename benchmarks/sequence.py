@@ -1,34 +1,55 @@
 """
 What does a client of the sequence server cost? ``python benchmarks/sequence.py`` says so.
 
-The rooms: ``listeners.py`` is all clients, in one process; ``peers/`` has the servers;
+The rooms: ``listeners.py`` is many clients, in one process; ``peers/`` has the servers;
 ``processes.py`` runs them; this file is the command.
 """
 
 import json
+import os
 import resource
+import select
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any, NoReturn, Self
 
 import click
 from rich.box import SIMPLE
 from rich.table import Table
 
 from frame import Frame, framed
-from processes import HERE, BenchmarkError, serving
+from listeners import STEP
+from processes import HERE, BenchmarkError, Running, serving
 
-PEERS = {"txlab": "txlab_sequence", "asyncio": "asyncio_sequence"}
-"""The servers, ours first, and their scripts."""
+PEERS = {
+    "txlab": ("txlab_sequence", "lab", "wheel"),
+    "asyncio": ("asyncio_sequence",),
+    "no wheel": ("txlab_sequence", "lab"),
+    "Twisted's reactor": ("txlab_sequence", "wheel"),
+}
+"""The servers, and their scripts with the words of these; the first two are the usual ones."""
+
+USUAL = ("txlab", "asyncio")
+
+MOST = 25_000
+"""So many clients have ports of their own for one server, with what Linux gives of them."""
+
+STARTS = 1000
+"""So many clients begin in a second."""
 
 OTHER_FILES = 50
 """What a process has open besides its connections, with room to spare."""
 
 COLUMNS = {
     "CPU": ("cpu", lambda value: f"{value:.1%}"),
+    "system": ("system", lambda value: f"{value:.1%}"),
+    "a number": ("each", lambda value: f"{value * 1e6:.1f} µs"),
     "KiB a client": ("memory", lambda value: f"{value / 1024:.1f}"),
     "late: p50": ("p50", lambda value: f"{value * 1e3:.2f} ms"),
     "p99": ("p99", lambda value: f"{value * 1e3:.2f} ms"),
@@ -69,7 +90,9 @@ Sample = dict[str, float]
     "peers",
     type=click.Choice(list(PEERS)),
     multiple=True,
-    help="Measure this server only; may be repeated.",
+    default=USUAL,
+    show_default=True,
+    help="Measure this server; may be repeated.",
 )
 @framed("sequence")
 def main(
@@ -78,16 +101,17 @@ def main(
     """
     Measure a server that sends each of many clients a number a second, and answers heartbeats.
 
-    txlab is the sequence server of this checkout; asyncio is a plain asyncio server that does what
-    a client sees of it, and nothing of what makes sequences survive. Each has one process, and a
-    fresh one for each measurement; they are measured in turn. All clients are one process that
-    uses epoll directly. On 127.0.0.1.
+    txlab is the sequence server of this checkout, on our reactor and with its timers in a wheel;
+    the other two of ours lack one of these. asyncio is a plain asyncio server that does what a
+    client sees of it, and nothing of what makes sequences survive. A server is one process, or as
+    many as it takes with this limit of open files, all on one CPU; fresh ones for each measurement,
+    in turn. Its clients are another process, which uses epoll directly, for each of them. On
+    127.0.0.1. CPU and memory are those of all processes together.
 
     Late is how much later a number came than the earliest of its connection says that it should.
     """
-    names = [name for name in PEERS if name in peers or not peers]
+    names = [name for name in PEERS if name in peers]
     try:
-        _allow_files(max(counts) + OTHER_FILES)
         samples = _measure(names, counts, seconds, rounds)
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
@@ -113,29 +137,123 @@ def _measure(
 
 
 def _sample(name: str, count: int, seconds: float, folder: Path) -> Sample:
-    """Measure one server once."""
-    limit = int(seconds + count / 100 + 120)
-    script = (sys.executable, str(HERE / "peers" / f"{PEERS[name]}.py"), str(limit))
-    with serving(name, script, folder) as server:
-        words = (server.ports["tcp"], server.pid, count, seconds)
-        command = [sys.executable, str(HERE / "listeners.py"), *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise BenchmarkError(f"{name}: {said[-1]}")
-    sample: Sample = json.loads(done.stdout)
-    return sample
+    """Measure one server once, in as many parts as it takes."""
+    parts = _parts(count)
+    starts = STARTS / parts
+    limit = int(seconds + count / STARTS + 120)
+    script, *words = PEERS[name]
+    command = (sys.executable, str(HERE / "peers" / f"{script}.py"), str(limit), *words)
+    with ExitStack() as stack:
+        # One after the other: a log of each.
+        servers = [
+            stack.enter_context(serving(f"{name}-{part}", command, folder)) for part in range(parts)
+        ]
+        listeners = []
+        for part, server in enumerate(servers):
+            _pin(server)
+            share = count * (part + 1) // parts - count * part // parts
+            listeners.append(stack.enter_context(_Part(server, share, starts, seconds)))
+        for one in listeners:
+            one.ready(limit)
+        for one in listeners:
+            one.go()
+        return _sum([one.result(limit) for one in listeners], count, seconds)
 
 
-def _allow_files(wanted: int) -> None:
-    """Let our processes have so many files open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise BenchmarkError(
-            f"{wanted:,} open files are wanted, and {hard:,} are allowed; give fewer --clients"
+class _Part:
+    """
+    The clients of one process.
+
+    Args:
+        server: Theirs.
+        count: How many.
+        starts: How many begin in a second.
+        seconds: How long to measure.
+    """
+
+    def __init__(self, server: Running, count: int, starts: float, seconds: float) -> None:
+        self._server = server
+        words = (server.ports["tcp"], server.pid, count, starts, seconds)
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "listeners.py"), *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ready(self, limit: float) -> None:
+        """Wait until all have begun."""
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], limit)[0]:
+            raise BenchmarkError(f"{self._server.name}: the clients are not ready in {limit:g} s")
+        if self._process.stdout.readline() != "ready\n":
+            self._fail(self._process.communicate()[1])
+
+    def go(self) -> None:
+        """Have it measure."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def result(self, limit: float) -> dict[str, Any]:
+        """What was measured."""
+        out, errors = self._process.communicate(timeout=limit)
+        if self._process.returncode:
+            self._fail(errors)
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def _fail(self, errors: str) -> NoReturn:
+        """Say why."""
+        said = errors.strip().splitlines() or [f"exit code {self._process.returncode}"]
+        raise BenchmarkError(f"{self._server.name}: {said[-1]}")
+
+
+def _sum(found: Sequence[dict[str, Any]], count: int, seconds: float) -> Sample:
+    """One sample of all parts."""
+    late: Counter[int] = Counter()
+    for one in found:
+        late.update({int(steps): many for steps, many in one["late"].items()})
+    total = late.total()
+    if total < count * (seconds - 1):
+        raise BenchmarkError(f"only {total:,} numbers in {seconds:g} s: this machine is too slow")
+    ordered = sorted(late.elements())
+    cpu = sum(one["cpu"] for one in found)
+    return {
+        "cpu": cpu,
+        "system": sum(one["system"] for one in found),
+        "each": cpu * seconds / total,
+        "own": sum(one["own"] for one in found),
+        "memory": sum(one["memory"] for one in found) / count,
+        "p50": ordered[total // 2] * STEP,
+        "p99": ordered[total * 99 // 100] * STEP,
+        "max": ordered[-1] * STEP,
+    }
+
+
+def _parts(count: int) -> int:
+    """How many processes it takes, on either side; has each open as many files as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    most = MOST if hard == resource.RLIM_INFINITY else min(MOST, hard - OTHER_FILES)
+    if most < 1:
+        raise BenchmarkError(f"{hard} open files are allowed; allow more (ulimit -n)")
+    return -(-count // most)
+
+
+def _pin(server: Running) -> None:
+    """Give all processes of a server the same CPU."""
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(server.pid, {cpus[-1]})
 
 
 def _table(count: int, samples: dict[str, list[Sample]]) -> Table:
@@ -150,8 +268,8 @@ def _table(count: int, samples: dict[str, list[Sample]]) -> Table:
     }
     for name, values in middle.items():
         table.add_row(name, *(show(values[key]) for key, show in COLUMNS.values()))
-    if len(samples) == len(PEERS):
-        ours, theirs = samples.values()
+    if set(USUAL) <= samples.keys():
+        ours, theirs = (samples[name] for name in USUAL)
         ratios = (
             median(a[key] / b[key] if b[key] else 0.0 for a, b in zip(ours, theirs, strict=True))
             for key, _ in COLUMNS.values()

@@ -147,7 +147,7 @@ class BatchCore(Core, Protocol):
 
 
 @runtime_checkable
-class PromptCore(BatchCore, Protocol):
+class PromptCore(Core, Protocol):
     """A core that can answer lines with nothing but bytes, without the other verbs."""
 
     def reply(self, lines: bytes, now: float) -> bytes | None:
@@ -160,9 +160,28 @@ class PromptCore(BatchCore, Protocol):
             now: The time, in seconds.
 
         Returns:
-            What `outgoing` would give after `messages`, each message with its ending, if all lines
-            are taken, there is no event, and `deadline` is not before what it was. Otherwise None,
-            and nothing has happened: `messages` is called.
+            What `outgoing` would give after these messages, each with its ending, if all lines are
+            taken, there is no event, and `deadline` is not before what it was. Otherwise None, and
+            nothing has happened: `message` or `messages` is called.
+        """
+
+
+@runtime_checkable
+class TickingCore(Core, Protocol):
+    """
+    A core that most often has nothing but bytes to send when its time has come.
+
+    That takes half the time of all the verbs. It is never busy (`BusyCore`).
+    """
+
+    def strike(self, now: float) -> tuple[bytes, float] | None:
+        """
+        A time that `deadline` has named has come, and nothing is outgoing.
+
+        Returns:
+            What `outgoing` would give after `tick`, each message with its ending, and what
+            `deadline` would, if there is no event. Otherwise None, and nothing has happened: `tick`
+            is called.
         """
 
 

@@ -23,7 +23,7 @@ from lab.commands.options import LabOptions
 DOC = Path(__file__).parents[1] / "doc"
 PAGE = DOC / "reference" / "options.rst"
 #: What a file need not set: it can't, or says what another option says.
-NOT_IN_FILE = {"config", "help", "version", "success"}
+NOT_IN_FILE = {"config", "help", "version", "success", "worker"}
 #: Where a server listens is no default of the option: it is what is done without it.
 COMPUTED = {
     ("lab-server", "--arithmetic"),

@@ -1,7 +1,8 @@
 """
-Our sequence server, embedded as any application would: ``python txlab_sequence.py LIFETIME``.
+Our sequence server, embedded as in any application: ``txlab_sequence.py LIFETIME WORD…``.
 
-Twisted's default reactor, on a free port of 127.0.0.1, which is printed.
+With the word ``lab`` it has our reactor, else Twisted's; with ``wheel`` its timers are in a wheel.
+On a free port of 127.0.0.1, which is printed.
 """
 
 # mypy: disable-error-code=no-untyped-call
@@ -11,26 +12,34 @@ import signal
 import sys
 from typing import Any
 
+if "lab" in sys.argv:  # before anything imports a reactor
+    from lab.adapters.epoll import install
+
+    install()
+
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import react
 
+from lab.adapters.wheel import TimerWheel
 from lab.sequence.settings import ServerSettings
 from lab.sequence.tcp import SequenceFactory
 
 
-async def main(reactor: Any, lifetime: str) -> None:
+async def main(reactor: Any, lifetime: str, *words: str) -> None:
     """
     Serve until killed.
 
     Args:
         reactor: Twisted's.
         lifetime: The process ends by itself after this, in seconds.
+        words: What it is made of.
     """
     signal.alarm(int(lifetime))
     endpoint = serverFromString(reactor, "tcp:0:interface=127.0.0.1:backlog=4096")
     settings = ServerSettings(sessions=1_000_000, per_address=1_000_000)
-    port: Any = await endpoint.listen(SequenceFactory(reactor, settings))
+    clock = TimerWheel(reactor) if "wheel" in words else reactor
+    port: Any = await endpoint.listen(SequenceFactory(clock, settings))
     print(f"tcp {port.getHost().port}", flush=True)
     await Deferred()
 

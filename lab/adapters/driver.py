@@ -41,6 +41,8 @@ class Driver:
         busy: Says whether the core is; see `lab.core.BusyCore`.
         reply: Answers lines with bytes, and may be called while nothing is outgoing; None if the
             core can't. See `lab.core.PromptCore`.
+        give: Called with bytes that a core has to send when its time has come, see
+            `lab.core.TickingCore`; None while there is nobody to take them.
     """
 
     core: Core
@@ -50,6 +52,7 @@ class Driver:
     finish: Callable[[str], None] = _nowhere
     leave: Callable[[str], None] = _nowhere
     abort: Callable[[str], None] = _nowhere
+    give: Callable[[bytes], None] | None = None
     _timer: IDelayedCall | None = None
     _due: float = 0.0
     _ticked: float = 0.0
@@ -58,12 +61,14 @@ class Driver:
     _stopped: bool = False
     busy: Callable[[], bool] = field(init=False)
     reply: Callable[[bytes, float], bytes | None] | None = field(init=False)
+    _strike: Callable[[float], tuple[bytes, float] | None] | None = field(init=False)
     _batch: Callable[[list[bytes], float], int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Find out once what the core can do."""
         self.busy = getattr(self.core, "busy", _never)
         self.reply = getattr(self.core, "reply", None)
+        self._strike = getattr(self.core, "strike", None)
         self._batch = self.core.messages if isinstance(self.core, BatchCore) else self._each
 
     def message(self, data: bytes) -> None:
@@ -95,6 +100,7 @@ class Driver:
     def unplug(self) -> None:
         """There is no transport any more; what is sent is dropped."""
         self.write = self.finish = self.leave = self.abort = _nowhere
+        self.give = None
 
     def settle(self) -> None:
         """Do what the core wants done, after any call to it."""
@@ -146,7 +152,17 @@ class Driver:
         """The timer has come."""
         self._timer = None
         # Floating point may bring a clock a hair before the time it was asked for.
-        now = self._ticked = max(self.clock.seconds(), self._due)
+        clock = self.clock.seconds()
+        now = self._ticked = max(clock, self._due)
+        if self._strike is not None and self.give is not None:
+            struck = self._strike(now)
+            if struck is not None:
+                data, due = struck
+                self.give(data)
+                if self._timer is None and not self._stopped:
+                    self._due = due
+                    self._timer = self.clock.callLater(max(0, due - clock), self._tick)
+                return
         deadline = self.core.deadline()
         if deadline is not None and deadline <= now:
             self.core.tick(now)

@@ -95,7 +95,7 @@ class ListeningService(Service):
         listening: Deferred[IListeningPort] = maybeDeferred(listen, self._listener)
         listening.addCallbacks(self._listening, failures.append)
         for failure in failures:
-            why = _why(failure.value)
+            why = why_not(failure.value)
             raise LocalError(f"{self.label} can't listen on {self._place}: {why}")
 
     def _listening(self, port: IListeningPort) -> None:
@@ -122,7 +122,7 @@ def show_address(kind: str, address: IAddress) -> str:
     return f"{kind}:{host}:{port}"
 
 
-def _why(error: BaseException | None) -> str:
+def why_not(error: BaseException | None) -> str:
     """Why a port could not be opened, for people."""
     cause = error.socketError if isinstance(error, CannotListenError) else error
     return getattr(cause, "strerror", None) or str(cause)

@@ -118,6 +118,7 @@ class LineCoreProtocol(Protocol):
         self._driver.finish = self._finish
         self._driver.leave = self._leave
         self._driver.abort = self._abort
+        self._driver.give = self._give
         self._sender = file_sender(self.transport)
         self._handshaking = ISSLTransport.providedBy(self.transport)
         if is_tcp(self.transport):

@@ -64,6 +64,8 @@ class Options(LabOptions):
         ["sessions", None, "memory", "Where: memory, sqlite:PATH or redis://HOST:PORT/DATABASE."],
         *ECHO,
         *DOWNLOAD,
+        ["workers", None, "1", "So many processes serve together, at the same ports."],
+        ["worker", None, None, "PORT,…: for processes that --workers has started."],
         ["control", None, None, "unix:PATH: a socket for lab server, of the same user."],
         ["log-format", None, "text", "text, or json: one JSON object a line."],
         ["config", "c", None, "Read an INI file; its section [lab-server] overrides options."],
@@ -123,12 +125,17 @@ class Options(LabOptions):
         from lab.arithmetic.settings import ServerSettings
         from lab.commands.console import check_terminal
         from lab.commands.control import control_path
+        from lab.commands.options import without_password
         from lab.commands.server_download import catalogue, download_settings
         from lab.commands.server_echo import echo_settings
         from lab.commands.stores import make_store
+        from lab.commands.workers import check_shared, check_workers, shared_reactors
         from lab.sequence.settings import ServerSettings as SequenceSettings
 
         check_terminal(self, self.parent)
+        self.workers = units.count(self["workers"], "workers", least=1)
+        if self.workers > 1:
+            check_workers(self, self.parent, self.workers)
         self.control = control_path(self["control"]) if self["control"] is not None else None
         drop_rate = units.probability(self["drop-rate"], "drop-rate")
         if self["success"] is not None:
@@ -152,10 +159,13 @@ class Options(LabOptions):
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
         services = {name: self[name] for name in SERVICES if self[name]} or DEFAULTS
+        places = [(name, text) for name, texts in services.items() for text in texts]
+        if self.workers > 1:
+            check_shared(places, without_password(self["sessions"]))
+        reactors = shared_reactors(reactor, self["worker"], len(places))
         self.endpoints = [
-            (name, text, _endpoint(reactor, name, text))
-            for name, texts in services.items()
-            for text in texts
+            (name, text, _endpoint(one, name, text))
+            for one, (name, text) in zip(reactors, places, strict=True)
         ]
         self.catalogue = catalogue(self) if {"download", "web"} & {*services} else None
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from lab.adapters.endpoints import DatagramServerEndpoint
 from lab.adapters.service import ListeningService
+from lab.adapters.wheel import TimerWheel
 from lab.arithmetic.server import Counters
 from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
@@ -24,6 +25,7 @@ from lab.commands.server_download import DirectoryService
 from lab.commands.server_download import report as report_download
 from lab.commands.server_echo import EchoListeners
 from lab.commands.stores import StoreService
+from lab.commands.workers import Supervisor, give_up, server_words
 from lab.download.tcp import DownloadFactory
 from lab.download.web import DownloadSite
 from lab.faults.datagrams import Loss
@@ -42,13 +44,16 @@ def make_services(options: Options) -> MultiService:
     from twisted.internet import reactor
 
     sys.excepthook = one_line
+    if options.workers > 1:
+        return _supervised(reactor, options)
     if options.settings.drop_rate:
         Logger("lab.commands.server").info(
             "drop rate {rate:g}, seed {seed}", rate=options.settings.drop_rate, seed=options.seed
         )
     services = options.services()
     ports = count(1)
-    sequence = SequenceFactory(reactor, options.sequence, options.store)
+    # Its clients wait most of the time, and there may be thousands of them.
+    sequence = SequenceFactory(TimerWheel(reactor), options.sequence, options.store)
     sequences = StoreService(options.store, sequence.disconnect)
     echoes = EchoListeners(reactor, options.echo, options.seed)
     download = _download(reactor, options, services)
@@ -70,6 +75,15 @@ def make_services(options: Options) -> MultiService:
     if list(sequences):
         sequences.setServiceParent(services)
     _oversee(reactor, options, Overview(reactor.seconds, listening, download), services)
+    return services
+
+
+def _supervised(reactor: Any, options: Options) -> MultiService:
+    """What sees to workers."""
+    services = options.services()
+    places = [(name, text) for name, text, _ in options.endpoints]
+    words, fail = partial(server_words, options), partial(give_up, reactor)
+    Supervisor(reactor, places, options.workers, words, fail).setServiceParent(services)
     return services
 
 

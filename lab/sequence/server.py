@@ -16,6 +16,7 @@ due), ``running`` (numbers are due), ``waiting`` (all was said, and ``done`` is 
 
 import hmac
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ from lab.rng import Random
 from lab.sequence import wire
 from lab.sequence.records import Record
 from lab.sequence.settings import ServerSettings
-from lab.sequence.values import LONGEST, Checksum, value
+from lab.sequence.values import LONGEST, Checksum, Values
 
 #: A side that hears nothing for so many heartbeats takes the other for lost.
 SILENCES = 3
@@ -37,6 +38,8 @@ _ASK_AGAIN = 1.0
 # Numbers that were sent on other connections are summed up so many at a time, and so often, in
 # seconds: a reactor has others to serve.
 _CATCH_UP, _TURN = 256, 0.001
+# What most lines are; a number of so few digits is surely one.
+_HEARTBEAT = re.compile(rb"heartbeat ([0-9]{1,9})\r?\n")
 
 
 @frozen
@@ -119,6 +122,8 @@ class SequenceServerCore:
     #: So many numbers may be sent; and when the store is to be told of more.
     _may: int = field(init=False, default=0)
     _ask_at: float = field(init=False, default=0.0)
+    #: The numbers, while it sends some.
+    _values: Values = field(init=False)
     _sum: Checksum = field(init=False, factory=Checksum)
     _summed: float = field(init=False, default=0.0)
     _nonce: str = field(init=False, default="")
@@ -146,6 +151,14 @@ class SequenceServerCore:
         }
         handlers[type(line)](line, now)
 
+    def reply(self, lines: bytes, now: float) -> bytes | None:
+        """The answer to a heartbeat that comes alone; see `lab.core.PromptCore`."""
+        found = _HEARTBEAT.fullmatch(lines)
+        if found is None or self.state == "over":
+            return None
+        self._heard = now
+        return b"alive %d\n" % int(found[1])
+
     def heard(self, now: float) -> None:
         """Some bytes of the client's are here: it lives."""
         self._heard = now
@@ -160,6 +173,33 @@ class SequenceServerCore:
             self._ask(now)
         if self.state == "running":
             self._send(now)
+
+    def strike(self, now: float) -> tuple[bytes, float] | None:
+        """One number that is not the last, if nothing else is due; see `lab.core.TickingCore`."""
+        index, record = self._next, self._record
+        if (
+            self.state != "running"
+            or record is None
+            or index >= self._may
+            or index >= record.n - 1
+            or self._sum.count != index
+            or (self._owns and now >= self._ask_at)
+        ):
+            return None
+        done = index - self._first
+        silence = self._heard + SILENCES * self._settings.heartbeat
+        following = self._begin + (done + 1) * record.interval
+        if now >= silence or not self._begin + done * record.interval <= now < following:
+            return None
+        number = self._values.value(index)
+        self._sum.add(number)
+        self._next = index + 1
+        if self.sent <= index:
+            self.sent = index + 1
+        deadline = following if index + 1 < self._may else math.inf
+        if self._owns and self._ask_at < deadline:
+            deadline = self._ask_at
+        return b"number %d %d\n" % (index, number), min(deadline, silence)
 
     def close(self, now: float) -> None:
         """The client is gone."""
@@ -310,6 +350,7 @@ class SequenceServerCore:
     def _run(self, now: float) -> None:
         """Send numbers, the first at once."""
         self._begin, self.state, self._may = now, "running", self._session.sent
+        self._values = Values(self._session.key)
         self._ask_at = now + AHEAD / 2
         self._send(now)
 
@@ -338,7 +379,7 @@ class SequenceServerCore:
         """Send what is due; sum up what was sent on other connections, a part at a time."""
         record = self._session
         while self._next < record.n and self._due() <= now:
-            number = value(record.key, self._next)
+            number = self._values.value(self._next)
             self._say(wire.Number(self._next, number))
             if self._sum.count == self._next:
                 self._sum.add(number)
@@ -346,7 +387,7 @@ class SequenceServerCore:
         self.sent = max(self.sent, self._next)
         summed = self._sum.count
         for index in range(summed, min(self._next, summed + _CATCH_UP)):
-            self._sum.add(value(record.key, index))
+            self._sum.add(self._values.value(index))
         self._summed = now
         if self._sum.count == record.n:
             self.state = "waiting"

@@ -94,15 +94,6 @@ class SequenceProtocol(_LivingProtocol):
         super().__init__(driver, LIMIT, self._closed)
         #: The name of the session that it has, or had.
         self.session = ""
-        self._requests: dict[type[Any], Callable[[Any], object]] = {
-            server.Create: self._create,
-            server.Load: self._load,
-            server.Attach: self._attach,
-            server.Progress: self._progress,
-            server.Forget: self._forget,
-            server.Lost: lambda event: self.transport.abortConnection(),
-            wire.Rejected: self._count,
-        }
 
     def connectionMade(self) -> None:
         """There is a connection."""
@@ -120,7 +111,7 @@ class SequenceProtocol(_LivingProtocol):
 
     def _tell(self, event: Any) -> None:
         """Do what the core wants."""
-        self._requests[type(event)](event)
+        _REQUESTS[type(event)](self, event)
 
     def _create(self, event: server.Create) -> None:
         """Keep a session."""
@@ -202,6 +193,17 @@ class SequenceProtocol(_LivingProtocol):
         """Tell the core what the store says."""
         verb(*value, self._driver.clock.seconds())
         self._driver.settle()
+
+
+_REQUESTS: dict[type[Any], Callable[[SequenceProtocol, Any], object]] = {
+    server.Create: SequenceProtocol._create,  # noqa: SLF001 - one table for all connections
+    server.Load: SequenceProtocol._load,  # noqa: SLF001
+    server.Attach: SequenceProtocol._attach,  # noqa: SLF001
+    server.Progress: SequenceProtocol._progress,  # noqa: SLF001
+    server.Forget: SequenceProtocol._forget,  # noqa: SLF001
+    server.Lost: lambda protocol, event: protocol.transport.abortConnection(),
+    wire.Rejected: SequenceProtocol._count,  # noqa: SLF001
+}
 
 
 class SequenceFactory(Factory):

@@ -18,7 +18,7 @@ from attrs import define, field
 
 #: Most numbers of a sequence.
 LONGEST = 65535
-_ROUNDS = 4
+_ROUNDS = range(4)
 # The same key proves who somebody is: what is made of it here is made for nothing else.
 _PURPOSE = b"lab sequence"
 
@@ -34,12 +34,31 @@ def value(key: bytes, index: int) -> int:
     >>> [value(bytes(16), index) for index in range(3)]
     [993498128, 3230368384, 861534375]
     """
-    left, right = index >> 16, index & 0xFFFF
-    for number in range(_ROUNDS):
-        half = (right << 8 | number).to_bytes(3)
-        mixed = hashlib.blake2b(half, digest_size=2, key=key, person=_PURPOSE).digest()
-        left, right = right, left ^ int.from_bytes(mixed)
-    return left << 16 | right
+    return Values(key).value(index)
+
+
+class Values:
+    """
+    The numbers of one sequence; for many of them it is faster than `value`.
+
+    Args:
+        key: Of the sequence, up to 64 bytes.
+    """
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        # A copy of it need not take in the key again.
+        self._keyed = hashlib.blake2b(digest_size=2, key=key, person=_PURPOSE)
+
+    def value(self, index: int) -> int:
+        """The number at an index, as `value` gives it."""
+        left, right, keyed = index >> 16, index & 0xFFFF, self._keyed
+        for number in _ROUNDS:
+            mixed = keyed.copy()
+            mixed.update(b"%c%c%c" % (right >> 8, right & 0xFF, number))
+            left, right = right, left ^ int.from_bytes(mixed.digest())
+        return left << 16 | right
 
 
 @define(eq=False)

@@ -60,6 +60,19 @@ class FakeBatchCore(FakeCore):
         return 2
 
 
+class FakeTickingCore(FakeCore):
+    """One that strikes at some times."""
+
+    def __init__(self, *strikes: tuple[bytes, float] | None) -> None:
+        super().__init__()
+        self.strikes = list(strikes)
+
+    def strike(self, now: float) -> tuple[bytes, float] | None:
+        """Note it."""
+        self.calls.append(("strike", now))
+        return self.strikes.pop(0)
+
+
 class DriverCase(SynchronousTestCase):
     """A test case with a driver, and notes of what it did."""
 
@@ -334,3 +347,44 @@ class TimerTests(DriverCase):
             self.assertLessEqual(at, self.core.due)
         self.clock.pump([101, 0])
         self.assertEqual(self.core.calls, [("tick", 101.0)])
+
+
+class StrikingTests(DriverCase):
+    """The short way of a core that has one when its time has come."""
+
+    def begin(self, *strikes: tuple[bytes, float] | None) -> None:
+        """A core that strikes so, and is due after a second."""
+        self.make(FakeTickingCore(*strikes))
+        self.driver.give = self.note("give")
+        self.core.due = 1.0
+        self.driver.settle()
+
+    def test_strikes(self) -> None:
+        """What it gives is sent, and it is called again when it says, without another verb."""
+        self.begin((b"one\n", 2.5), (b"two\n", 4.0))
+        self.clock.advance(1.0)
+        self.assertEqual((self.did, self.timers()), ([("give", b"one\n")], [2.5]))
+        self.clock.advance(1.5)
+        self.assertEqual((self.did[1:], self.timers()), ([("give", b"two\n")], [4.0]))
+        self.assertEqual(self.core.calls, [("strike", 1.0), ("strike", 2.5)])
+
+    def test_ticks_otherwise(self) -> None:
+        """Where it does not strike, or nobody takes bytes, it ticks."""
+        self.begin(None)
+        self.core.later = [2.0]
+        self.clock.advance(1.0)
+        self.driver.unplug()
+        self.clock.advance(1.0)
+        self.assertEqual(self.core.calls, [("strike", 1.0), ("tick", 1.0), ("tick", 2.0)])
+
+    def test_end(self) -> None:
+        """Who ends the driver meanwhile finds no timer; who calls the core has it set once."""
+        self.begin((b"one\n", 2.0))
+        self.driver.give = lambda data: self.driver.stop()
+        self.clock.advance(1.0)
+        self.assertEqual(self.timers(), [])
+        self.begin((b"one\n", 2.0))
+        self.core.due = 1.5
+        self.driver.give = lambda data: self.driver.settle()
+        self.clock.advance(1.0)
+        self.assertEqual(self.timers(), [1.5])

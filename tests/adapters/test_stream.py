@@ -343,6 +343,22 @@ class AtOnceTests(StreamCase):
         self.assertEqual((transport.at_once, transport.value()), ([], b"one\n"))
 
 
+class TickingTests(StreamCase):
+    """What a core has to send when its time has come."""
+
+    def test_short(self) -> None:
+        """It is given to the system at once, or behind what the transport has."""
+        core, transport = EchoCore(), Direct(1000)
+        core.deadline = lambda: 1.0  # type: ignore[method-assign, assignment]
+        core.strike = lambda now: (b"at %d\n" % now, now + 1)  # type: ignore[attr-defined]
+        self.connect(core, transport)
+        self.clock.advance(1.0)
+        transport.takes = 3
+        self.clock.pump([1.0, 1.0])
+        self.assertEqual(transport.at_once, [b"at 1\n", b"at "])
+        self.assertEqual(transport.value(), b"2\nat 3\n")
+
+
 class PromptTests(StreamCase):
     """The short way of a core that has one."""
 

@@ -113,3 +113,18 @@ class OptionsTests(ServerTestCase):
     def test_one_service_for_all(self) -> None:
         """What twistd is given is one service with all others in it."""
         self.assertIsInstance(makeService(self.options()), MultiService)
+
+
+class WorkersTests(ServerTestCase):
+    """Options of several processes; `tests.commands.test_workers` has what they do."""
+
+    def test_worker(self) -> None:
+        """A worker shares the ports that it is told."""
+        options = self.options("--worker", "4000", "--arithmetic", TCP)
+        ((_, text, endpoint),) = options.endpoints
+        self.assertEqual((text, endpoint._reactor._port), (TCP, 4000))
+
+    def test_alone(self) -> None:
+        """What one process alone can do is refused."""
+        self.assertIn("sessions is 'memory'", self.mistake("--workers", "2"))
+        self.assertIn("console", self.mistake("--workers", "2", "--console"))

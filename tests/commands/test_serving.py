@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from lab.commands import console, serving
 from lab.commands.options import one_line
 from lab.commands.serving import make_services
+from lab.commands.workers import Supervisor
 from lab.download.tcp import DownloadFactory
 from lab.download.web import DownloadSite
 from lab.echo.classic import ClassicFactory
@@ -243,3 +244,29 @@ class ServiceTests(ServerTestCase):
             application = Application("lab-server")
             make_services(options).setServiceParent(application)
             self.assertEqual(application.getComponent(ILogObserver) is not None, ours)
+
+
+class WheelTests(ServerTestCase):
+    """What the clients of sequences wait in."""
+
+    def test_wheel(self) -> None:
+        """A thousand of them take one call of the reactor."""
+        self.start("--sequence", TCP)
+        (_, factory, *_), *_ = self.reactor.tcpServers
+        for _ in range(1000):
+            protocol = factory.buildProtocol(None)
+            protocol.makeConnection(StringTransport())
+            protocol.dataReceived(b"start 5\n")
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+
+
+class WorkersTests(ServerTestCase):
+    """Several processes."""
+
+    def test_supervised(self) -> None:
+        """With workers, this process listens nowhere itself."""
+        options = self.options("--workers", "2", "--arithmetic", TCP)
+        services: Any = make_services(options)
+        (supervisor,) = services
+        self.assertIsInstance(supervisor, Supervisor)
+        self.assertIn("--worker=4000", supervisor._make([4000]))

@@ -17,7 +17,7 @@ from lab.sequence import server as server_room
 from lab.sequence.client import Ended
 from lab.sequence.load import PAUSE, RATE, Load, Outcome, Plan
 from lab.sequence.settings import ClientSettings, ServerSettings
-from lab.sequence.values import value
+from lab.sequence.values import Values, value
 from lab.sequence.wire import Number, Session
 from lab.simulator import explore, simulate
 from lab.simulator.network import Network
@@ -217,7 +217,15 @@ class SimulatedTests(SynchronousTestCase):
 
     def test_wrong_numbers(self) -> None:
         """A server that sums up wrong numbers is found out, though the checksums are equal."""
-        self.patch(server_room, "value", lambda key, index: value(key, index) ^ (index == 3))
+
+        class Wrong(Values):
+            """Values of which one is another."""
+
+            def value(self, index: int) -> int:
+                """The value."""
+                return super().value(index) ^ (index == 3)
+
+        self.patch(server_room, "Values", Wrong)
         with simulate(7) as net:
             Run(net)
             outcome = run(net, Plan(2, 2))

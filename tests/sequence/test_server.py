@@ -3,7 +3,9 @@
 from itertools import count
 from typing import Any
 
+import hypothesis
 from attrs import evolve
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.core import Finished
@@ -353,3 +355,96 @@ class LifeTests(ServerCase):
         ):
             play = self.play().receives(data).sends(encode(Wrong(text)))
             play.tells(Finished(text)).closes().end()
+
+
+class ShortTests(ServerCase):
+    """The short ways beside the verbs: the same bytes, the same state."""
+
+    def twins(self, n: int, rest: int) -> list[SequenceServerCore]:
+        """Two cores that have got equally far; what they have sent is taken."""
+        found = []
+        for _ in range(2):
+            play = self.running(n) if not rest else self.resuming(rest, rest + 2, n=n)
+            if rest:
+                sent = max(rest + 2, min(n, rest + 21))
+                self.taken(play, n=n, sent=sent)
+            self.core.outgoing()
+            self.core.events()
+            found.append(self.core)
+        return found
+
+    @hypothesis.given(
+        st.integers(1, 60),
+        st.integers(0, 3),
+        st.lists(st.sampled_from(["tick", "late", "early", "beat", "told", "lost"]), max_size=60),
+    )
+    @hypothesis.settings(max_examples=60)
+    def test_as_the_verbs(self, n: int, rest: int, steps: list[str]) -> None:
+        """Whatever happens meanwhile, a core with the short ways sends what one without does."""
+        short, plain = self.twins(n, min(rest, n))
+        now = 0.0
+        for step in steps:
+            due = plain.deadline()
+            if due is None:
+                break
+            now = {"late": due + 1.5, "early": max(now, due - 0.5)}.get(step, max(now, due))
+            if step == "beat":
+                answer = short.reply(b"heartbeat 7\n", now)
+                plain.message(b"heartbeat 7", now)
+                self.assertEqual(answer, b"alive 7\n")
+                self.assertEqual(plain.outgoing(), [b"alive 7"])
+            elif step == "told":
+                for core in (short, plain):
+                    core.progressed(min(n, core._may + 3), now)
+            elif step == "lost":
+                for core in (short, plain):
+                    core.failed(now)
+            elif (struck := short.strike(now)) is None:
+                short.tick(now)
+                plain.tick(now)
+            else:
+                plain.tick(now)
+                self.assertEqual(plain.events(), [])
+                lines = b"".join(line + b"\n" for line in plain.outgoing())
+                self.assertEqual(struck, (lines, plain.deadline()))
+            self.assertEqual(short.outgoing(), plain.outgoing())
+            self.assertEqual(short.events(), plain.events())
+            self.assertEqual((short.deadline(), short.sent), (plain.deadline(), plain.sent))
+
+    def test_strikes(self) -> None:
+        """Numbers are struck; the first and the last are not, nor two at a time, nor too early."""
+        self.running(5)
+        core = self.core
+        core.outgoing()
+        self.assertIsNone(core.strike(0.9))
+        self.assertEqual(core.strike(1.0), (number(1) + b"\n", 2.0))
+        self.assertIsNone(core.strike(3.5))
+        core.tick(3.5)
+        self.assertIsNone(core.strike(4.0))
+
+    def test_strikes_until_the_store_is_told(self) -> None:
+        """What is due first is the next deadline: here it is that of the store."""
+        self.running(9, interval=4.0, heartbeat=5.0)
+        self.core.tick(4.0)
+        self.assertEqual(self.core.strike(8.0), (number(2) + b"\n", 10.0))
+
+    def test_strikes_nothing_else(self) -> None:
+        """Without a session, in silence and when the store is to be told, it is not for short."""
+        self.play()
+        self.assertIsNone(self.core.strike(1.0))
+        self.running(50)
+        core = self.core
+        self.assertIsNone(core.strike(6.0))
+        for at in range(1, 10):
+            core.heard(at)
+            core.tick(float(at))
+        self.assertIsNone(core.strike(10.0))
+
+    def test_replies(self) -> None:
+        """One heartbeat is answered; more lines, other ones, and those behind the end are not."""
+        self.running()
+        for lines in (b"done\n", b"heartbeat 1\n" * 2, b"heartbeat 4294967295\n", b"heartbeat x\n"):
+            self.assertIsNone(self.core.reply(lines, 1.0))
+        self.assertEqual(self.core.reply(b"heartbeat 007\r\n", 1.0), b"alive 7\n")
+        self.core.close(2.0)
+        self.assertIsNone(self.core.reply(b"heartbeat 7\n", 2.0))
