@@ -7,7 +7,7 @@ planned time, and its latency counts from there. What such a client would have m
 beside it, to show the difference.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -69,6 +69,8 @@ class Load:
         client: Is asked with.
         schedule: When.
         random: Where the requests are drawn from.
+        tell: Called when the end of a request is known, with its planned time and its latency, in
+            seconds; None for that if there was no right answer.
 
     Attributes:
         outcome: What became of the requests so far.
@@ -79,6 +81,7 @@ class Load:
     _client: Asking
     _schedule: Schedule
     _random: Random
+    tell: Callable[[float, float | None], object] | None = field(default=None, kw_only=True)
     outcome: Outcome = field(factory=Outcome)
     finished: Deferred[Outcome] = field(factory=Deferred)
     _timer: IDelayedCall | None = None
@@ -118,22 +121,22 @@ class Load:
         answer = self._client.request(request.encode())
         answer.addCallbacks(
             self._answered, self._failed, callbackArgs=(number, planned, sent, right)
-        )
-        answer.addCallback(self._ended, number)
+        ).addCallback(self._ended, number, planned)
 
     def _answered(
         self, answer: Answer, number: int, planned: float, sent: float, right: Number
-    ) -> None:
-        """There is an answer; look whether it is right."""
+    ) -> float | None:
+        """There is an answer; look whether it is right. Gives its latency if it is."""
         if (answer.reply.code, answer.reply.value) == (OK, right):
             now = self._clock.seconds()
             self.outcome.right += 1
             self.outcome.latency.add(now - planned)
             if number == self._awaited:
                 self.outcome.naive.add(now - sent)
-        else:
-            self.outcome.wrong += 1
-            self.outcome.last_error = f"wrong answer: {answer.reply.encode().decode()}"
+            return now - planned
+        self.outcome.wrong += 1
+        self.outcome.last_error = f"wrong answer: {answer.reply.encode().decode()}"
+        return None
 
     def _failed(self, reason: Failure) -> None:
         """There is none."""
@@ -144,8 +147,10 @@ class Load:
         else:
             self.outcome.lost += 1
 
-    def _ended(self, _: Any, number: int) -> None:
+    def _ended(self, latency: float | None, number: int, planned: float) -> None:
         """The end of one request is known, and perhaps that was the last."""
+        if self.tell is not None:
+            self.tell(planned, latency)
         if number == self._awaited:
             self._awaited = None
         if self._schedule.next() is None and self.outcome.ended == self.outcome.asked:

@@ -11,8 +11,8 @@ from lab.arithmetic import tcp, udp
 from lab.arithmetic.asking import Asking
 from lab.arithmetic.load import Load, Outcome
 from lab.arithmetic.settings import ClientSettings
-from lab.backoff import Backoff
 from lab.experiments.plan import Cell
+from lab.experiments.rows import Rows, series
 from lab.experiments.subject import Found, Job, Part, one, share, timed, together
 from lab.pacing import Schedule
 from lab.rng import stream
@@ -42,9 +42,10 @@ class ArithmeticSubject:
         cell = job.cell
         client = _client(reactor, job)
         rate, count = cell.whole("rate"), cell.whole("count")
-        begin = reactor.seconds() + (job.number - 1) / (rate * cell.whole("clients"))
-        schedule = Schedule(rate, begin, count)
-        load = Load(reactor, client, schedule, stream(job.seed, "requests", job.number))
+        rows = Rows(reactor.seconds(), count / rate)
+        begin = rows.begin + (job.number - 1) / (rate * cell.whole("clients"))
+        schedule, random = Schedule(rate, begin, count), stream(job.seed, "requests", job.number)
+        load = Load(reactor, client, schedule, random, tell=rows.add)
 
         def ended(outcome: Outcome) -> Deferred[Part]:
             """All have their answer, or none."""
@@ -56,6 +57,7 @@ class ArithmeticSubject:
                 "latency": outcome.latency.as_json(),
                 "naive": outcome.naive.as_json(),
                 "error": outcome.last_error,
+                **rows.as_json(),
             }
             return client.close().addCallback(lambda _: part)
 
@@ -75,15 +77,13 @@ class ArithmeticSubject:
         if right:
             measures["latency"] = timed("s", together(parts, "latency"))
             measures["latency_naive"] = timed("s", together(parts, "naive"))
-        return Found(measures)
+        return Found(measures, series(parts))
 
 
 def _client(reactor: Any, job: Job) -> Asking:
     """A client as the cell wants it."""
-    cell, retry = job.cell, Backoff.fixed(job.cell.seconds("timeout"))
-    if cell.values["backoff"] == "exponential":
-        retry = Backoff(cell.seconds("timeout"), cell.seconds("max-timeout"))
-    settings, random = ClientSettings(retry), stream(job.seed, "client", job.number)
+    cell, random = job.cell, stream(job.seed, "client", job.number)
+    settings = ClientSettings(cell.retry())
     place: Any = clientFromString(reactor, job.endpoint)
     kind: Any = tcp.ArithmeticClient if cell.transport == "tcp" else udp.ArithmeticClient
     client: Asking = kind(reactor, place, settings, random)

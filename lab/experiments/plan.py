@@ -25,6 +25,8 @@ from lab.rng import stream
 SECTION = "experiment"
 #: A plan has so many cells at most, and its file so many bytes.
 MOST_CELLS, LONGEST = 100_000, 2**20
+#: A request is sent so often at most.
+MOST_ATTEMPTS = 10_000
 #: No time in a plan is longer, in seconds.
 _DAY = 86_400.0
 #: What a fault of a list begins with; what belongs to the one before has an equals sign there.
@@ -119,7 +121,7 @@ KEYS: dict[str, _Key] = {
     "rate": _Key(_counted(1_000_000), {"arithmetic": "100", "echo": "100"}),
     "count": _Key(_counted(1_000_000), {"arithmetic": "200", "echo": "200", "sequence": "50"}),
     "interval": _Key(_time, {"sequence": "20ms"}),
-    "backoff": _Key(_one_of("none", "exponential"), {"arithmetic": "none"}),
+    "backoff": _Key(_one_of("none", "fixed", "exponential"), {"arithmetic": "none"}),
     "timeout": _Key(_time, {"arithmetic": "500ms"}),
     "max-timeout": _Key(_time, {"arithmetic": "2s"}),
     "cut": _Key(_time_or_none, {"sequence": "0"}),
@@ -184,6 +186,36 @@ class Cell:
         texts = str(self.values["fault"]).split(";")
         return [from_text(text, kinds) for text in texts] if texts != [""] else []
 
+    def retry(self) -> Backoff:
+        """
+        How long each attempt of a request waits.
+
+        With ``fixed`` waits are equal, and there are so many that a request is given up when it
+        would be with ``exponential``: two that are as patient can be compared.
+
+        Raises:
+            LocalError: That can't be.
+
+        >>> values = {"timeout": 0.1, "max-timeout": 2.0}
+        >>> Cell({**values, "backoff": "exponential"}).retry().cap
+        2.0
+        >>> Cell({**values, "backoff": "fixed"}).retry().attempts
+        31
+        """
+        first = self.seconds("timeout")
+        if self.values["backoff"] == "none":
+            return Backoff.fixed(first)
+        growing = Backoff(first, self.seconds("max-timeout"))
+        if self.values["backoff"] == "exponential":
+            return growing
+        attempts = round(sum(growing.waits()) / first)
+        if attempts > MOST_ATTEMPTS:
+            raise LocalError(
+                f"timeout is {show(first)} s; with backoff = fixed a request would be sent "
+                f"{attempts:,} times: give a longer one, for {MOST_ATTEMPTS:,} at most"
+            )
+        return Backoff.fixed(first, attempts)
+
     def check(self) -> None:
         """
         Refuse values that don't go together.
@@ -198,8 +230,8 @@ class Cell:
         if (faults or self.seconds("cut")) and not self.values["proxy"]:
             name = "fault" if faults else "cut"
             raise LocalError(f"proxy is 'no'; give yes where there is a {name}")
-        if self.values.get("backoff") == "exponential":
-            Backoff(self.seconds("timeout"), self.seconds("max-timeout"))
+        if "backoff" in self.values:
+            self.retry()
         if self.service == "echo":
             if 1000 % self.whole("rate"):
                 raise LocalError(

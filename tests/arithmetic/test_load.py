@@ -128,6 +128,23 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(outcome.last_error, "the connection broke")
         self.assertEqual(outcome.latency.count, 1)
 
+    def test_tells(self) -> None:
+        """Each end is told with the planned time of the request; latency only of right answers."""
+        told: list[tuple[float, float | None]] = []
+        load = self.make(4)
+        load.tell = lambda planned, latency: told.append((round(planned, 9), latency))
+        self.clock.pump([0.1] * 3)
+        self.client.answer(2)
+        self.client.answer(1, off_by=1)
+        self.client.fail(3, NoAnswer("none"))
+        self.clock.advance(0.2)
+        self.client.answer(0)
+        self.assertEqual([planned for planned, _ in told], [0.2, 0.1, 0.3, 0.0])
+        first, *none, last = (latency for _, latency in told)
+        self.assertEqual(none, [None, None])
+        self.assertApproximates(first, 0.1, 1e-9)
+        self.assertApproximates(last, 0.5, 1e-9)
+
     def test_refusal_is_wrong(self) -> None:
         """A refusal is no right answer, also not to a request whose answer is -1."""
         self.patch(load_room, "evaluate", lambda *of: -1)

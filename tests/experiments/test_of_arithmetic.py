@@ -47,10 +47,39 @@ class ArithmeticTests(SynchronousTestCase):
         self.assertGreater(value(backoff, "success"), 0.95)
         self.assertGreater(value(backoff, "attempts"), 1.2)
 
+    def test_fixed(self) -> None:
+        """Equal waits are as long in all as growing ones: all is given up at 3.1 s."""
+        keys = ["service=arithmetic", "count=1", "timeout=100ms"]
+        for backoff, attempts in (("none", 1), ("fixed", 31), ("exponential", 5)):
+            hole = Fault(Blackhole(), "hole")
+            (part,) = parts(SUBJECT, cell(*keys, f"backoff={backoff}"), hole)
+            self.assertEqual(part["sent"], attempts)
+            self.assertApproximates(part["seconds"], 0.1 if backoff == "none" else 3.1, 1e-6)
+
+    def test_over_time(self) -> None:
+        """What is asked while nothing comes through is seen at its time, whoever asks."""
+        hole = Fault(Blackhole(), "hole", after=1.0, duration=0.5)
+        keys = ["service=arithmetic", "clients=2", "rate=100", "timeout=50ms"]
+        seen = found(SUBJECT, cell(*keys), hole).series
+        success = dict(zip(seen["success"].times, seen["success"].values, strict=True))
+        self.assertEqual(list(success), [round(number / 10, 9) for number in range(20)])
+        self.assertEqual({time for time, share in success.items() if share == 0},
+                         {1.0, 1.1, 1.2, 1.3, 1.4})  # fmt: skip
+        self.assertEqual({share for time, share in success.items() if not 0.9 <= time < 1.5}, {1.0})
+        self.assertNotIn(1.2, seen["latency"].times)
+        self.assertApproximates(max(seen["latency"].values), 0.002, 1e-4)
+
+    def test_bounded_over_time(self) -> None:
+        """Of a long load there are not more rows, but longer ones."""
+        seen = found(SUBJECT, cell("service=arithmetic", "count=900", "rate=10")).series
+        self.assertEqual(len(seen["success"].times), 50)
+        self.assertEqual(seen["success"].times[1], 1.8)
+
     def test_nothing(self) -> None:
         """Where no answer comes there is no latency."""
         seen = found(SUBJECT, cell("service=arithmetic", "count=3"), Fault(Blackhole(), "hole"))
         self.assertEqual(value(seen, "success"), 0.0)
+        self.assertEqual(set(seen.series), {"success"})
         self.assertEqual(set(seen.measures), {"success", "throughput", "attempts"})
 
     def test_arguments(self) -> None:

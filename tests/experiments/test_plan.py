@@ -143,6 +143,14 @@ class MistakeTests(SynchronousTestCase):
                 "timeout is 3 s; with backoff give less than its cap of 2 s",
             ),
             (
+                ["service=arithmetic", "backoff=fixed", "timeout=2s"],
+                "timeout is 2 s; with backoff give less than its cap of 2 s",
+            ),
+            (
+                ["service=arithmetic", "backoff=fixed", "timeout=1us"],
+                "timeout is 0.000001 s; with backoff = fixed a request would be sent 2,097,151 t",
+            ),
+            (
                 [echo, f"servers = {', '.join(map(str, range(1, 101)))}",
                  f"clients = {', '.join(map(str, range(1, 1001)))}", "rate = 1, 2"],
                 "the lists make 200,000 cells; give lists for 100,000",
