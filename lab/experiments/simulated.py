@@ -2,7 +2,8 @@
 A repetition of a cell in the simulator: the services' own classes on hosts of their own.
 
 The faults are on the ways between each client and each server, which take 1 ms where none says
-how long. All that comes out follows from the seed.
+how long; a rate of scope ``proxy`` is that of all ways to or from a server. All that comes out
+follows from the seed.
 """
 
 import tempfile
@@ -19,6 +20,7 @@ from lab.experiments.subject import Found, Job
 from lab.experiments.subjects import SUBJECTS
 from lab.experiments.windows import named
 from lab.faults.fault import Fault
+from lab.faults.sharing import Buckets
 from lab.simulator.network import Network, simulate
 
 
@@ -70,15 +72,18 @@ def _scratch(*, needed: bool) -> Iterator[Path | None]:
 
 
 def _spoil(
-    net: Network, clients: Sequence[str], servers: Sequence[str], faults: Sequence[Fault]
+    net: Network, clients: Sequence[str], servers: Sequence[str], spoilt: Sequence[Fault]
 ) -> None:
     """Put the faults on all ways, each in its direction."""
-    up = [fault for fault in faults if fault.stream == "upstream"]
-    down = [fault for fault in faults if fault.stream == "downstream"]
-    for client in clients:
-        for server in servers:
-            net.link(client, server, *up)
-            net.link(server, client, *down)
+    up = [fault for fault in spoilt if fault.stream == "upstream"]
+    down = [fault for fault in spoilt if fault.stream == "downstream"]
+    for server in servers:
+        # As if there were a proxy before it.
+        together = Buckets()
+        for client in clients:
+            for way, faults in (((client, server), up), ((server, client), down)):
+                net.path(*way).buckets = together
+                net.link(*way, *faults)
 
 
 def _plan_cut(net: Network, cell: Cell, clients: Sequence[str], servers: Sequence[str]) -> None:

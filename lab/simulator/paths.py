@@ -15,7 +15,7 @@ from lab.faults.fault import Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Arrival, DatagramLink, Decisions
 from lab.faults.schema import DATAGRAMS
-from lab.faults.sharing import Buckets
+from lab.faults.sharing import Buckets, Lane
 from lab.faults.stages import STAGES
 from lab.faults.words import all_told
 from lab.simulator.kernel import Event, Kernel
@@ -49,7 +49,9 @@ class Path:
         streams: Those of its faults that streams have.
         connections: How many pipes there were.
         pipes: Those that there are, which follow when the faults change.
-        buckets: Those of rates that all on this way have together: it has one client only.
+        buckets: Those of rates that all on this way have together. It has one client; with
+            those of another way in their place, before it has faults, both have such rates of
+            scope ``proxy`` together.
     """
 
     name: str
@@ -97,7 +99,7 @@ class Path:
                 place,
                 journal=self.journal,
                 now=now,
-                share=self.buckets.lane,
+                share=self.lane,
             )
         self.streams = tuple(fault for fault in faults if type(fault.settings) in STAGES)
         for pipe in list(self.pipes):
@@ -128,6 +130,10 @@ class Path:
             self._see(packet, all_told(self._link.touched))
         self._deliver(arrivals)
         self._watch()
+
+    def lane(self, fault: Fault, place: Place, now: float) -> Lane:
+        """A lane at a rate that others have, too, as `lab.faults.sharing.Share`."""
+        return self.buckets.lane(fault, place, now, client=self.name)
 
     @property
     def why(self) -> str:

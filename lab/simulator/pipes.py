@@ -57,7 +57,7 @@ class Pipe:
                 journal=path.journal,
                 now=now,
                 watch=self._tap,
-                share=path.buckets.lane,
+                share=path.lane,
             )
 
     def close(self) -> None:

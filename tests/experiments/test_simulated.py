@@ -37,6 +37,19 @@ class SimulatedTests(SynchronousTestCase):
         )
         self.assertEqual(value(twice, "duplicates"), 3.0)
 
+    def test_shared(self) -> None:
+        """A rate of scope proxy is that of all clients of a server; others have their own."""
+        for transport, limit in (("udp", ",queue=2000"), ("tcp", "")):
+            for scope, servers, share in (
+                ("proxy", 1, 0.25), ("proxy", 2, 0.5), ("client", 1, 1.0), ("connection", 1, 1.0),
+            ):  # fmt: skip
+                found = run(
+                    "service=echo", f"transport={transport}", f"servers={servers}", "clients=4",
+                    "size=200", "rate=50", "count=100",
+                    f"fault=bandwidth:rate=10.5{limit},scope={scope}",
+                )  # fmt: skip
+                self.assertApproximates(value(found, "throughput"), share * 40_000, 3000)
+
     def test_cut(self) -> None:
         """All ways are cut for a time: a sequence goes on behind it, if it is not too long."""
         for cut, completion in (("1s", 1.0), ("5s", 0.0)):
