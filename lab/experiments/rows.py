@@ -5,6 +5,7 @@ There are never more than `MOST` rows, however many requests there are: a line o
 short, and nobody sees more of them in a picture.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -32,7 +33,7 @@ class Rows:
     >>> rows.add(5.5, 0.002)
     >>> rows.add(5.6, None)
     >>> rows.as_json()
-    {'row': 0.4, 'fates': [[0, 0, 0.0], [2, 1, 0.002]]}
+    {'row': 0.5, 'fates': [[0, 0, 0.0], [2, 1, 0.002]]}
     """
 
     begin: float
@@ -41,8 +42,10 @@ class Rows:
 
     @property
     def length(self) -> float:
-        """Of a row, in seconds."""
-        return max(SHORTEST, self.lasts / MOST)
+        """Of a row, in seconds: 1, 2 or 5 of something, so that rows begin at round times."""
+        least = max(SHORTEST, self.lasts / MOST)
+        ten = 10.0 ** math.floor(math.log10(least))
+        return next(ten * step for step in (1, 2, 5, 10) if ten * step >= least * (1 - 1e-9))
 
     def add(self, planned: float, latency: float | None) -> None:
         """

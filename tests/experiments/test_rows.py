@@ -16,7 +16,8 @@ class RowsTests(SynchronousTestCase):
     def test_length(self) -> None:
         """Rows grow with the time, and are never too short to hold anything."""
         self.assertEqual(Rows(0.0, 1.0).length, SHORTEST)
-        self.assertEqual(Rows(0.0, 5000.0).length, 100.0)
+        for lasts, length in ((5000, 100), (8, 0.2), (25.1, 1), (20, 0.5), (60, 2), (26, 1)):
+            self.assertApproximates(Rows(0.0, lasts).length, length, 1e-9)
 
     def test_when_planned(self) -> None:
         """A request counts in the row in which it was planned, from the begin of the client."""

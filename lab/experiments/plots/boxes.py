@@ -7,6 +7,7 @@ from lab.experiments.cells import Cell, Run, varied
 from lab.experiments.distribution import MEDIAN, P95, Distribution
 from lab.experiments.plots.looks import all_cells, counted
 from lab.experiments.plots.paper import COLOURS, Scale, evenly, headline, legend, omitted
+from lab.experiments.plots.texts import stand_below
 from lab.experiments.results import Measure
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ def draw(figure: "Figure", runs: Sequence[Run], measure: str) -> None:
                 _box(axes, room, here[label].measured(measure), scale, number)
     if len(runs) > 1:
         _name(figure, axes, runs)
-    axes.set_xticks(range(len(drawn)), [label.replace(", ", "\n") for label in drawn])
-    crowded = len(drawn) > 8
-    axes.tick_params("x", rotation=90 if crowded else 0, labelsize="small")
+    stand_below(axes, range(len(drawn)), drawn)
     axes.set_ylabel(scale.label(measure))
     axes.grid(axis="y", alpha=0.3)
     if low > 0 and high > _FAR * low:

@@ -17,6 +17,7 @@ from lab.experiments.plots.looks import (
     with_run,
 )
 from lab.experiments.plots.paper import PANELS, Scale, evenly, headline, omitted, panels
+from lab.experiments.plots.texts import stand_below, wrapped
 from lab.experiments.results import Value
 
 if TYPE_CHECKING:
@@ -97,7 +98,11 @@ def _ticks(axes: "Axes", looks: Looks, across: Sequence[Value], down: Sequence[V
     for name, known, axis in ((looks.x, across, axes.xaxis), (looks.by, down, axes.yaxis)):
         places = evenly(range(len(known)), NUMBERED)
         label, words = tick_words(name, known)
-        axis.set_ticks(places, [words[at] if name else "" for at in places])
+        shown = [words[at] if name else "" for at in places]
+        if axis is axes.xaxis:
+            stand_below(axes, places, shown)
+        else:
+            axis.set_ticks(places, [wrapped(text, 30) for text in shown], fontsize="small")
         axis.set_label_text(label)
 
 

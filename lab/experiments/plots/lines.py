@@ -22,6 +22,7 @@ from lab.experiments.plots.paper import (
     MARKERS,
     STYLES,
     Scale,
+    from_zero,
     headline,
     legend,
     panels,
@@ -80,7 +81,7 @@ def draw(figure: "Figure", runs: Sequence[Run], measure: str, x: str = "") -> No
                     "ls": STYLES[number % len(STYLES)],
                 }
                 _line(axes, at, measure, scale, with_run(line, run, runs), styles)
-        axes.set_ylim(bottom=0)
+    from_zero(figure.axes)
     figure.axes[0].set_ylabel(scale.label(measure))
     legend(figure)
     headline(

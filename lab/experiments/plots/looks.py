@@ -13,6 +13,7 @@ from attrs import frozen
 from lab.errors import LocalError
 from lab.experiments.cells import UNITS, Cell, Run, order, show, varied
 from lab.experiments.plots.paper import LINES, PANELS, evenly, omitted
+from lab.experiments.plots.texts import stand_below
 from lab.experiments.results import Value
 
 if TYPE_CHECKING:
@@ -167,6 +168,6 @@ def place(cells: Iterable[Cell], name: str, axes: "Axes") -> dict[Value, float]:
     else:
         places = {value: float(number) for number, value in enumerate(found)}
     shown = evenly(list(zip(found, all_words, strict=True)), 12)
-    axes.set_xticks([places[value] for value, _ in shown], [words for _, words in shown])
+    stand_below(axes, [places[value] for value, _ in shown], [words for _, words in shown])
     axes.minorticks_off()
     return places

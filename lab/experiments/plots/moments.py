@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 
 from lab.experiments.cells import Cell, Run, varied
 from lab.experiments.plots.looks import all_cells, chosen_panels, with_run
-from lab.experiments.plots.paper import COLOURS, STYLES, Scale, evenly, headline, legend, panels
+from lab.experiments.plots.paper import (
+    COLOURS,
+    STYLES,
+    Scale,
+    evenly,
+    from_zero,
+    headline,
+    legend,
+    panels,
+)
 from lab.experiments.results import Result
 
 if TYPE_CHECKING:
@@ -41,7 +50,7 @@ def draw(figure: "Figure", runs: Sequence[Run], measure: str) -> None:
         _shade(axes, [cell for _, cell in here if cell.label(names) == title])
         axes.set_ylabel(scale.label(measure))
         if least >= 0:
-            axes.set_ylim(bottom=0)
+            from_zero([axes])
     figure.axes[-1].set_xlabel("time (s)")
     legend(figure)
     sizes = {len(_with(cell, measure)) for cell in cells}

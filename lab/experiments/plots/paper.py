@@ -6,9 +6,10 @@ Matplotlib is loaded when a picture is drawn, and not before; what it keeps for 
 """
 
 import io
+import math
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from attrs import frozen
 
 from lab.errors import LocalError
+from lab.experiments.plots.texts import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,9 +165,22 @@ def panels(figure: "Figure", titles: Sequence[str], *, wide: bool = False) -> li
     for axes in found[len(titles) :]:
         axes.remove()
     for axes, title in zip(found, titles, strict=False):
-        axes.set_title(title, fontsize="medium")
+        axes.set_title(wrapped(title, 88 if columns == 1 else 50), fontsize="medium")
         axes.grid(alpha=0.3)
     return found[: len(titles)]
+
+
+def from_zero(several: Iterable["Axes"]) -> None:
+    """
+    Let the vertical axes of panels begin at 0, and end above all that is drawn in any of them.
+
+    Args:
+        several: They have one scale. All is drawn already: what has limits follows nothing more.
+    """
+    several = list(several)
+    top = max((axes.dataLim.y1 for axes in several), default=0.0)
+    for axes in several:
+        axes.set_ylim(0, top * 1.05 if 0 < top < math.inf else 1.0)
 
 
 def legend(figure: "Figure") -> None:
@@ -177,8 +192,11 @@ def legend(figure: "Figure") -> None:
             known.setdefault(label, handle)
     if known:
         # Beside the panels is room for it: the figure grows by as much.
-        figure.set_figwidth(figure.get_figwidth() + 0.6 + 0.07 * max(map(len, known)))
-        handles, labels = list(known.values()), list(known)
+        handles, labels = list(known.values()), [wrapped(label, 60) for label in known]
+        lines = [line for label in labels for line in label.splitlines()]
+        figure.set_figwidth(figure.get_figwidth() + 0.6 + 0.07 * max(map(len, lines)))
+        # A line takes 0.15 inches, and each label a little more.
+        figure.set_figheight(max(figure.get_figheight(), 0.15 * len(lines) + 0.1 * len(known)))
         place: Any = "outside right upper"
         figure.legend(handles, labels, loc=place, frameon=False, fontsize="small")
 
@@ -192,7 +210,8 @@ def headline(figure: "Figure", title: str, *notes: str) -> None:
         title: Above all.
         notes: Empty ones are left out.
     """
-    figure.suptitle(title)
+    # At the left, since a legend may stand at the right.
+    figure.suptitle(title, x=0.02, ha="left")
     text = textwrap.fill("; ".join(filter(None, notes)), int(figure.get_figwidth() * 12))
     figure.supxlabel(text, fontsize="small", color="#333333")
 

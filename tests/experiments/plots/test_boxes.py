@@ -33,7 +33,7 @@ class BoxesTests(SynchronousTestCase):
         self.assertApproximates(box.y1, whole.percentile(750) * 1000, 1e-6)
         dots = [line for line in axes.lines if line.get_marker() == "."]
         self.assertEqual([len(line.get_ydata()) for line in dots], [10] * 6)
-        self.assertEqual(ticks(axes.xaxis)[0], "clients 1\nsize 1M")
+        self.assertEqual(ticks(axes.xaxis)[0], "clients 1,\nsize 1M")
         self.assertEqual((axes.get_ylabel(), axes.get_yscale()), ("seconds (ms)", "linear"))
         self.assertIn("n = 10 repetitions a cell; box: quartiles", words(figure))
         self.assertEqual(labels(figure), [])
@@ -57,4 +57,3 @@ class BoxesTests(SynchronousTestCase):
         self.assertEqual(len(axes.patches), 9)
         self.assertIn("9 of 100 cells drawn", words(figure))
         self.assertEqual(axes.get_yscale(), "log")
-        self.assertEqual(axes.xaxis.get_ticklabels()[0].get_rotation(), 90)

@@ -50,6 +50,15 @@ class LinesTests(SynchronousTestCase):
         self.assertEqual([line.get_linestyle() for line in lines], ["-", "-", "--", "--"])
         self.assertIn("size 16M, simulated", labels(figure))
 
+    def test_nothing_cut_off(self) -> None:
+        """The axis suits all panels, and not only the first."""
+        found = [
+            Result("x", {"clients": c, "rate": r, "count": n}, 0, {"y": Measure("1", (c * n,))})
+            for c in (1, 2) for r in (1, 2) for n in (1, 100)
+        ]  # fmt: skip
+        for axes in of([gather(found)], "y").axes:
+            self.assertEqual(axes.get_ylim(), (0, 210))
+
     def test_panels(self) -> None:
         """What is neither along the axis nor a line has a panel for each value."""
         found = [

@@ -13,6 +13,7 @@ from lab.experiments.plots.paper import (
     MARKERS,
     Scale,
     evenly,
+    from_zero,
     headline,
     inline,
     legend,
@@ -117,6 +118,38 @@ class LayoutTests(SynchronousTestCase):
 
         self.assertEqual(labels(drawn(twice)), ["same"])
         self.assertEqual(labels(drawn(legend)), [])
+
+    def test_long_labels(self) -> None:
+        """They have lines, and the picture grows as high as the legend."""
+
+        def many(figure: Any) -> None:
+            """Draw lines with names such as faults have."""
+            (axes,) = panels(figure, ["fault latency:" + ",".join(["latency=20"] * 20)])
+            for number in range(30):
+                axes.plot([number], [1], label="fault loss:" + ",".join(["correlation=20"] * 8))
+                axes.lines[-1].set_label(f"{number} {axes.lines[-1].get_label()}")
+            legend(figure)
+
+        figure = drawn(many)
+        self.assertIn("\n", figure.axes[0].get_title())
+        self.assertEqual({label.count("\n") for label in labels(figure)}, {2})
+        figure.draw_without_rendering()
+        (box,) = [one.get_window_extent() for one in figure.legends]
+        self.assertGreater(box.y0, 0)
+        self.assertGreater(box.x0, figure.axes[0].get_window_extent().x1)
+
+    def test_from_zero(self) -> None:
+        """All panels end above what is highest in any; where nothing is drawn, at 1."""
+
+        def draw(figure: Any) -> None:
+            """Draw two panels, of which one is empty."""
+            first, second = panels(figure, ["a", "b"])
+            second.plot([1, 2], [3, 20])
+            from_zero([first, second])
+
+        self.assertEqual([axes.get_ylim() for axes in drawn(draw).axes], [(0, 21)] * 2)
+        figure = drawn(lambda f: from_zero(panels(f, ["a"])))
+        self.assertEqual(figure.axes[0].get_ylim(), (0, 1))
 
     def test_headline(self) -> None:
         """A title above, notes below, without those that are empty; long ones have lines."""
