@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.commands.experiment_plot import read_where
 from lab.commands.pictures import mistakes
 from lab.commands.running import FAILED, OK
 from lab.commands.types import Typed
@@ -82,9 +83,47 @@ def as_json(found: "Comparison") -> str:
     return json.dumps(values, allow_nan=False)
 
 
+def runs(
+    first: Path,
+    second: Path | None,
+    between: tuple[str, str, str] | None,
+    where: dict[str, str],
+) -> "tuple[Run, Run]":
+    """
+    The two runs that are compared.
+
+    Args:
+        first: The directory of the one.
+        second: That of the other; None for the same.
+        between: A parameter, and its value in the cells of either that are compared; None for all.
+        where: Other values that these cells have.
+
+    Raises:
+        LocalError: They can't be read, or have no such cells, or there is nothing to compare.
+    """
+    from lab.experiments.cells import load
+
+    if second is None and between is None:
+        raise LocalError("B is missing; give a second run, or --between PARAMETER ONE OTHER")
+    one = load(first).where(where)
+    other = one if second is None else load(second).where(where)
+    if between is None:
+        return one, other
+    parameter, *texts = between
+    return one.only(parameter, texts[0]), other.only(parameter, texts[1])
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("first", type=click.Path(path_type=Path), metavar="A")
-@click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.argument("second", required=False, type=click.Path(path_type=Path), metavar="[B]")
+@click.option(
+    "--between", nargs=3, metavar="PARAMETER ONE OTHER",
+    help="Compare cells with one value of a parameter with those with another one.",
+)  # fmt: skip
+@click.option(
+    "--where", multiple=True, metavar="NAME=VALUE",
+    help="Only cells in which a parameter has this value; repeatable.",
+)  # fmt: skip
 @click.option("--measure", multiple=True, metavar="NAME", help="Only this; repeatable.")
 @click.option(
     "--statistic", default="mean", show_default=True, metavar="NAME",
@@ -95,10 +134,12 @@ def as_json(found: "Comparison") -> str:
     metavar="RATIO", help="Worse is what is worse by more than this.",
 )  # fmt: skip
 @click.option("--json", "json_wanted", is_flag=True, help="Print one object.")
-def command(
+def command(  # noqa: PLR0913 - what can be set, by name
     first: Path,
-    second: Path,
+    second: Path | None,
     *,
+    between: tuple[str, str, str] | None,
+    where: tuple[str, ...],
     measure: tuple[str, ...],
     statistic: str,
     limit: float,
@@ -112,18 +153,19 @@ def command(
     chance: the rank test of Mann and Whitney, corrected for the number of rows (Holm). B is worse
     where the ratio is beyond --threshold in the direction that is worse for the measure, and the
     probability is below 0.05. Without --measure all are compared of which less or more is better.
+    With --between A has the cells with ONE, and B, which may be the same run, those with OTHER.
 
     \b
-    Example:
+    Examples:
       lab experiment compare before after --measure latency --statistic p99 --threshold 1.1
+      lab experiment compare rpc --between backoff none exponential --measure success
 
     Exit codes: 0 nothing is worse, 1 something is, 2 usage.
     """
-    from lab.experiments.cells import load
     from lab.experiments.comparison import Question, compare
 
     with mistakes():
-        one, other = load(first), load(second)
+        one, other = runs(first, second, between, read_where(where))
         found = compare(one, other, Question(measure, statistic, limit))
     if json_wanted:
         click.echo(as_json(found))

@@ -132,6 +132,21 @@ class Run:
             raise LocalError(f"where is {said!r}; {self.name} has no such cell")
         return evolve(self, cells=cells)
 
+    def only(self, parameter: str, text: str) -> "Run":
+        """
+        The cells in which a parameter has this value, without it: with such cells of another
+        value they have all else in common. The run is called as the value is.
+
+        Raises:
+            LocalError: There is no such parameter, or no such cell.
+        """
+        found = self.where({parameter: text})
+        cells = tuple(
+            evolve(cell, values={n: v for n, v in cell.values.items() if n != parameter})
+            for cell in found.cells
+        )
+        return evolve(found, name=text, cells=cells)
+
     def _any(self, measure: str) -> Measure:
         """One of the measures of that name."""
         found = [m for cell in self.cells for m in cell.measured(measure)[:1]]

@@ -62,6 +62,22 @@ class CompareTests(SynchronousTestCase):
         said = "6 rows have too few repetitions to tell any difference from chance\n"
         self.assertEqual(done.stderr, said)
 
+    def test_between(self) -> None:
+        """Cells of one run with one value of a parameter, and those with another one."""
+        words = ["--between", "size", "1M", "16M", "--measure", "seconds"]
+        done = run("experiment", "compare", self.before, *words)
+        self.assertEqual(done.exit_code, 1)
+        head, *rows = done.stdout.splitlines()
+        self.assertEqual(head.split()[:5], ["clients", "measure", "n", "1M", "16M"])
+        self.assertEqual([row.split()[0] for row in rows], ["1", "2", "4"])
+        self.assertTrue(all(15 < float(row.split()[8]) < 17 for row in rows), rows)
+        done = run("experiment", "compare", self.before, *words, "--where", "clients=4")
+        self.assertEqual(len(done.stdout.splitlines()), 2)
+        done = run("experiment", "compare", self.before, self.after, "--between", "size", "1M",
+                   "1M", "--measure", "seconds", "--json")  # fmt: skip
+        ratios = [row["ratio"] for row in json.loads(done.stdout)["rows"]]
+        self.assertTrue(all(1.1 < ratio < 1.3 for ratio in ratios), ratios)
+
     def test_json(self) -> None:
         """The same as an object."""
         done = run("experiment", "compare", self.before, self.after, "--json", "--statistic", "p90")
@@ -84,6 +100,9 @@ class CompareTests(SynchronousTestCase):
             ([self.before, self.before / "no"], "No such file"),
             ([self.before, self.after, "--measure", "speed"], "measure is 'speed'; before has"),
             ([self.before, self.after, "--statistic", "mode"], "statistic is 'mode'"),
+            ([self.before], "B is missing; give a second run, or --between PARAMETER ONE OTHER"),
+            ([self.before, "--between", "size", "1M", "3M"], "where is 'size=3M'; before has no"),
+            ([self.before, self.after, "--where", "size"], "where is 'size'; give NAME=VALUE"),
             ([self.before, self.after, "--threshold", "0.9"], "threshold is '0.9'; give a ratio"),
         ]:
             done = run("experiment", "compare", *words)

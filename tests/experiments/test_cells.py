@@ -73,6 +73,17 @@ class GatherTests(SynchronousTestCase):
         error = self.assertRaises(LocalError, run.where, {"size": "2M"})
         self.assertEqual(str(error), "where is 'size=2M'; x has no such cell")
 
+    def test_only(self) -> None:
+        """Cells of one value, which is no part of them any more; nothing else is changed."""
+        run = gather(downloads(), "x")
+        small, large = run.only("size", "1M"), run.only("size", "16M")
+        self.assertEqual((small.name, small.parameters), ("1M", ["service", "clients", "fault"]))
+        self.assertEqual(
+            [cell.values for cell in small.cells], [cell.values for cell in large.cells]
+        )
+        self.assertEqual(small.cells[0].results, run.where({"size": "1M"}).cells[0].results)
+        self.assertRaises(LocalError, run.only, "sizes", "1M")
+
 
 class LoadTests(SynchronousTestCase):
     """Results of a directory."""
