@@ -13,7 +13,7 @@ class SampleTests(SynchronousTestCase):
 
     def test_all(self) -> None:
         """Each can be read, varies something, and says what it is for."""
-        self.assertEqual(list(samples()), ["download", "rpc", "sequence", "stream"])
+        self.assertEqual(list(samples()), ["backoff", "download", "rpc", "sequence", "stream"])
         for name, title in samples().items():
             plan = find(name)
             self.assertGreater(len(plan), 4)
@@ -30,7 +30,7 @@ class SampleTests(SynchronousTestCase):
         """One line each."""
         place = folder(self)
         with self.assertRaisesRegex(
-            LocalError, "plan is 'nix'; No such file or directory: give a file, or one of download,"
+            LocalError, "plan is 'nix'; No such file or directory: give a file, or one of backoff,"
         ):
             find("nix")
         with self.assertRaisesRegex(LocalError, "Is a directory"):
