@@ -62,11 +62,16 @@ def listed(plan: Plan, *, simulated: bool) -> str:
     head = ", ".join(f"{key} = {show(value)}" for key, value in same.items())
     each = len(list(plan.repeated(next(plan.cells()), simulated=simulated)))
     warm_up = each - plan.repetitions
-    kinds = f"{plan.repetitions:,} repetitions" + (
+    kinds = _many(plan.repetitions, "repetition") + (
         f" and {warm_up:,} to warm up" if warm_up else ""
     )
-    runs = f"{len(plan):,} cells, of each {kinds}: {len(plan) * each:,} runs"
+    runs = f"{_many(len(plan), 'cell')}, of each {kinds}: {_many(len(plan) * each, 'run')}"
     return "\n".join([f"{plan.service}: {head}", *lines, runs])
+
+
+def _many(number: int, what: str) -> str:
+    """So many of something."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 #: Where it runs, and how many are given to it at a time.
@@ -175,10 +180,10 @@ def command(  # noqa: PLR0913 - one for each option
     """
     try:
         chosen = find(plan)
+        if repetitions is not None:
+            chosen = evolve(chosen, repetitions=repetitions)
     except LocalError as error:
         raise click.UsageError(str(error)) from error
-    if repetitions is not None:
-        chosen = evolve(chosen, repetitions=repetitions)
     if dry_run:
         click.echo(listed(chosen, simulated=simulate))
         return OK

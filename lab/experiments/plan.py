@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lab import units
 from lab.backoff import Backoff
@@ -23,8 +23,9 @@ from lab.rng import stream
 
 #: The section of the file.
 SECTION = "experiment"
-#: A plan has so many cells at most, and its file so many bytes.
-MOST_CELLS, LONGEST = 100_000, 2**20
+#: A plan has so many cells at most, and its file so many bytes; all repetitions together are so
+#: many, which have to be remembered.
+MOST_CELLS, LONGEST, MOST_RUNS = 100_000, 2**20, 1_000_000
 #: A request is sent so often at most.
 MOST_ATTEMPTS = 10_000
 #: No time in a plan is longer, in seconds.
@@ -100,10 +101,12 @@ def _truth(text: str, name: str) -> bool:
     return text == "yes"
 
 
-def _fault(text: str, _name: str) -> str:
+def _fault(text: str, name: str) -> str:
     """Faults without blanks and without the word for none; what they mean is checked later."""
     if text == "none":
         return ""
+    if not text:
+        raise LocalError(f"{name} is ''; give none, or faults, for example loss:probability=0.1")
     return re.sub(r"\s*([:;,=])\s*", r"\1", text)
 
 
@@ -277,7 +280,7 @@ class Plan:
         name: Of the experiment.
 
     Raises:
-        LocalError: Values that don't go together.
+        LocalError: More cells or runs than can be.
     """
 
     service: str
@@ -287,6 +290,17 @@ class Plan:
     seed: int = 0
     limit: float = 120.0
     name: str = field(default="experiment", kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what nobody has the time or the memory for."""
+        if len(self) > MOST_CELLS:
+            raise LocalError(f"the lists make {len(self):,} cells; give lists for {MOST_CELLS:,}")
+        runs = len(self) * self.repetitions
+        if runs > MOST_RUNS:
+            raise LocalError(
+                f"repetitions is {self.repetitions}; {len(self):,} cells would have {runs:,} runs: "
+                f"give fewer, for {MOST_RUNS:,} in all"
+            )
 
     def __len__(self) -> int:
         """How many cells there are."""
@@ -387,8 +401,6 @@ def _read(found: dict[str, str], name: str) -> Plan:
     lists = {key: _values(key, found.get(key, KEYS[key].usual[service])) for key in known}
     repetitions, warm_up, seed, limit = single
     plan = Plan(service, lists, repetitions, warm_up, seed, limit, name=name)  # type: ignore[arg-type]
-    if len(plan) > MOST_CELLS:
-        raise LocalError(f"the lists make {len(plan):,} cells; give lists for {MOST_CELLS:,}")
     for cell in _corners(plan):
         cell.check()
     return plan
@@ -399,7 +411,7 @@ def _corners(plan: Plan) -> Iterator[Cell]:
     together = ("transport", "size", "rate", "count", "backoff", "timeout", "max-timeout", "cut")
     wanted = {*together, "fault", "proxy"}
     lists = {key: values if key in wanted else values[:1] for key, values in plan.lists.items()}
-    return Plan(plan.service, lists).cells()
+    return evolve(plan, lists=lists).cells()
 
 
 def _values(key: str, text: str) -> tuple[Value, ...]:

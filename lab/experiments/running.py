@@ -118,8 +118,10 @@ class Run:
     def _wanted(self) -> dict[Name, Repetition]:
         """All repetitions, by cell and number."""
         return {
-            (cell.key, one.number): one
+            # The repetitions of a cell have one text together, of which there are many.
+            (key, one.number): one
             for cell in self.plan.cells()
+            for key in [cell.key]
             for one in self.plan.repeated(cell, simulated=self.simulated)
         }
 

@@ -94,6 +94,11 @@ class RunTests(SynchronousTestCase):
         self.assertEqual([path.name for path in self.folder.iterdir()], ["mine.ini"])
         more = self.lab("--dry-run", "--simulate", "--repetitions", "3").stdout
         self.assertIn("4 cells, of each 3 repetitions: 12 runs", more)
+        one = self.lab("--dry-run", "--simulate", "--repetitions", "1").stdout
+        self.assertIn("4 cells, of each 1 repetition: 4 runs", one)
+        done = self.lab("--simulate", "--repetitions", "1000000000")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("repetitions is 1000000000; 4 cells would have 4,000,000,000", done.stderr)
 
     def test_simulated(self) -> None:
         """Results are in a directory of the plan's name; all processors work, if not said."""

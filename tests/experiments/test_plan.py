@@ -99,6 +99,18 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual((cell.service, cell.transport), ("arithmetic", "udp"))
 
 
+class RetryTests(SynchronousTestCase):
+    """How a request is tried again."""
+
+    def test_as_patient(self) -> None:
+        """With equal waits and with growing ones a request is given up at the same time."""
+        text = "[experiment]\nservice=arithmetic\nbackoff=none,fixed,exponential\ntimeout=100ms"
+        none, fixed, growing = (list(cell.retry().waits()) for cell in read(text).cells())
+        self.assertEqual((none, fixed), ([0.1], [0.1] * 31))
+        self.assertEqual(len(growing), 5)
+        self.assertApproximates(sum(growing), sum(fixed), 1e-9)
+
+
 class MistakeTests(SynchronousTestCase):
     """One line says section, key, value, and what is allowed."""
 
@@ -142,6 +154,11 @@ class MistakeTests(SynchronousTestCase):
                 ["service=arithmetic", "backoff=none,exponential", "timeout=3s"],
                 "timeout is 3 s; with backoff give less than its cap of 2 s",
             ),
+            (
+                [echo, f"count = {', '.join(map(str, range(1, 102)))}", "repetitions = 10000"],
+                "repetitions is 10000; 101 cells would have 1,010,000 runs: give fewer, for 1,000",
+            ),
+            ([echo, "fault ="], "fault is ''; give none, or faults, for example"),
             (
                 ["service=arithmetic", "backoff=fixed", "timeout=2s"],
                 "timeout is 2 s; with backoff give less than its cap of 2 s",

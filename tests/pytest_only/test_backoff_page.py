@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from textwrap import dedent
 
@@ -37,7 +38,8 @@ def test_sample() -> None:
 def test_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command prints what is shown below it, with the plan as it is by then."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(experiment_run, "executor", lambda *_, **__: iter([Inline()]))
+    place = nullcontext((Inline(), lambda: 1))
+    monkeypatch.setattr(experiment_run, "here", lambda *_, **__: place)
     codes = []
     for language, block in blocks():
         if language == "ini":

@@ -192,7 +192,7 @@ def legend(figure: "Figure") -> None:
             known.setdefault(label, handle)
     if known:
         # Beside the panels is room for it: the figure grows by as much.
-        handles, labels = list(known.values()), [wrapped(label, 60) for label in known]
+        handles, labels = list(known.values()), [wrapped(label, 70) for label in known]
         lines = [line for label in labels for line in label.splitlines()]
         figure.set_figwidth(figure.get_figwidth() + 0.6 + 0.07 * max(map(len, lines)))
         # A line takes 0.15 inches, and each label a little more.

@@ -126,7 +126,7 @@ class LayoutTests(SynchronousTestCase):
             """Draw lines with names such as faults have."""
             (axes,) = panels(figure, ["fault latency:" + ",".join(["latency=20"] * 20)])
             for number in range(30):
-                axes.plot([number], [1], label="fault loss:" + ",".join(["correlation=20"] * 8))
+                axes.plot([number], [1], label="fault loss:" + ",".join(["correlation=20"] * 9))
                 axes.lines[-1].set_label(f"{number} {axes.lines[-1].get_label()}")
             legend(figure)
 
