@@ -31,7 +31,7 @@ from lab.proxy import ports
 from lab.proxy.errors import ApiError
 from lab.proxy.steps import Step
 from tests.capture.blocks import packets
-from tests.commands.test_server import FakeReactor
+from tests.commands.servers import FakeReactor
 from tests.helpers import captured_logs, folder
 
 TCP = "tcp:0:interface=127.0.0.1"

@@ -17,7 +17,7 @@ from lab.proxy.steps import Step
 from lab.proxy.streams import StreamRelay
 from lab.proxy.toxics import Toxic
 from lab.simulator.network import simulate
-from tests.commands.test_server import FakeReactor
+from tests.commands.servers import FakeReactor
 from tests.helpers import captured_logs
 from tests.proxy.relays import FakeRelay
 from tests.proxy.scenes import Peer, Serving, echo
