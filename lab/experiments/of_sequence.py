@@ -86,7 +86,7 @@ class SequenceSubject:
         }
         times = [part["seconds"] for part in parts if part["whole"]]
         if times:
-            measures["seconds"] = Measure("s", times, better="less")
+            measures["duration"] = Measure("s", times, better="less")
         lateness = together(parts, "lateness")
         if lateness.count:
             measures["lateness"] = timed("s", lateness)

@@ -50,7 +50,7 @@ class CompareTests(SynchronousTestCase):
         self.assertEqual(run("experiment", "compare", self.after, self.before).exit_code, 0)
         done = run("experiment", "compare", self.before, self.after, "--threshold", "1.5")
         self.assertEqual(done.exit_code, 0)
-        done = run("experiment", "compare", self.before, self.before, "--measure", "seconds")
+        done = run("experiment", "compare", self.before, self.before, "--measure", "duration")
         self.assertEqual(done.exit_code, 0)
         self.assertEqual(len(done.stdout.splitlines()), 7)
 
@@ -64,7 +64,7 @@ class CompareTests(SynchronousTestCase):
 
     def test_between(self) -> None:
         """Cells of one run with one value of a parameter, and those with another one."""
-        words = ["--between", "size", "1M", "16M", "--measure", "seconds"]
+        words = ["--between", "size", "1M", "16M", "--measure", "duration"]
         done = run("experiment", "compare", self.before, *words)
         self.assertEqual(done.exit_code, 1)
         head, *rows = done.stdout.splitlines()
@@ -74,7 +74,7 @@ class CompareTests(SynchronousTestCase):
         done = run("experiment", "compare", self.before, *words, "--where", "clients=4")
         self.assertEqual(len(done.stdout.splitlines()), 2)
         done = run("experiment", "compare", self.before, self.after, "--between", "size", "1M",
-                   "1M", "--measure", "seconds", "--json")  # fmt: skip
+                   "1M", "--measure", "duration", "--json")  # fmt: skip
         ratios = [row["ratio"] for row in json.loads(done.stdout)["rows"]]
         self.assertTrue(all(1.1 < ratio < 1.3 for ratio in ratios), ratios)
 

@@ -62,11 +62,11 @@ class PlotTests(SynchronousTestCase):
         other = directory(self.place / "other", downloads(2, simulated=True))
         made = directory(self.place / "real", downloads(2))
         out = self.place / "x.svg"
-        words = ("--kind", "lines", "--measure", "seconds", "--x", "size", "-o", out)
+        words = ("--kind", "lines", "--measure", "duration", "--x", "size", "-o", out)
         done = run("experiment", "plot", made, other, "--where", "clients=4", *words)
         self.assertEqual((done.exit_code, done.stdout), (0, f"{out}\n"))
         text = out.read_text()
-        for word in ("seconds over size", "real", "other", "n = 2 repetitions a cell"):
+        for word in ("duration over size", "real", "other", "n = 2 repetitions a cell"):
             self.assertIn(word, text)
 
     def test_mistakes(self) -> None:

@@ -26,7 +26,7 @@ def downloads(
                     {"service": "download", "clients": clients, "size": size, "fault": ""},
                     repetition,
                     {
-                        "seconds": Measure("s", (seconds,), better="less"),
+                        "duration": Measure("s", (seconds,), better="less"),
                         "throughput": Measure("B/s", (size / seconds,), better="more"),
                     },
                     seed=seed,

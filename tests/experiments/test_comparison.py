@@ -51,7 +51,7 @@ class CompareTests(SynchronousTestCase):
         self.assertTrue(found.worse)
         held = 0
         for row in found.rows:
-            right = 1.2 if row.measure == "seconds" else 1 / 1.2
+            right = 1.2 if row.measure == "duration" else 1 / 1.2
             held += row.interval.low < right < row.interval.high
             self.assertTrue(row.interval.low < row.ratio < row.interval.high, row)
             self.assertApproximates(row.ratio, right, 0.1)
@@ -160,6 +160,6 @@ class CompareTests(SynchronousTestCase):
             error = self.assertRaises(LocalError, compare, one, other, question)
             self.assertTrue(str(error).startswith(text), error)
         error = self.assertRaises(LocalError, compare, one, one, Question(("speed",)))
-        self.assertIn("measure is 'speed'; one has seconds, throughput", str(error))
+        self.assertIn("measure is 'speed'; one has duration, throughput", str(error))
         for wrong in (0.9, float("nan"), float("inf")):
             self.assertIn("ratio", str(self.assertRaises(LocalError, Question, threshold=wrong)))

@@ -27,8 +27,8 @@ class DownloadTests(SynchronousTestCase):
                 "size=2M", "clients=2", f"servers={servers}", "fault=bandwidth:rate=1048.576"
             )
             self.assertEqual(value(found, "success"), 1.0)
-            self.assertEqual(len(found.measures["seconds"].samples), 2)
-            self.assertApproximates(max(found.measures["seconds"].samples), seconds, 0.2)
+            self.assertEqual(len(found.measures["duration"].samples), 2)
+            self.assertApproximates(max(found.measures["duration"].samples), seconds, 0.2)
             self.assertApproximates(value(found, "throughput"), 2 * 2**21 / seconds, 400_000)
 
     def test_small(self) -> None:

@@ -21,8 +21,8 @@ class SequenceTests(SynchronousTestCase):
         seen = found(SUBJECT, cell("service=sequence", "clients=2", "count=11", "interval=100ms"))
         self.assertEqual((value(seen, "completion"), value(seen, "numbers")), (1.0, 1.0))
         self.assertEqual((value(seen, "wrong"), value(seen, "resumptions")), (0.0, 0.0))
-        self.assertEqual(len(seen.measures["seconds"].samples), 2)
-        self.assertApproximates(seen.measures["seconds"].samples[0], 1.0, 0.05)
+        self.assertEqual(len(seen.measures["duration"].samples), 2)
+        self.assertApproximates(seen.measures["duration"].samples[0], 1.0, 0.05)
         self.assertLess(seen.measures["lateness"].histogram.most, 0.001)  # type: ignore[union-attr]
 
     def test_resumed(self) -> None:
@@ -38,7 +38,7 @@ class SequenceTests(SynchronousTestCase):
         seen, _ = simulated.run(repetition("service=sequence", "cut=5s"), 60.0)
         self.assertEqual(value(seen, "completion"), 0.0)
         self.assertLess(value(seen, "numbers"), 0.5)
-        self.assertNotIn("seconds", seen.measures)
+        self.assertNotIn("duration", seen.measures)
 
     def test_one_number(self) -> None:
         """The first of a connection is never late."""

@@ -88,7 +88,7 @@ class ReportTests(SynchronousTestCase):
     def test_tables(self) -> None:
         """A table for each measure, a line for each cell, in units that suit, with intervals."""
         page = page_of(downloads(3))
-        captions = ["seconds (ms)", "throughput (MB/s)", "Processes", "Versions"]
+        captions = ["duration (ms)", "throughput (MB/s)", "Processes", "Versions"]
         self.assertEqual(page.texts["caption"], captions)
         cells = page.texts["td"]
         self.assertIn("16M", cells)
@@ -146,4 +146,4 @@ class ReportTests(SynchronousTestCase):
         self.assertNotIn("svg", page.tags)
         self.assertIn("a 1: 1 repetitions failed (refused)", page.texts["li"])
         gap = [*downloads(1), Result("download", {**downloads(1)[0].cell, "clients": 9}, 0)]
-        self.assertEqual(page_of(gap).texts["caption"][0], "seconds (ms)")
+        self.assertEqual(page_of(gap).texts["caption"][0], "duration (ms)")

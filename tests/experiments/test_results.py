@@ -57,7 +57,7 @@ RESULTS = st.builds(
 
 def result(number: int = 0, **more: Any) -> Result:
     """A result with one measure."""
-    measures = {"seconds": Measure("s", (0.1, 0.2), better="less")}
+    measures = {"duration": Measure("s", (0.1, 0.2), better="less")}
     return Result("download", {"clients": 4}, number, measures, **more)
 
 

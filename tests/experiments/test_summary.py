@@ -71,13 +71,13 @@ class TableTests(SynchronousTestCase):
         names = list(rows[0])
         first = ["experiment", "simulated", "service", "clients", "size (B)", "fault"]
         self.assertEqual(names[:8], [*first, "repetitions", "failed"])
-        self.assertEqual(names[8:11], ["seconds n", "seconds mean (s)", "seconds mean_low (s)"])
+        self.assertEqual(names[8:11], ["duration n", "duration mean (s)", "duration mean_low (s)"])
         self.assertIn("throughput p99.9 (B/s)", names)
         self.assertEqual(len(names), 8 + 2 * len(FIGURES))
         self.assertEqual(rows[0]["size (B)"], str(2**20))
-        self.assertEqual((rows[0]["seconds n"], rows[0]["repetitions"]), ("10", "10"))
+        self.assertEqual((rows[0]["duration n"], rows[0]["repetitions"]), ("10", "10"))
         low, mean, high = (
-            float(rows[0][f"seconds {name} (s)"]) for name in ("mean_low", "mean", "mean_high")
+            float(rows[0][f"duration {name} (s)"]) for name in ("mean_low", "mean", "mean_high")
         )
         self.assertTrue(low < mean < high)
 
@@ -111,14 +111,14 @@ class WarningTests(SynchronousTestCase):
         """Failures with their reasons, outliers with their numbers, repetitions that are alone."""
         made = downloads()
         made[3] = evolve(made[3], error="connection lost")
-        slow = {"seconds": Measure("s", (99.0,), better="less")}
+        slow = {"duration": Measure("s", (99.0,), better="less")}
         made[14] = evolve(made[14], measures=slow)
         alone = Result(
-            "download", {**made[0].cell, "clients": 99}, 0, {"seconds": Measure("s", (1.0,))}
+            "download", {**made[0].cell, "clients": 99}, 0, {"duration": Measure("s", (1.0,))}
         )
         found = list(warnings(gather([*made, alone])))
         self.assertEqual(len(found), 3)
         self.assertIn("clients 1, size 1M", found[0])
         self.assertIn("1 repetitions failed (connection lost)", found[0])
-        self.assertTrue(found[1].endswith("seconds of repetition 4 is far from the others"))
+        self.assertTrue(found[1].endswith("duration of repetition 4 is far from the others"))
         self.assertTrue(found[2].endswith("from one repetition there are no intervals"))

@@ -116,7 +116,7 @@ def counted(cells: Iterable[Cell], measure: str) -> str:
     """
     How many repetitions there are of each cell.
 
-    >>> counted([Cell({}, ())], "seconds")
+    >>> counted([Cell({}, ())], "duration")
     'n = 0 repetitions a cell'
     """
     sizes = {len(cell.measured(measure)) for cell in cells} or {0}

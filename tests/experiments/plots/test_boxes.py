@@ -13,7 +13,7 @@ from tests.experiments.made import downloads
 from tests.experiments.plots.drawn import drawn, labels, ticks, words
 
 
-def of(runs: list[Any], measure: str = "seconds") -> Any:
+def of(runs: list[Any], measure: str = "duration") -> Any:
     """The figure."""
     return drawn(lambda figure: draw(figure, runs, measure))
 
@@ -27,14 +27,14 @@ class BoxesTests(SynchronousTestCase):
         figure = of([run])
         (axes,) = figure.axes
         self.assertEqual(len(axes.patches), 6)
-        whole = Distribution.of(run.cells[0].measured("seconds"))
+        whole = Distribution.of(run.cells[0].measured("duration"))
         box = axes.patches[0].get_path().get_extents()
         self.assertApproximates(box.y0, whole.percentile(250) * 1000, 1e-6)
         self.assertApproximates(box.y1, whole.percentile(750) * 1000, 1e-6)
         dots = [line for line in axes.lines if line.get_marker() == "."]
         self.assertEqual([len(line.get_ydata()) for line in dots], [10] * 6)
         self.assertEqual(ticks(axes.xaxis)[0], "clients 1,\nsize 1M")
-        self.assertEqual((axes.get_ylabel(), axes.get_yscale()), ("seconds (ms)", "linear"))
+        self.assertEqual((axes.get_ylabel(), axes.get_yscale()), ("duration (ms)", "linear"))
         self.assertIn("n = 10 repetitions a cell; box: quartiles", words(figure))
         self.assertEqual(labels(figure), [])
 

@@ -50,7 +50,7 @@ class HeatTests(SynchronousTestCase):
     def test_runs(self) -> None:
         """Each run has a panel, with the same colours."""
         runs = [gather(downloads(), "real"), gather(downloads(slower=2), "simulated")]
-        figure = of(runs, "seconds", "size")
+        figure = of(runs, "duration", "size")
         self.assertEqual([axes.get_title() for axes in figure.axes[:2]], ["real", "simulated"])
         one, other = (axes.images[0].norm for axes in figure.axes[:2])
         self.assertIs(one, other)

@@ -24,9 +24,9 @@ class SuitingTests(SynchronousTestCase):
         found = names(gather(downloads(3)))
         kinds = ["lines", "boxes", "heat"]
         self.assertEqual(
-            found, [f"{kind}-{name}" for kind in kinds for name in ("seconds", "throughput")]
+            found, [f"{kind}-{name}" for kind in kinds for name in ("duration", "throughput")]
         )
-        self.assertIn("cdf-seconds", names(gather(downloads(20))))
+        self.assertIn("cdf-duration", names(gather(downloads(20))))
         self.assertNotIn("latency-throughput", names(gather(downloads(20))))
 
     def test_words(self) -> None:
@@ -74,7 +74,7 @@ class SuitingTests(SynchronousTestCase):
         run = gather(downloads(1))
         for asked, text in [
             ({"kind": "pie"}, "kind is 'pie'; give one of lines, boxes"),
-            ({"measure": "speed"}, "measure is 'speed'; there are seconds, throughput"),
+            ({"measure": "speed"}, "measure is 'speed'; there are duration, throughput"),
             ({"kind": "times"}, "nothing was measured that a picture of times could be drawn of"),
         ]:
             error = self.assertRaises(LocalError, suiting, [run], **asked)
@@ -87,12 +87,12 @@ class SuitingTests(SynchronousTestCase):
     def test_drawn(self) -> None:
         """Each kind has what draws it; a parameter goes along the axis where there is one."""
         runs = [gather(downloads(4))]
-        measures = dict.fromkeys(KINDS, "seconds")
+        measures = dict.fromkeys(KINDS, "duration")
         for kind, measure in measures.items():
             if kind != "times":
                 figure = drawn(Picture(kind, measure).drawing(runs, "size"))
                 self.assertIn("n = 4 repetitions", words(figure))
-        self.assertIn("over size", words(drawn(Picture("lines", "seconds").drawing(runs, "size"))))
+        self.assertIn("over size", words(drawn(Picture("lines", "duration").drawing(runs, "size"))))
         figure = drawn(Picture("times", "loss").drawing([gather(streams(1))]))
         self.assertIn("over time", words(figure))
 

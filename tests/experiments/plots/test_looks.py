@@ -95,11 +95,11 @@ class PartsTests(SynchronousTestCase):
     def test_counted(self) -> None:
         """How many repetitions there are, from the fewest to the most."""
         made = gather(downloads(10)).cells
-        self.assertEqual(counted(made, "seconds"), "n = 10 repetitions a cell")
-        more = gather([Result("x", {}, 0, {"seconds": Measure("s", (1.0,))})]).cells
-        self.assertEqual(counted(more, "seconds"), "n = 1 repetition a cell")
-        self.assertEqual(counted([*made, *more], "seconds"), "n = 1 to 10 repetitions a cell")
-        self.assertEqual(counted([], "seconds"), "n = 0 repetitions a cell")
+        self.assertEqual(counted(made, "duration"), "n = 10 repetitions a cell")
+        more = gather([Result("x", {}, 0, {"duration": Measure("s", (1.0,))})]).cells
+        self.assertEqual(counted(more, "duration"), "n = 1 repetition a cell")
+        self.assertEqual(counted([*made, *more], "duration"), "n = 1 to 10 repetitions a cell")
+        self.assertEqual(counted([], "duration"), "n = 0 repetitions a cell")
 
 
 class PlaceTests(SynchronousTestCase):
