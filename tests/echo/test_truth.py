@@ -1,5 +1,6 @@
 """What reports say, held against what a proxy of datagrams has done to each packet."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
@@ -51,15 +52,15 @@ class NotingRelay(DatagramRelay):
         self.came: list[bytes] = []
         self.left: list[bytes] = []
 
-    def received_from(self, client: tuple[str, int], data: bytes) -> None:
-        """Note it."""
-        self.came.append(data)
-        super().received_from(client, data)
+    def received_from(self, client: tuple[str, int], datagrams: Sequence[bytes]) -> None:
+        """Note them."""
+        self.came += datagrams
+        super().received_from(client, datagrams)
 
-    def reply(self, data: bytes, client: tuple[str, int]) -> None:
-        """Note it."""
-        self.left.append(data)
-        super().reply(data, client)
+    def reply(self, datagrams: Sequence[bytes], client: tuple[str, int]) -> bool:
+        """Note them."""
+        self.left += datagrams
+        return super().reply(datagrams, client)
 
 
 @frozen
