@@ -7,7 +7,7 @@ after each verb that tells it something, `outgoing`, `events` and `deadline`, in
 Time is in seconds, from any origin, and never goes back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
@@ -109,6 +109,39 @@ class FileBody(Body, Protocol):
         """So many bytes of the part were sent, which are not to be read any more."""
 
 
+@frozen
+class Datagrams:
+    """
+    Datagrams of one size that leave together, in one piece, as a core has made them.
+
+    A core that sends datagrams may give this in `outgoing` instead of each of them. So whoever
+    sends can hand all to the system at once.
+
+    Args:
+        data: One behind the other; not empty.
+        size: Bytes of each; more than 0, and a divisor of the length of the data.
+
+    >>> list(Datagrams(b"one two ", 4))
+    [b'one ', b'two ']
+    """
+
+    data: bytes
+    size: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Each of them."""
+        data, size = self.data, self.size
+        return (data[at : at + size] for at in range(0, len(data), size))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.data) // self.size
+
+    def __bytes__(self) -> bytes:
+        """All of them, without their seams."""
+        return self.data
+
+
 class Core(Protocol):
     """One side of one conversation with one peer."""
 
@@ -122,7 +155,11 @@ class Core(Protocol):
         """The peer is gone; nothing that is sent from now on arrives."""
 
     def outgoing(self) -> list[Any]:
-        """The messages to send, oldest first; each is given once. The last may be a `Body`."""
+        """
+        The messages to send, oldest first; each is given once. The last may be a `Body`.
+
+        Over datagrams there may be `Datagrams` among them.
+        """
 
     def events(self) -> list[object]:
         """What the application should know, oldest first; each is given once."""

@@ -19,7 +19,7 @@ from unittest import SkipTest
 
 import attrs
 
-from lab.core import Core
+from lab.core import Core, Datagrams
 
 #: A body is read in pieces of so many bytes.
 PIECE = 65_536
@@ -204,6 +204,9 @@ def _sent(core: Core, now: float) -> list[bytes]:
         for item in outgoing:
             if isinstance(item, bytes):
                 sent.append(item)
+                continue
+            if isinstance(item, Datagrams):
+                sent += item
                 continue
             while piece := item.read(PIECE, now):
                 sent.append(piece)

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.arithmetic.client import ArithmeticClientCore
 from lab.arithmetic.server import ArithmeticServerCore
 from lab.arithmetic.settings import ClientSettings, ServerSettings
-from lab.core import BatchCore, Body, Core, Finished, PromptCore
+from lab.core import BatchCore, Body, Core, Datagrams, Finished, PromptCore
 from lab.echo.server import EchoServerCore
 from lab.echo.settings import ServerSettings as EchoSettings
 from lab.rng import stream
@@ -76,6 +76,16 @@ class VerbTests(SynchronousTestCase):
         core.message(b"5", 0.0)
         self.assertTrue(core.busy())
         self.assertEqual([body.read(100, 0.0)[:2] for body in bodies], [b"00", b"\0\1"])
+
+
+class DatagramsTests(SynchronousTestCase):
+    """Datagrams that leave together."""
+
+    def test_parts(self) -> None:
+        """They are there one by one and all together, as often as they are asked for."""
+        both = Datagrams(b"onetwo", 3)
+        for _ in range(2):
+            self.assertEqual((list(both), bytes(both), len(both)), ([b"one", b"two"], b"onetwo", 2))
 
 
 class FinishedTests(SynchronousTestCase):

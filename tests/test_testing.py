@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial import reporter
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from lab.core import Datagrams
 from lab.testing import PIECE, Fate, Pair, Playbook, at_once, chunkings, tell_at_failure
 
 
@@ -136,6 +137,12 @@ class PlaybookTests(SynchronousTestCase):
         """This play fails, and says so."""
         error = self.assertRaises(AssertionError, play)
         self.assertIn(text, str(error))
+
+    def test_datagrams(self) -> None:
+        """Datagrams that leave together are so many messages."""
+        bell = Bell()
+        bell._outgoing = [Datagrams(b"onetwo", 3)]  # type: ignore[list-item]
+        Playbook(bell).receives(b"hey").sends(b"one").sends(b"two").sends(b"ok").end()
 
     def test_chart(self) -> None:
         """A play that goes as it is written."""

@@ -14,7 +14,7 @@ from twisted.internet.protocol import DatagramProtocol
 
 from lab.adapters.driver import Driver
 from lab.adapters.offload import DatagramSender
-from lab.core import Core
+from lab.core import Core, Datagrams
 
 #: Cores that a port keeps at most; the one that was silent for longest goes first.
 PEERS = 10_000
@@ -56,9 +56,17 @@ class _Sender(DatagramProtocol):
         """Datagrams that the system did not take."""
         return self.sender.unsent
 
-    def _send(self, messages: list[bytes], address: Address | None = None) -> None:
+    def _send(self, messages: list[bytes | Datagrams], address: Address | None = None) -> None:
         """Send each message; what can't be sent is lost, as datagrams may be."""
-        self.sender.send(messages, address)
+        single: list[bytes] = []
+        for message in messages:
+            if isinstance(message, Datagrams):
+                self.sender.send(single, address)
+                self.sender.send_together(message, address)
+                single = []
+            else:
+                single.append(message)
+        self.sender.send(single, address)
 
 
 class PeersProtocol(_Sender):

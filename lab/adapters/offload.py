@@ -22,6 +22,7 @@ from twisted.logger import Logger
 
 from lab.adapters.coalescing import SOL_UDP, Address
 from lab.adapters.udp import DatagramPort, is_full
+from lab.core import Datagrams
 
 #: For ``sendmsg``; Python's ``socket`` has no name for it.
 UDP_SEGMENT = 103
@@ -106,14 +107,38 @@ class DatagramSender:
             messages: The datagrams.
             address: Numeric; None if the transport is connected.
         """
+        self._meet()
+        for batch in batches(messages):
+            size, count = len(batch[0]), len(batch)
+            if count == 1 or not self._together(batch, size, count, address):
+                for message in batch:
+                    self._alone(message, address)
+
+    def send_together(self, datagrams: Datagrams, address: Address | None = None) -> None:
+        """
+        Send datagrams that are in one piece already; that takes less time than `send`.
+
+        Args:
+            datagrams: The datagrams.
+            address: Numeric; None if the transport is connected.
+        """
+        self._meet()
+        size = datagrams.size
+        step = size * max(1, min(SEGMENTS, SIZE // size))
+        data = memoryview(datagrams.data)
+        for begin in range(0, len(data), step):
+            batch = data[begin : begin + step]
+            count = len(batch) // size
+            if count == 1 or not self._together([batch], size, count, address):
+                for message in Datagrams(bytes(batch), size):
+                    self._alone(message, address)
+
+    def _meet(self) -> None:
+        """Hear what the transport drops, whichever it is now."""
         if self._protocol.transport is not self._transport:
             self._transport = self._protocol.transport
             if isinstance(self._transport, DatagramPort):
                 self._transport.dropping = self._dropped
-        for batch in batches(messages):
-            if len(batch) == 1 or not self._together(batch, address):
-                for message in batch:
-                    self._alone(message, address)
 
     def _alone(self, message: bytes, address: Address | None) -> None:
         """Send one."""
@@ -127,10 +152,11 @@ class DatagramSender:
         else:
             self.written += 1
 
-    def _together(self, batch: Sequence[bytes], address: Address | None) -> bool:
+    def _together(
+        self, batch: Sequence[bytes | memoryview], size: int, count: int, address: Address | None
+    ) -> bool:
         """Send a batch; gives whether it was sent or lost, and has not to be sent one by one."""
         transport: Any = self._protocol.transport
-        size = len(batch[0])
         if size >= self._limit(transport) or not _is_numeric(address):
             return False
         patient = isinstance(transport, DatagramPort)
@@ -145,9 +171,9 @@ class DatagramSender:
             if patient or not is_full(error):
                 return False
             # What would be sent one by one now would find no room either.
-            self._failed(len(batch), address, error)
+            self._failed(count, address, error)
         else:
-            self.batched += len(batch)
+            self.batched += count
             self.batches += 1
         return True
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from lab.core import Finished
+from lab.core import Datagrams, Finished
 from lab.echo.answers import Answers, Counters
 from lab.echo.budget import Budget
 from lab.echo.runs import PacketRun, PieceRun, Run
@@ -41,6 +41,9 @@ ENDS = 100
 #: So many bytes of one answer are sent before others get their turn; with what stands before them
 #: they are one batch for `lab.adapters.offload`.
 TURN = 64_000
+#: So many of a stream with interval 0, whose packets are made together: a turn of the reactor
+#: costs as much as a batch of them.
+BULK = 4 * TURN
 #: What has a pace is gone on with so often, in seconds.
 TICK = 0.0005
 #: What is behind its pace goes on when others had their turn: in so many seconds.
@@ -107,7 +110,7 @@ class EchoDatagramCore:
     _answers: Answers = field(init=False)
     _slots: OrderedDict[bytes, _Slot] = field(init=False, factory=OrderedDict)
     _finished: bool = field(init=False, default=False)
-    _outgoing: list[bytes] = field(init=False, factory=list)
+    _outgoing: list[bytes | Datagrams] = field(init=False, factory=list)
     _events: list[object] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -153,7 +156,7 @@ class EchoDatagramCore:
         """The peer is gone, and what is on its way with it."""
         self._quit(b"", now)
 
-    def outgoing(self) -> list[bytes]:
+    def outgoing(self) -> list[bytes | Datagrams]:
         """The answers."""
         out, self._outgoing = self._outgoing, []
         return out
@@ -231,8 +234,9 @@ class EchoDatagramCore:
         budget = self._answers.budget
         wait = budget.wait(self._address, now)
         if not wait:
-            sent = slot.run.take(min(TURN, budget.share), now)
-            budget.spend(self._address, sum(map(len, sent)), now)
+            turn = BULK if _is_bulk(slot.request) else TURN
+            sent = slot.run.take(min(turn, budget.share), now)
+            budget.spend(self._address, sum(len(bytes(data)) for data in sent), now)
             self._outgoing += sent
         next = slot.run.next()
         if next is None:
@@ -275,10 +279,15 @@ def _pause(request: Stream | File, *, behind: bool) -> float:
     What is due at times of its own comes at them, and if it is behind them, not all at once. The
     rest comes some together; if it is behind its pace, as soon as others had their turn.
     """
-    planned = isinstance(request, Stream) and request.interval_ms > 0
+    planned = isinstance(request, Stream) and not _is_bulk(request)
     if planned:
         return TICK if behind else 0.0
     return SOON if behind else TICK
+
+
+def _is_bulk(request: Stream | File) -> bool:
+    """Whether these are packets that come as fast as may be."""
+    return isinstance(request, Stream) and not request.interval_ms
 
 
 def _burst(pace: float, size: int) -> int:

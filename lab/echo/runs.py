@@ -5,10 +5,12 @@ A run gives what is due, as much at a time as it is asked for, and says when it 
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from attrs import define, field
 
+from lab.core import Datagrams
 from lab.echo.pattern import characters
 from lab.echo.wire import (
     Data,
@@ -22,6 +24,10 @@ from lab.echo.wire import (
     encode_packets,
 )
 from lab.pacing import Schedule
+
+#: Packets are made together up to so many bytes: what the system takes at once of datagrams. More
+#: is slower, because memory for that comes from the system anew each time.
+TOGETHER = 65_507
 
 
 class Run(Protocol):
@@ -37,7 +43,7 @@ class Run(Protocol):
     def first(self) -> list[bytes]:
         """The messages that come before it."""
 
-    def take(self, size: int, now: float) -> list[bytes]:
+    def take(self, size: int, now: float) -> Sequence[bytes | Datagrams]:
         """What is due: about so many bytes, but one piece at least if one is due."""
 
     def next(self) -> float | None:
@@ -88,8 +94,8 @@ class PacketRun:
         """Nothing: packets say what they are."""
         return []
 
-    def take(self, size: int, now: float) -> list[bytes]:
-        """Packets that are due."""
+    def take(self, size: int, now: float) -> Sequence[bytes | Datagrams]:
+        """Packets that are due, with one time of sending: they leave together."""
         if self._stopped:
             return []
         most = max(1, size // self.request.size)
@@ -104,8 +110,12 @@ class PacketRun:
         id, bare = self.request.id, self.request.size - len(self._ending)
         at, first = int(now * 1e9), self._sent
         self._sent += count
-        packets = encode_packets(id, range(first, self._sent), at, bare)
-        return [packet + self._ending for packet in packets] if self._ending else packets
+        taken, step = [], max(1, TOGETHER // self.request.size)
+        for begin in range(first, self._sent, step):
+            seqs = range(begin, min(begin + step, self._sent))
+            packets = encode_packets(id, seqs, at, bare, self._ending)
+            taken.append(packets if len(seqs) == 1 else Datagrams(packets, self.request.size))
+        return taken
 
     def next(self) -> float | None:
         """When the next packet is due."""

@@ -110,7 +110,7 @@ class EchoServerCore:
             return b""
         wait = budget.wait(self._address, now)
         if not wait:
-            data = b"".join(run.take(min(size, budget.share), now))
+            data = b"".join(map(bytes, run.take(min(size, budget.share), now)))
             if data:
                 budget.spend(self._address, len(data), now)
                 self._pulled = True

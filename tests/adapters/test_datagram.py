@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from lab.adapters.datagram import Address, PeerProtocol, PeersProtocol, answers_too
 from lab.adapters.driver import Driver
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
-from lab.core import Finished
+from lab.core import Datagrams, Finished
 from tests.helpers import captured_logs
 
 ONE, OTHER, THIRD = (("192.0.2.1", port) for port in (5000, 5001, 5002))
@@ -143,6 +143,14 @@ class PeersTests(SynchronousTestCase):
             own = [data for data, port in datagrams if ("::1", port) == core.addr]
             self.assertEqual(core.heard, [data for data in own if data != b"bye"])
         self.assertEqual(len({core.addr for core in self.cores}), len(self.cores))
+
+    def test_together(self) -> None:
+        """Datagrams that leave together keep their place among others."""
+        self.make()
+        self.receive((b"a", ONE))
+        self.cores[0].out = [b"1", Datagrams(b"2345", 2), b"6", b"7", Datagrams(b"89", 1)]  # type: ignore[list-item]
+        sent = [data for data, _ in self.receive((b"b", ONE))]
+        self.assertEqual(sent, [b"1", b"23", b"45", b"6", b"7", b"8", b"9", b"2 b"])
 
     def test_room(self) -> None:
         """With no room for a new peer, the one that was silent for longest is closed."""

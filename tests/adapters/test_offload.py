@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.backlog import DATAGRAMS
 from lab.adapters.offload import SEGMENTS, SIZE, DatagramSender, batches
+from lab.core import Datagrams
 from tests.adapters.ports import PortCase
 from tests.helpers import captured_logs
 
@@ -124,6 +125,27 @@ class SenderTests(SynchronousTestCase):
         self.assertEqual(port.socket.tried, [1000, 1000])
         self.assertEqual(port.written, [(b"y" * 2000, PEER)])
         self.assertEqual(counted(sender), (100, 2, 1, 0))
+
+    def test_together(self) -> None:
+        """Datagrams in one piece are cut into what the system takes at once."""
+        cases = [(1000, 66, 2, 0), (1200, 55, 1, 1), (600, 65, 1, 1), (65_507, 2, 0, 2)]
+        for size, count, calls, written in cases:
+            port = StandIn(Faulty())
+            sender = make(port)
+            sender.send_together(Datagrams(b"x" * size * count, size), PEER)
+            self.assertEqual(counted(sender), (count - written, calls, written, 0))
+            self.assertEqual(port.written, [(b"x" * size, PEER)] * written)
+            self.assertEqual([tried <= SIZE for tried in port.socket.tried], [True] * calls)
+
+    def test_together_refused(self) -> None:
+        """They go one by one where there is another way, and are lost where there is none."""
+        for number, expected in ((errno.EIO, (0, 0, 3, 0)), (errno.EAGAIN, (0, 0, 0, 3))):
+            port = StandIn(Faulty(None, [OSError(number, "no")]))
+            sender = make(port)
+            sender.send_together(Datagrams(b"aabbcc", 2), PEER)
+            self.assertEqual(counted(sender), expected)
+            one_by_one = [(one, PEER) for one in (b"aa", b"bb", b"cc")]
+            self.assertEqual(port.written, one_by_one if number == errno.EIO else [])
 
     def test_not_able(self) -> None:
         """A system that knows no batches gets one by one, and is asked once."""
@@ -336,6 +358,23 @@ class LoopbackTests(TestCase):
         self.assertEqual([one.unsent for one in (able, unable, refused)], [0, 0, 0])
         self.assertEqual((unable.batched, refused.batched), (0, 0))
         self.assertGreater(able.batched, able.written)
+
+    def test_any_together(self) -> None:
+        """Datagrams in one piece arrive as they do one by one."""
+        able, unable = self.sender(), self.sender(lambda real: Faulty(real, able=False))
+
+        @settings(deadline=None, max_examples=20)
+        @given(st.integers(1, 2000), st.integers(1, 80))
+        def examine(size: int, count: int) -> None:
+            """So many of a size."""
+            expected = [bytes([number]) * size for number in range(count)]
+            for sender in (able, unable):
+                sender.send_together(Datagrams(b"".join(expected), size), self.place)
+                self.assertEqual(self.arrived(count), expected)
+
+        examine()
+        self.assertGreater(able.batches, 0)
+        self.assertEqual((able.unsent, unable.unsent, unable.batches), (0, 0, 0))
 
     def test_connected(self) -> None:
         """A port that is connected needs no address."""

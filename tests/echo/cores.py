@@ -1,10 +1,10 @@
 """What the tests of the client's cores share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lab.backoff import Backoff
-from lab.core import Core
+from lab.core import Core, Datagrams
 from lab.echo.outcomes import Done, Row, Traffic
 from lab.echo.settings import ClientSettings
 from lab.rng import stream
@@ -24,6 +24,14 @@ def common(*, datagrams: bool = True, **settings: Any) -> dict[str, Any]:
         "datagrams": datagrams,
         "traffic": Traffic(),
     }
+
+
+def each(messages: Iterable[bytes | Datagrams]) -> list[bytes]:
+    """Each message, also of those that leave together."""
+    found: list[bytes] = []
+    for message in messages:
+        found += [message] if isinstance(message, bytes) else message
+    return found
 
 
 def opened(core: Any, now: float = 0.0) -> Playbook:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.core import Finished
 from lab.echo.answers import Counters
 from lab.echo.budget import Budget
-from lab.echo.datagrams import ENDS, SOON, TICK, TURN, EchoDatagramCore
+from lab.echo.datagrams import BULK, ENDS, SOON, TICK, TURN, EchoDatagramCore
 from lab.echo.pattern import characters
 from lab.echo.settings import ServerSettings
 from lab.echo.wire import (
@@ -26,6 +26,7 @@ from lab.echo.wire import (
 )
 from lab.testing import Playbook
 from lab.wire.tokens import ALLOWED, HEADERS, Tokens
+from tests.echo.cores import each
 
 PEER = "192.0.2.1 5000"
 TOKENS = Tokens(b"0123456789abcdef")
@@ -104,11 +105,11 @@ class AnswerTests(SynchronousTestCase):
         core = make()
         for number, data in enumerate(datagrams):
             core.message(data, number / 10)
-            size = sum(len(answer) + HEADERS for answer in core.outgoing())
+            size = sum(len(answer) + HEADERS for answer in each(core.outgoing()))
             self.assertLessEqual(size, ALLOWED * (len(data) + HEADERS))
             if core.deadline() is not None and core.deadline() <= number / 10:
                 core.tick(number / 10)
-                self.assertEqual(core.outgoing(), [])
+                self.assertEqual(each(core.outgoing()), [])
 
     def test_challenge(self) -> None:
         """What takes time needs a proof, however little it would send; so does a wrong one."""
@@ -155,7 +156,7 @@ class StreamTests(SynchronousTestCase):
             core.message(proved(b"stream 1 10000"), 0.0)
             found, now, ticks = [], 0.0, 0
             while not found or not isinstance(found[-1], StreamEnd):
-                found += map(read_reply, core.outgoing())
+                found += map(read_reply, each(core.outgoing()))
                 now = max(now, core.deadline() + late[ticks % len(late)])
                 ticks += 1
                 core.tick(now)
@@ -182,30 +183,38 @@ class StreamTests(SynchronousTestCase):
         """However much is due, no more goes out in a turn than its share."""
         core = make(pace=1e12)
         core.message(proved(b"stream 0 1000 1000"), 0.0)
-        self.assertEqual((len(core.outgoing()), core.deadline()), (1, TICK))
+        self.assertEqual((len(each(core.outgoing())), core.deadline()), (1, TICK))
         turns, now = 0, TICK
         while core._slots[b""].running:
-            self.assertEqual(core.outgoing(), [])
+            self.assertEqual(each(core.outgoing()), [])
             # Who is behind goes on as soon as the others had theirs.
             self.assertApproximates(core.deadline(), now, SOON / 10)
             core.tick(now)
             turns, now = turns + 1, now + SOON
             if core._slots[b""].running:
-                self.assertLessEqual(TURN - 1000, sum(map(len, out := core.outgoing())))
-                self.assertLessEqual(sum(map(len, out)), TURN)
-        self.assertEqual(turns, math.ceil(999 / 64))
+                self.assertLessEqual(BULK - 1000, sum(map(len, out := each(core.outgoing()))))
+                self.assertLessEqual(sum(map(len, out)), BULK)
+        self.assertEqual(turns, math.ceil(999 / 256))
+
+    def test_made_together(self) -> None:
+        """What leaves together is in few pieces."""
+        core = make(pace=1e9)
+        core.message(proved(b"stream 0 1000 1000"), 0.0)
+        core.outgoing()
+        core.tick(0.1)
+        self.assertEqual([len(bytes(one)) for one in core.outgoing()], [65_000] * 3 + [61_000])
 
     def test_does_not_catch_up(self) -> None:
         """With interval 0, what could not be sent for a while does not come all at once."""
         for pace, most in ((4e6, 32_000), (1e8, 200_000)):
             core = make(pace=pace)
             core.message(proved(b"stream 0 1000 972"), 0.0)
-            core.outgoing()
+            each(core.outgoing())
             now, found = 0.1, []
             while core.deadline() < 0.1 + TICK / 2:
                 now = max(now, core.deadline())
                 core.tick(now)
-                found += core.outgoing()
+                found += each(core.outgoing())
             self.assertApproximates(sum(map(len, found)), most, 2000)
             self.assertApproximates(core.deadline(), now + TICK, 1e-9)
 
@@ -213,12 +222,12 @@ class StreamTests(SynchronousTestCase):
         """So it is with packets that are late: others have their turn in between."""
         core = make()
         core.message(proved(b"stream 1 200 1000"), 0.0)
-        core.outgoing()
+        each(core.outgoing())
         core.tick(10.0)
-        self.assertEqual(len(core.outgoing()), 64)
+        self.assertEqual(len(each(core.outgoing())), 64)
         self.assertApproximates(core.deadline(), 10 + TICK, 1e-9)
         core.tick(core.deadline())
-        self.assertEqual(len(core.outgoing()), 64)
+        self.assertEqual(len(each(core.outgoing())), 64)
 
 
 class FileTests(SynchronousTestCase):
@@ -260,6 +269,14 @@ class FileTests(SynchronousTestCase):
         for at, one in found[1:-3]:
             planned = one.offset / 1e6
             self.assertTrue(-1e-9 < at - planned < 0.0015, (at, planned))
+
+    def test_turns(self) -> None:
+        """However much is due, no more goes out in a turn than its share."""
+        core = make(pace=1e12, piece=1000)
+        core.message(proved(b"1000000"), 0.0)
+        core.outgoing()
+        core.tick(TICK)
+        self.assertEqual(len(core.outgoing()), TURN // 1000)
 
     def test_refused(self) -> None:
         """What is beyond the limits needs no proof to be refused."""

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.core import Datagrams
 from lab.echo.pattern import characters
-from lab.echo.runs import FileRun, PacketRun, PieceRun, Run
+from lab.echo.runs import TOGETHER, FileRun, PacketRun, PieceRun, Run
 from lab.echo.wire import (
     Data,
     Digest,
@@ -20,11 +21,12 @@ from lab.echo.wire import (
     StreamEnd,
     read_reply,
 )
+from tests.echo.cores import each
 
 
 def taken(run: Run, size: int, now: float) -> list[Any]:
     """What is due, as values."""
-    return [read_reply(data.removesuffix(b"\n")) for data in run.take(size, now)]
+    return [read_reply(data.removesuffix(b"\n")) for data in each(run.take(size, now))]
 
 
 def end(run: Run) -> Any:
@@ -52,11 +54,11 @@ class PacketTests(SynchronousTestCase):
     def test_late(self) -> None:
         """What is late leaves at once, and the rest by the plan; how late it was is said."""
         run = PacketRun(Stream(10, 10, id=b"k"), 0.0)
-        self.assertEqual(len(run.take(10**6, 0.0)), 1)
+        self.assertEqual(len(each(run.take(10**6, 0.0))), 1)
         self.assertEqual([packet.seq for packet in taken(run, 10**6, 0.035)], [1, 2, 3])
         self.assertEqual(run.next(), 0.04)
-        self.assertEqual(len(run.take(10**6, 0.04)), 1)
-        self.assertEqual(len(run.take(10**6, 1.0)), 5)
+        self.assertEqual(len(each(run.take(10**6, 0.04))), 1)
+        self.assertEqual(len(each(run.take(10**6, 1.0))), 5)
         # Late by 25, 15, 5 ms, and by 950, 940, 930, 920, 910 ms.
         late = [25, 15, 5, 950, 940, 930, 920, 910]
         mean = sum(late) * 1_000_000 // 10
@@ -84,7 +86,7 @@ class PacketTests(SynchronousTestCase):
         now, sent = 5.0, []
         for pause, room in [*turns, *[(0.1, 10**6)] * count]:
             now += pause
-            packets = run.take(room, now)
+            packets = each(run.take(room, now))
             self.assertLessEqual(len(packets), max(1, room // size))
             self.assertEqual({len(packet) for packet in packets} - {size}, set())
             sent += [read_reply(packet[:-1]) for packet in packets]
@@ -98,21 +100,37 @@ class PacketTests(SynchronousTestCase):
         """With interval 0 and no rate all are due, and none is late."""
         run = PacketRun(Stream(0, 100, 100), 5.0)
         self.assertEqual(run.next(), 5.0)
-        self.assertEqual(len(run.take(1050, 7.0)), 10)
-        self.assertEqual(len(run.take(10**6, 9.0)), 90)
+        self.assertEqual(len(each(run.take(1050, 7.0))), 10)
+        self.assertEqual(len(each(run.take(10**6, 9.0))), 90)
         self.assertEqual((run.next(), end(run)), (None, StreamEnd(100, 0, 0, 0)))
 
     def test_rate(self) -> None:
         """With interval 0 and a rate they are due at that rate, and none is late either."""
         run = PacketRun(Stream(0, 100), 5.0, rate=10.0, burst=9)
-        self.assertEqual(len(run.take(10**6, 5.85)), 9)
+        self.assertEqual(len(each(run.take(10**6, 5.85))), 9)
         self.assertEqual(run.next(), 5.9)
         # What could not leave for a while does not leave all at once.
-        self.assertEqual(len(run.take(10**6, 100.0)), 10)
+        self.assertEqual(len(each(run.take(10**6, 100.0))), 10)
         self.assertApproximates(run.next(), 100.1, 1e-9)
-        self.assertEqual(len(run.take(300, 101.05)), 4)
+        self.assertEqual(len(each(run.take(300, 101.05))), 4)
         run.stop()
         self.assertEqual(end(run), StreamEnd(23, 0, 0, 0))
+
+    def test_together(self) -> None:
+        """What is due at a time is in few pieces, none longer than the system takes at once."""
+        for ending in (b"", b"\n"):
+            run = PacketRun(Stream(0, 1000, 1200), 5.0, ending)
+            one, two, three = run.take(120 * 1200, 5.0)
+            self.assertEqual([len(one), len(two), len(three)], [TOGETHER // 1200] * 2 + [12])
+            seqs = [read_reply(data[:1199]).seq for data in each([one, two, three])]
+            self.assertEqual(seqs, list(range(120)))
+            for piece in (one, two, three):
+                self.assertIsInstance(piece, Datagrams)
+                self.assertLessEqual(len(bytes(piece)), TOGETHER)
+            (single,) = run.take(1, 6.0)
+            self.assertEqual((type(single), len(single)), (bytes, 1200))
+        run = PacketRun(Stream(0, 9, TOGETHER), 5.0)
+        self.assertEqual([len(one) for one in run.take(3 * TOGETHER, 5.0)], [TOGETHER] * 3)
 
     def test_stop(self) -> None:
         """One that is stopped has ended, and says how many there were."""
@@ -201,13 +219,13 @@ class PieceTests(SynchronousTestCase):
         run = PieceRun(File(100_000, id=b"k"), 5.0, 1000, 10.0, 20)
         self.assertEqual(run.first(), [b"#k 200 ready 100000 1000 100"])
         self.assertEqual(run.next(), 5.0)
-        self.assertEqual(len(run.take(10**6, 5.0)), 1)
+        self.assertEqual(len(each(run.take(10**6, 5.0))), 1)
         self.assertEqual(run.next(), 5.1)
-        self.assertEqual(len(run.take(2500, 6.0)), 2)
+        self.assertEqual(len(each(run.take(2500, 6.0))), 2)
         self.assertEqual(run.next(), 5.3)
         (one,) = run.take(1, 6.0)
         self.assertTrue(one.startswith(b"#k data 3000 "))
-        self.assertEqual(len(run.take(10**6, 90.0)), 21)
+        self.assertEqual(len(each(run.take(10**6, 90.0))), 21)
         self.assertApproximates(run.next(), 90.1, 1e-9)
 
     def test_stop(self) -> None:

@@ -29,7 +29,7 @@ def make(*, datagrams: bool = True, keep: bool = False, **words: Any) -> StreamC
 
 def packet(seq: int, sent: float, size: int = 64, id: bytes = b"a-1") -> bytes:
     """A packet as it leaves, at a time of the server's clock in seconds."""
-    return encode_packets(id, range(seq, seq + 1), round(sent * 1e9) + 10**18, size)[0]
+    return encode_packets(id, range(seq, seq + 1), round(sent * 1e9) + 10**18, size)
 
 
 def end(count: int = 3) -> bytes:

@@ -115,12 +115,33 @@ class ReplyTests(SynchronousTestCase):
     @given(IDS, st.integers(0, 10**9 - 2), NUMBERS, st.integers(LEAST_SIZE - 1, 2000))
     def test_packet(self, id: bytes, seq: int, sent: int, size: int) -> None:
         """A packet has its size, whatever is in it, also with a line ending behind it."""
-        data, after = encode_packets(id, range(seq, seq + 2), sent, size)
+        both = encode_packets(id, range(seq, seq + 2), sent, size)
+        data, after = both[:size], both[size:]
         packet = read_reply(data)
         self.assertEqual(len(data), size)
         self.assertEqual((packet.id, packet.seq, packet.sent_ns), (id, seq, sent))
         self.assertEqual(set(packet.padding), set(b"."))
         self.assertEqual(read_reply(after).seq, seq + 1)
+
+    @given(
+        IDS,
+        st.integers(0, 10**9) | st.sampled_from((0, 8, 97, 995, 99_999_990)),
+        st.integers(0, 40),
+        NUMBERS,
+        st.integers(LEAST_SIZE - 1, 200),
+        st.sampled_from((b"", b"\n")),
+    )
+    def test_together(
+        self, id: bytes, first: int, count: int, sent: int, size: int, ending: bytes
+    ) -> None:
+        """Packets that are made together are those that are made one by one."""
+        head = b"#%s " % id if id else b""
+        one_by_one = [
+            (b"%spacket %d %d " % (head, seq, sent)).ljust(size, b".") + ending
+            for seq in range(first, first + count)
+        ]
+        together = encode_packets(id, range(first, first + count), sent, size, ending)
+        self.assertEqual(together, b"".join(one_by_one))
 
     def test_none(self) -> None:
         """What is none is said, and not all of it."""
