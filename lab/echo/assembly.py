@@ -4,14 +4,12 @@ A part of a file that comes in pieces: what is there, what is missing, and its S
 Knows no protocol but the pieces, and no time.
 """
 
-import hashlib
 from collections.abc import Iterator
-from typing import Any
 
 from attrs import define, field
 
 from lab.echo.outcomes import Received
-from lab.echo.pattern import chunks, first_difference
+from lab.echo.pattern import Sum, chunks, first_difference
 from lab.echo.ranges import Ranges
 from lab.echo.wire import Data, File
 
@@ -44,7 +42,7 @@ class Assembly:
     damaged: int = field(init=False, default=0)
     unread: int = field(init=False, default=0)
     _ranges: Ranges = field(init=False, factory=Ranges)
-    _sha256: Any = field(init=False, factory=hashlib.sha256)
+    _sum: Sum = field(init=False)
     #: The characters before this offset are in the SHA-256.
     _summed: int = field(init=False)
     #: What the server has said of the SHA-256; networks may change it.
@@ -53,6 +51,7 @@ class Assembly:
     def __attrs_post_init__(self) -> None:
         """Nothing is there."""
         self._summed = self.wanted.offset
+        self._sum = Sum(self.wanted.seed, self.wanted.offset, self.wanted.length)
 
     @property
     def stop(self) -> int:
@@ -72,7 +71,7 @@ class Assembly:
     @property
     def confirmed(self) -> bool:
         """Whether all are there, and the server has said the same SHA-256."""
-        return self.whole and self._sha256.hexdigest() in self._digests
+        return self.whole and self._sum.hexdigest() in self._digests
 
     @property
     def contradicted(self) -> bool:
@@ -96,7 +95,7 @@ class Assembly:
             return []
         new = self._ranges.add(start, stop)
         self.duplicates += not new
-        self._sum()
+        self._go_on()
         return [(begin, data[begin - start : end - start]) for begin, end in new]
 
     def note(self, digest: str) -> None:
@@ -130,7 +129,7 @@ class Assembly:
             self.wanted.offset,
             self.wanted.length,
             tuple(self._ranges.missing(self.wanted.offset, self.stop)),
-            self._sha256.hexdigest() if self.whole else None,
+            self._sum.hexdigest() if self.whole else None,
             confirmed=self.confirmed,
             seconds=seconds,
             duplicates=self.duplicates,
@@ -138,11 +137,11 @@ class Assembly:
             requests=requests,
         )
 
-    def _sum(self) -> None:
+    def _go_on(self) -> None:
         """Go on with the SHA-256: what came is what the file has, so that is as good."""
         reach = self._ranges.reach(self._summed)
         for chunk in chunks(self.wanted.seed, self._summed, reach - self._summed):
-            self._sha256.update(chunk)
+            self._sum.update(chunk)
         self._summed = reach
 
 

@@ -5,7 +5,6 @@ What comes is taken in chunks, however they were cut: a line, the characters, th
 SHA-256. Each character is held against the file before it is handed on.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from lab.echo.outcomes import (
     Stalled,
     WrongData,
 )
-from lab.echo.pattern import first_difference
+from lab.echo.pattern import Sum, first_difference
 from lab.echo.wire import Busy, Digest, File, Ready, Refused, WireError, encode, read_reply
 from lab.errors import NoAnswer, Unreachable
 from lab.units import show_seconds
@@ -55,12 +54,13 @@ class FileClientCore(Operation):
     _begun: bool = field(init=False, default=False)
     _closed: bool = field(init=False, default=False)
     _line: bytes = field(init=False, default=b"")
-    _sha256: Any = field(init=False, factory=hashlib.sha256)
+    _sum: Sum = field(init=False)
     _now: float = field(init=False, default=0.0)
 
     def __attrs_post_init__(self) -> None:
         """Where it begins."""
         self._next = self.wanted.offset
+        self._sum = Sum(self.wanted.seed, self.wanted.offset, self.wanted.length)
 
     def open(self, now: float) -> None:
         """There is a connection: ask."""
@@ -137,7 +137,7 @@ class FileClientCore(Operation):
             wanted.offset,
             wanted.length,
             missing,
-            None if missing else self._sha256.hexdigest(),
+            None if missing else self._sum.hexdigest(),
             confirmed=False,
             seconds=self._now - self._asked,
         )
@@ -150,7 +150,7 @@ class FileClientCore(Operation):
         if wrong is not None:
             piece = piece[: wrong - self._next]
         if piece:
-            self._sha256.update(piece)
+            self._sum.update(piece)
             self._events.append(Characters(self._next, piece))
             self._next += len(piece)
             self._left -= len(piece)

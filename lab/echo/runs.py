@@ -4,14 +4,13 @@ Answers that take time: the packets of a stream, the characters of a file. Knows
 A run gives what is due, as much at a time as it is asked for, and says when it has more.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from attrs import define, field
 
 from lab.core import Datagrams
-from lab.echo.pattern import characters
+from lab.echo.pattern import Sum, characters
 from lab.echo.wire import (
     Data,
     Digest,
@@ -149,14 +148,19 @@ class _Part:
 
     request: File
     _given: int = field(init=False, default=0)
-    _sha256: Any = field(init=False, factory=hashlib.sha256)
+    _sum: Sum = field(init=False)
+
+    @_sum.default
+    def _nothing(self) -> Sum:
+        """Nothing was given yet."""
+        return Sum(self.request.seed, self.request.offset, self.request.length)
 
     def _read(self, size: int) -> bytes:
         """So many more, or all that are left."""
         request = self.request
         size = min(size, request.length - self._given)
         data = characters(request.seed, request.offset + self._given, size)
-        self._sha256.update(data)
+        self._sum.update(data)
         self._given += size
         return data
 
@@ -192,7 +196,7 @@ class FileRun(_Part):
 
     def last(self) -> list[bytes]:
         """The end of the line, and the digest."""
-        return [b"", encode(Digest(self._sha256.hexdigest(), self.request.id))]
+        return [b"", encode(Digest(self._sum.hexdigest(), self.request.id))]
 
 
 @define(eq=False)
@@ -247,4 +251,4 @@ class PieceRun(_Part):
 
     def last(self) -> list[bytes]:
         """How many datagrams there were, and the digest."""
-        return [encode(FileEnd(self._count, self._sha256.hexdigest(), self.request.id))]
+        return [encode(FileEnd(self._count, self._sum.hexdigest(), self.request.id))]
