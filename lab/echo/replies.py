@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lab.echo.fields import EXACT, HEX, PADDING, TEXT, Grammar, numbers, padded
 
@@ -221,14 +221,10 @@ _REFUSED = (
     re.compile(b"(300|409|413) " + TEXT),
     lambda code, text: Refused(int(code), text.decode()),
 )
-# By their first four bytes.
+# How a packet begins.
+_PACKET = re.compile(b"packet %s %s " % (EXACT, EXACT))
+# All others, by their first four bytes.
 _REPLIES: dict[bytes, tuple[Grammar, ...]] = {
-    b"pack": (
-        (
-            re.compile(b"packet %s %s %s" % (EXACT, EXACT, PADDING)),
-            lambda seq, sent, padding: Packet(int(seq), int(sent), padding),
-        ),
-    ),
     b"end ": (
         numbers(b"end N N N N", StreamEnd),
         (
@@ -267,22 +263,34 @@ _REPLIES: dict[bytes, tuple[Grammar, ...]] = {
 }
 
 
-def parse_reply(said: bytes) -> Reply | None:
+def parse_reply(said: bytes, id: bytes = b"") -> Reply | None:
     """
     The reply that this is, to any request but an echo, or None.
 
     Args:
         said: What stands behind the id.
+        id: The id.
 
     >>> parse_reply(b"200 ready 1000"), parse_reply(b"hello")
     (Ready(length=1000, piece=None, count=None, id=b''), None)
     """
+    if said.startswith(b"packet "):
+        return _parse_packet(said, id)
     for pattern, build in _REPLIES.get(said[:4], ()):
         match = pattern.fullmatch(said)
         if match is not None:
             reply: Reply = build(*match.groups())
-            return reply
+            return evolve(reply, id=id) if id else reply
     return None
+
+
+def _parse_packet(said: bytes, id: bytes) -> Packet | None:
+    """The packet that this is; padding is long, and a pattern would look at each byte of it."""
+    match = _PACKET.match(said)
+    if match is None or b"\n" in said or b"\r" in said:
+        return None
+    seq, sent = match.groups()
+    return Packet(int(seq), int(sent), said[match.end() :], id)
 
 
 def _encode_ready(m: Ready) -> bytes:

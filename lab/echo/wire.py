@@ -162,10 +162,10 @@ def read_reply(message: bytes) -> Reply:
     Ready(length=1000, piece=None, count=None, id=b'a')
     """
     id, said = _parts(message)
-    reply = parse_reply(said)
+    reply = parse_reply(said, id)
     if reply is None:
         raise WireError(f"not a reply: {message[:40]!r}")
-    return evolve(reply, id=id) if id else reply
+    return reply
 
 
 def read_text(message: bytes) -> Text:

@@ -1,5 +1,8 @@
 """What servers of the echo service say."""
 
+import re
+
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -56,15 +59,45 @@ class ReplyTests(SynchronousTestCase):
         }
         for said, expected in forms.items():
             self.assertEqual((parse_reply(said), written(expected)), (expected, said))
+            self.assertEqual(parse_reply(said, b"k"), evolve(expected, id=b"k"))
 
     def test_none(self) -> None:
         """What is nearly one is none."""
         wrong = [b"", b"hello", b"packet 0 1", b"end 1 2 3", b"end 1 " + b"A" * 64, b"200 ready"]
         wrong += [b"200 ready 1 2", b"data 1 ", b"data 1 a b", b"sha256 x", b"301 x", b"429 x y"]
-        wrong += [b"300 ", b"300 \xff", b"401 short", b"200 counts 01 2", b"packet 0 1 \n"]
-        wrong += [b"end 1 2 3 " + b"9" * 20, b"300 " + b"x" * 201, b"200 counts 1 2 "]
+        wrong += [
+            b"300 ",
+            b"300 \xff",
+            b"401 short",
+            b"200 counts 01 2",
+            b"packet 0 1 \n",
+            b"packet 0 1 \r.",
+        ]
+        wrong += [
+            b"end 1 2 3 " + b"9" * 20,
+            b"300 " + b"x" * 201,
+            b"200 counts 1 2 ",
+            b"packet 0 1 \r.",
+        ]
         for said in wrong:
             self.assertIsNone(parse_reply(said), said)
+
+    @given(
+        st.lists(
+            st.sampled_from((b"packet ", b"0", b"12", b"01", b" ", b".", b"\n", b"\r", b"\xff"))
+            | st.integers(0, 10**20).map(lambda number: b"%d" % number),
+            max_size=8,
+        )
+    )
+    def test_packets(self, parts: list[bytes]) -> None:
+        """A packet is what the grammar says, and nothing else is."""
+        number = rb"(0|[1-9][0-9]{0,18})"
+        expected = re.fullmatch(rb"packet %s %s ([^\r\n]*)" % (number, number), b"".join(parts))
+        packet = parse_reply(b"".join(parts))
+        self.assertEqual(isinstance(packet, Packet), expected is not None)
+        if expected is not None:
+            seq, sent, padding = expected.groups()
+            self.assertEqual(packet, Packet(int(seq), int(sent), padding))
 
     def test_secret(self) -> None:
         """A token is in no log that shows the object."""
