@@ -102,6 +102,7 @@ class SumTests(SynchronousTestCase):
             again = Sum(seed, offset, length)
             # Nothing is summed up any more: what is handed over does not matter.
             again.update(bytes(length))
+            self.assertEqual(again._sha256.digest(), hashlib.sha256().digest())
             self.assertEqual(again.hexdigest(), expected)
 
     def test_short(self) -> None:
