@@ -173,7 +173,7 @@ def answer_sum(line: bytes) -> bytes | None:
     The answer to one addition, subtraction or multiplication of integers; None to all else.
 
     Args:
-        line: One line or more with its ending, of at most `LIMIT` bytes; to more than one there is
+        line: One line or more with its ending, of at most 1,024 bytes; to more than one there is
             no answer.
 
     >>> answer_sum(b"#k3-7 *,6,7\n"), answer_sum(b"/,6,3\n")
