@@ -17,8 +17,8 @@ def _nowhere(_: Any) -> None:
     """Where things go that nobody takes."""
 
 
-def _never() -> bool:
-    """What most cores are."""
+def _never(*_: Any) -> bool:
+    """What most cores are and most clocks do."""
     return False
 
 
@@ -57,18 +57,20 @@ class Driver:
     _due: float = 0.0
     _ticked: float = 0.0
     _settling: bool = False
-    _again: bool = False
+    _more: bool = False
     _stopped: bool = False
     busy: Callable[[], bool] = field(init=False)
     reply: Callable[[bytes, float], bytes | None] | None = field(init=False)
     _strike: Callable[[float], tuple[bytes, float] | None] | None = field(init=False)
     _batch: Callable[[list[bytes], float], int] = field(init=False)
+    _again: Callable[[Any, float], bool] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Find out once what the core can do."""
         self.busy = getattr(self.core, "busy", _never)
         self.reply = getattr(self.core, "reply", None)
         self._strike = getattr(self.core, "strike", None)
+        self._again = getattr(self.clock, "again", _never)
         self._batch = self.core.messages if isinstance(self.core, BatchCore) else self._each
 
     def message(self, data: bytes) -> None:
@@ -106,13 +108,13 @@ class Driver:
         """Do what the core wants done, after any call to it."""
         # Whom we tell may call the core again, and through it us: one loop does it all, so that
         # everything is written and told in order.
-        self._again = True
+        self._more = True
         if self._settling:
             return
         self._settling = True
         try:
-            while self._again:
-                self._again = False
+            while self._more:
+                self._more = False
                 self._deliver()
         finally:
             self._settling = False
@@ -150,10 +152,11 @@ class Driver:
 
     def _tick(self) -> None:
         """The timer has come."""
-        self._timer = None
+        made, self._timer = self._timer, None
         # Floating point may bring a clock a hair before the time it was asked for.
-        clock = self.clock.seconds()
-        now = self._ticked = max(clock, self._due)
+        now, due = self.clock.seconds(), self._due
+        now = max(now, due)
+        self._ticked = now
         if self._strike is not None and self.give is not None:
             struck = self._strike(now)
             if struck is not None:
@@ -161,7 +164,12 @@ class Driver:
                 self.give(data)
                 if self._timer is None and not self._stopped:
                     self._due = due
-                    self._timer = self.clock.callLater(max(0, due - clock), self._tick)
+                    # A wheel need not make another one; see `lab.adapters.wheel`.
+                    if self._again(made, due):
+                        self._timer = made
+                    else:
+                        wait = max(0, due - self.clock.seconds())
+                        self._timer = self.clock.callLater(wait, self._tick)
                 return
         deadline = self.core.deadline()
         if deadline is not None and deadline <= now:

@@ -146,6 +146,10 @@ class LineCoreProtocol(Protocol):
                     self._reader.take(data)
                 self._give(answers)
                 return
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Have the core take what is whole of it, in its turn."""
         lines = self._reader.feed(data)
         if self._lines:
             self._lines += lines

@@ -12,7 +12,9 @@ million. Hold nothing of calls that were cancelled, and nothing of the reactor w
 is, and is made when the slot ends. Only slots in which something stands are known: a dictionary,
 and a heap of their numbers, into which one goes once for all its calls. Within a slot there is no
 order until it ends. What was cancelled or moved stays where it was, as an entry that nobody makes,
-until its slot ends or more than half of all are such.
+until its slot ends or more than half of all are such. An entry is the call itself, which knows the
+slot that it is valid in: nothing else is made for it that Python's garbage collector would have to
+look at, and a full collection takes long where there are many connections.
 
 A wait that is short is not worth a slot: below ``shortest`` it is the reactor's, exactly.
 
@@ -24,6 +26,7 @@ early.
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from math import ceil
+from operator import attrgetter
 from typing import Any
 
 from attrs import define, field
@@ -42,6 +45,7 @@ SHORTEST = 0.1
 LONGEST = 1e9
 #: So many entries that nobody makes are no reason to tidy up.
 _FEW = 64
+_NAMELESS: dict[str, Any] = {}
 _log = Logger()
 
 
@@ -54,7 +58,7 @@ class WheelCall:
         time: When it is to be made, in seconds.
     """
 
-    __slots__ = ("_arguments", "_call", "_called", "_named", "_order", "_wheel", "time")
+    __slots__ = ("_arguments", "_call", "_called", "_named", "_order", "_slot", "_wheel", "time")
 
     def __init__(
         self,
@@ -64,7 +68,9 @@ class WheelCall:
         named: dict[str, Any],
     ) -> None:
         self.time = 0.0
-        #: The number of its entry; others of it are not valid.
+        #: The slot that it is to be made in; entries of it in others are not valid.
+        self._slot: int | None = None
+        #: Which addition or move its last was.
         self._order = 0
         self._wheel = wheel
         self._call: Callable[..., object] | None = call
@@ -78,7 +84,7 @@ class WheelCall:
 
     def active(self) -> bool:
         """Whether it was neither made nor cancelled."""
-        return self._call is not None
+        return self._slot is not None
 
     def cancel(self) -> None:
         """
@@ -89,7 +95,7 @@ class WheelCall:
             twisted.internet.error.AlreadyCancelled: It was cancelled before.
         """
         self._check()
-        self._call, self._arguments, self._named, self._order = None, (), {}, 0
+        self._call, self._arguments, self._named, self._slot = None, (), _NAMELESS, None
         self._wheel._cancelled()  # noqa: SLF001 - two classes of one thing
 
     def reset(self, secondsFromNow: float) -> None:
@@ -104,20 +110,23 @@ class WheelCall:
 
     def _check(self) -> None:
         """Refuse what comes too late."""
-        if self._call is None:
+        if self._slot is None:
             raise AlreadyCalled if self._called else AlreadyCancelled
 
     def _make(self) -> None:
         """Make it; a mistake in it harms no other."""
-        call, self._call, self._called = self._call, None, True
+        self._slot, self._called = None, True
         try:
-            call(*self._arguments, **self._named)  # type: ignore[misc]
+            self._call(*self._arguments, **self._named)  # type: ignore[misc]
         except BaseException:  # noqa: BLE001 - as Twisted does
             _log.failure("a timed call failed")
+        if self._slot is None:
+            # It is not made again, and keeps nothing.
+            self._call, self._arguments, self._named = None, (), _NAMELESS
 
 
-#: When a call is due, which entry of all it is, and the call.
-_Entry = tuple[float, int, WheelCall]
+#: Calls in the order in which they are made.
+_in_order = attrgetter("time", "_order")
 
 
 @implementer(IReactorTime)
@@ -140,7 +149,7 @@ class TimerWheel:
     _shortest: float = SHORTEST
     #: The time of the reactor, in seconds.
     seconds: Callable[[], float] = field(init=False)
-    _slots: dict[int, list[_Entry]] = field(init=False, factory=dict)
+    _slots: dict[int, list[WheelCall]] = field(init=False, factory=dict)
     _heap: list[int] = field(init=False, factory=list)
     #: How many calls wait, and how many entries there are in all slots.
     _calls: int = field(init=False, default=0)
@@ -175,9 +184,31 @@ class TimerWheel:
         self._put(call, self.seconds() + delay)
         return call
 
+    def again(self, call: IDelayedCall, time: float) -> bool:
+        """
+        Make a call once more, with the same arguments: for whoever is called over and over.
+
+        Args:
+            call: The one that is being made just now.
+            time: When to make it, in seconds.
+
+        Returns:
+            Whether it will be: this takes half the time of `callLater`. If not, because it is none
+            of this wheel's, is not being made, or the wait is none for slots, use that.
+        """
+        if type(call) is not WheelCall or call._slot is not None or call._call is None:  # noqa: SLF001
+            return False
+        if not self._shortest <= time - self.seconds() < LONGEST:
+            return False
+        call._called = False  # noqa: SLF001
+        self._calls += 1
+        self._put(call, time)
+        return True
+
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
         """All that wait: the calls of the wheel, and those that the reactor has of others."""
-        ours = [entry[2] for slot in self._slots.values() for entry in slot if _is_valid(entry)]
+        slots = self._slots.items()
+        ours = [call for number, slot in slots for call in _valid(number, slot)]
         theirs = self._reactor.getDelayedCalls()
         return [*ours, *(call for call in theirs if call is not self._waiting)]
 
@@ -186,18 +217,16 @@ class TimerWheel:
         number = ceil(time / self._slot)
         if number * self._slot < time:
             number += 1  # the quotient was rounded
-        self._order = call._order = order = self._order + 1  # noqa: SLF001
-        call.time = time
+        self._order = call._order = self._order + 1  # noqa: SLF001
+        call.time, call._slot = time, number  # noqa: SLF001
+        self._entries += 1
         slot = self._slots.get(number)
         if slot is None:
-            self._slots[number] = slot = []
+            self._slots[number] = [call]
             heappush(self._heap, number)
-            slot.append((time, order, call))
-            self._entries += 1
             self._wait()
         else:
-            slot.append((time, order, call))
-            self._entries += 1
+            slot.append(call)
         if self._entries > 2 * self._calls + _FEW:
             self._tidy()
 
@@ -210,9 +239,7 @@ class TimerWheel:
     def _tidy(self) -> None:
         """Drop the entries that nobody makes."""
         found = {
-            number: kept
-            for number, slot in self._slots.items()
-            if (kept := [entry for entry in slot if _is_valid(entry)])
+            number: kept for number, slot in self._slots.items() if (kept := _valid(number, slot))
         }
         self._slots, self._heap = found, list(found)
         heapify(self._heap)
@@ -241,11 +268,12 @@ class TimerWheel:
         # Floating point may bring a clock a hair before the time it was asked for.
         now = max(self.seconds(), self._next * self._slot)
         while self._heap and self._heap[0] * self._slot <= now:
-            slot = self._slots.pop(heappop(self._heap))
+            number = heappop(self._heap)
+            slot = self._slots.pop(number)
             self._entries -= len(slot)
-            slot.sort()
-            for _, order, call in slot:
-                if call._order == order:  # noqa: SLF001
+            slot.sort(key=_in_order)
+            for call in slot:
+                if call._slot == number:  # noqa: SLF001
                     self._calls -= 1
                     call._make()
         self._turning = False
@@ -255,6 +283,6 @@ class TimerWheel:
             self._tidy()
 
 
-def _is_valid(entry: _Entry) -> bool:
-    """Whether the call of an entry is to be made at its time."""
-    return entry[2]._order == entry[1]  # noqa: SLF001
+def _valid(number: int, slot: list[WheelCall]) -> list[WheelCall]:
+    """The calls that are to be made in a slot, each once."""
+    return list(dict.fromkeys(call for call in slot if call._slot == number))  # noqa: SLF001

@@ -60,11 +60,11 @@ class Counters:
 class _LivingProtocol(LineCoreProtocol):
     """A protocol whose core is told of any bytes: whoever sends lives."""
 
-    def dataReceived(self, data: bytes) -> None:
-        """Some bytes of the peer's."""
+    def _take(self, data: bytes) -> None:
+        """Some bytes of the peer's, of which the core does not know yet."""
         core: Any = self._driver.core
         core.heard(self._driver.clock.seconds())
-        super().dataReceived(data)
+        super()._take(data)
 
 
 class _ClientProtocol(_LivingProtocol):

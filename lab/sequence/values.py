@@ -18,7 +18,9 @@ from attrs import define, field
 
 #: Most numbers of a sequence.
 LONGEST = 65535
-_ROUNDS = range(4)
+_ROUNDS = 0, 1, 2, 3
+_block = struct.Struct(">HB").pack
+_word = struct.Struct(">I").pack
 # The same key proves who somebody is: what is made of it here is made for nothing else.
 _PURPOSE = b"lab sequence"
 
@@ -48,15 +50,15 @@ class Values:
     __slots__ = ("_keyed",)
 
     def __init__(self, key: bytes) -> None:
-        # A copy of it need not take in the key again.
-        self._keyed = hashlib.blake2b(digest_size=2, key=key, person=_PURPOSE)
+        # A copy need not take in the key again.
+        self._keyed = hashlib.blake2b(digest_size=2, key=key, person=_PURPOSE).copy
 
     def value(self, index: int) -> int:
         """The number at an index, as `value` gives it."""
         left, right, keyed = index >> 16, index & 0xFFFF, self._keyed
         for number in _ROUNDS:
-            mixed = keyed.copy()
-            mixed.update(b"%c%c%c" % (right >> 8, right & 0xFF, number))
+            mixed = keyed()
+            mixed.update(_block(right, number))
             left, right = right, left ^ int.from_bytes(mixed.digest())
         return left << 16 | right
 
@@ -76,7 +78,7 @@ class Checksum:
 
     def add(self, number: int) -> None:
         """Go on with one more."""
-        data = struct.pack(">I", number)
+        data = _word(number)
         self._crc = zlib.crc32(data, self._crc)
         self._sha.update(data)
         self.count += 1

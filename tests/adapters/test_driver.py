@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.driver import Driver
+from lab.adapters.wheel import TimerWheel
 from lab.core import Broken, Finished, Left
 
 
@@ -367,6 +368,23 @@ class StrikingTests(DriverCase):
         self.clock.advance(1.5)
         self.assertEqual((self.did[1:], self.timers()), ([("give", b"two\n")], [4.0]))
         self.assertEqual(self.core.calls, [("strike", 1.0), ("strike", 2.5)])
+
+    def test_strikes_with_one_timer(self) -> None:
+        """On a wheel it is the same timer each time."""
+        self.make()
+        wheel = TimerWheel(self.clock)
+        core = FakeTickingCore((b"one\n", 2.5), (b"two\n", 4.0))
+        driver = Driver(core, wheel)
+        driver.give, core.due = self.note("give"), 1.0
+        driver.settle()
+        (timer,) = wheel.getDelayedCalls()
+        for due in (2.5, 4.0):
+            self.clock.advance(due - 1.5)
+            (again,) = wheel.getDelayedCalls()
+            self.assertIs(again, timer)
+            self.assertEqual(again.getTime(), due)
+        driver.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_ticks_otherwise(self) -> None:
         """Where it does not strike, or nobody takes bytes, it ticks."""

@@ -193,6 +193,56 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual([name for name, _ in self.made[1:]], ["moved", "more"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_again(self) -> None:
+        """A call that is being made may be made once more, with its arguments; then it is over."""
+        times = [2.5, 4.0]
+
+        def make(*arguments: int, **named: int) -> None:
+            """Note it, and come again."""
+            self.made.append((self.clock.seconds(), arguments, named, call.active()))
+            if times:
+                self.assertTrue(self.wheel.again(call, times.pop(0)))
+                self.assertTrue(call.active())
+
+        call = self.wheel.callLater(1.0, make, 1, two=2)
+        self.clock.pump([1.0, 1.49, 0.02])
+        self.assertEqual((call.getTime(), len(self.wheel)), (4.0, 1))
+        self.clock.advance(2.0)
+        found = [(round(at, 2), *rest) for at, *rest in self.made]
+        self.assertEqual(found, [(at, (1,), {"two": 2}, False) for at in (1.0, 2.51, 4.51)])
+        self.assertRaises(AlreadyCalled, call.cancel)
+        self.assertEqual((len(self.wheel), self.clock.getDelayedCalls()), (0, []))
+        self.assertIsNone(call._call)
+
+    def test_again_and_cancelled(self) -> None:
+        """Such a call can be cancelled and moved as any other."""
+        for change in "cancel", "delay":
+            call = self.wheel.callLater(1.0, lambda: self.wheel.again(call, 30.0))  # noqa: B023
+            self.clock.advance(1.0)
+            call.delay(1.0)
+            self.assertEqual((call.getTime(), len(self.wheel)), (31.0, 1), change)
+            call.cancel()
+            self.assertRaises(AlreadyCancelled, call.cancel)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_not_again(self) -> None:
+        """A call of the reactor's, and a wait that is none for slots, are not for `again`."""
+        results = []
+        short = self.wheel.callLater(0.05, lambda: results.append(self.wheel.again(short, 9.0)))
+        for at in (-1.0, 1.05, LONGEST + 1.0):
+            call = self.wheel.callLater(
+                1.0,
+                lambda at=at: results.append(self.wheel.again(call, at)),  # noqa: B023
+            )
+            self.clock.advance(1.0)
+            self.clock.rightNow = 0.0
+        self.assertEqual(results, [False] * 4)
+        waits = self.later(1.0, "waits")
+        self.assertFalse(self.wheel.again(waits, 2.0))
+        self.clock.advance(1.0)
+        self.assertFalse(self.wheel.again(waits, 2.0))
+        self.assertEqual((len(self.wheel), self.clock.getDelayedCalls()), (0, []))
+
     def test_too_late(self) -> None:
         """A call that was made or cancelled says so to whoever still wants something of it."""
         made, cancelled = self.later(1.0, "made"), self.later(1.0, "cancelled")
