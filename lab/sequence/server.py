@@ -33,6 +33,8 @@ from lab.sequence.values import LONGEST, Checksum, Values
 SILENCES = 3
 #: The store knows the numbers of so many seconds ahead, and is told half as often.
 AHEAD = 20.0
+# Whoever is called so much later than asked for was held up, and has not read all that came.
+_HELD_UP = 0.1
 # A store that fails is asked again after so many seconds.
 _ASK_AGAIN = 1.0
 # Numbers that were sent on other connections are summed up so many at a time, and so often, in
@@ -129,6 +131,14 @@ class SequenceServerCore:
     _nonce: str = field(init=False, default="")
     _outgoing: list[bytes] = field(init=False, factory=list)
     _events: list[object] = field(init=False, factory=list)
+    #: A client may be silent for so long, in seconds.
+    _patience: float = field(init=False)
+    #: What stands in for the time of the last bytes, when we could not read.
+    _excuse: float = field(init=False, default=-math.inf)
+
+    def __attrs_post_init__(self) -> None:
+        """Reckon once what each number needs."""
+        self._patience = SILENCES * self._settings.heartbeat
 
     # The verbs of a core.
 
@@ -165,7 +175,7 @@ class SequenceServerCore:
 
     def tick(self, now: float) -> None:
         """Numbers are due, or the client has been silent for too long."""
-        if now >= self._heard + SILENCES * self._settings.heartbeat:
+        if self._is_silent(now):
             self._events.append(Lost(f"silent for {now - self._heard:.3g} s"))
             self._leave(now)
             return
@@ -177,29 +187,31 @@ class SequenceServerCore:
     def strike(self, now: float) -> tuple[bytes, float] | None:
         """One number that is not the last, if nothing else is due; see `lab.core.TickingCore`."""
         index, record = self._next, self._record
+        following = index + 1
         if (
             self.state != "running"
             or record is None
             or index >= self._may
-            or index >= record.n - 1
+            or following >= record.n
             or self._sum.count != index
             or (self._owns and now >= self._ask_at)
         ):
             return None
-        done = index - self._first
-        silence = self._heard + SILENCES * self._settings.heartbeat
-        following = self._begin + (done + 1) * record.interval
-        if now >= silence or not self._begin + done * record.interval <= now < following:
+        done, begin, interval = index - self._first, self._begin, record.interval
+        silence = self._heard + self._patience
+        deadline = begin + (done + 1) * interval
+        if now >= silence or not begin + done * interval <= now < deadline:
             return None
         number = self._values.value(index)
         self._sum.add(number)
-        self._next = index + 1
-        if self.sent <= index:
-            self.sent = index + 1
-        deadline = following if index + 1 < self._may else math.inf
+        self._next = following
+        self.sent = max(self.sent, following)
+        if following == self._may:
+            deadline = math.inf
         if self._owns and self._ask_at < deadline:
             deadline = self._ask_at
-        return b"number %d %d\n" % (index, number), min(deadline, silence)
+        deadline = min(deadline, silence)
+        return b"number %d %d\n" % (index, number), deadline
 
     def close(self, now: float) -> None:
         """The client is gone."""
@@ -219,7 +231,7 @@ class SequenceServerCore:
         """When the next number is due, or silence becomes too long."""
         if self.state == "over":
             return None
-        silence = self._heard + SILENCES * self._settings.heartbeat
+        silence = self._heard + self._patience
         ask = self._ask_at if self._owns else math.inf
         return min(silence, ask, self._due() if self.state == "running" else math.inf)
 
@@ -409,6 +421,17 @@ class SequenceServerCore:
         """The client is not understood; its session, if it has one, waits for it."""
         self._say(wire.Wrong(text))
         self._finish(text, self._heard)
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether the client has sent nothing for too long, as far as we could read."""
+        if now < self._heard + self._patience:
+            return False
+        due = self.deadline()
+        if due is None or now <= due + _HELD_UP or self._heard == self._excuse:
+            return True
+        # What it has sent may be waiting to be read: a turn more, and then no more.
+        self._heard = self._excuse = now - self._patience + _TURN
+        return False
 
     def _say(self, line: Any) -> None:
         """Send a line."""

@@ -333,6 +333,25 @@ class LifeTests(ServerCase):
         play.wait(0.1).tells(Lost("silent for 6 s"), at=6.0).tells(Progress(detached))
         play.closes().receives(encode(Heartbeat(0))).wait(100.0).end()
 
+    def test_held_up(self) -> None:
+        """A server that could not read is silent itself: it reads first, and then judges."""
+        for speaks in (True, False):
+            self.running(n=9)
+            core = self.core
+            core.outgoing()
+            core.tick(7.5)
+            self.assertEqual(core.outgoing(), [number(index) for index in range(1, 8)])
+            self.assertEqual(core.events(), [])
+            due = core.deadline()
+            self.assertTrue(due is not None and 7.5 < due < 7.6)
+            if speaks:
+                core.heard(7.5)
+                self.assertEqual(core.deadline(), 8.0)
+            else:
+                core.tick(9.0)
+                lost, progress = core.events()
+                self.assertEqual((type(lost), type(progress)), (Lost, Progress))
+
     def test_early_tick(self) -> None:
         """A tick that comes before its time does nothing."""
         self.play().does(self.core.tick).end()
@@ -427,6 +446,18 @@ class ShortTests(ServerCase):
         self.running(9, interval=4.0, heartbeat=5.0)
         self.core.tick(4.0)
         self.assertEqual(self.core.strike(8.0), (number(2) + b"\n", 10.0))
+
+    def test_strikes_the_last_that_the_store_knows_of(self) -> None:
+        """Behind it no number is due, only that the store is told."""
+        self.running(9, interval=4.0, heartbeat=8.0)
+        core = self.core
+        for at in (4.0, 8.0, 12.0, 16.0):
+            core.tick(at)
+        core.failed(17.0)
+        core.tick(18.0)
+        self.assertEqual(core.strike(20.0), (number(5) + b"\n", 24.0))
+        core.heard(20.0)
+        self.assertEqual(core.deadline(), 28.0)
 
     def test_strikes_nothing_else(self) -> None:
         """Without a session, in silence and when the store is to be told, it is not for short."""
