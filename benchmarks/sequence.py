@@ -157,7 +157,7 @@ def _sample(name: str, count: int, seconds: float, folder: Path) -> Sample:
             one.ready(limit)
         for one in listeners:
             one.go()
-        return _sum([one.result(limit) for one in listeners], count, seconds)
+        return _sum(name, [one.result(limit) for one in listeners], count, seconds)
 
 
 class _Part:
@@ -217,14 +217,16 @@ class _Part:
         raise BenchmarkError(f"{self._server.name}: {said[-1]}")
 
 
-def _sum(found: Sequence[dict[str, Any]], count: int, seconds: float) -> Sample:
+def _sum(name: str, found: Sequence[dict[str, Any]], count: int, seconds: float) -> Sample:
     """One sample of all parts."""
     late: Counter[int] = Counter()
     for one in found:
         late.update({int(steps): many for steps, many in one["late"].items()})
     total = late.total()
     if total < count * (seconds - 1):
-        raise BenchmarkError(f"only {total:,} numbers in {seconds:g} s: this machine is too slow")
+        raise BenchmarkError(
+            f"{name}: only {total:,} numbers in {seconds:g} s: the machine is too slow or busy"
+        )
     ordered = sorted(late.elements())
     cpu = sum(one["cpu"] for one in found)
     return {
