@@ -8,8 +8,9 @@ more than a bound in memory, however fast the network and however slow the disk.
 **How it does it.** One coroutine goes from phase to phase: look at the target, agree on a version,
 see what is there of it, fetch the rest, put it at its place. Between, everything happens in calls
 of the sources (`lab.download.source.Owner`), each of which ends in ``_notice``: there the coroutine
-looks whether its phase has ended. What blocks is done in a ``Lane``: pieces are checked and written
-one after the other, so that nothing is written behind the back of a check.
+looks whether its phase has ended. What blocks is done in a ``Lane``: two pieces at a time, but what
+comes of one piece is checked and written in order, so that nothing is written behind the back of a
+check.
 """
 
 import math
@@ -101,6 +102,7 @@ class Fetch:
     #: How often each piece was wrong, and those that one source alone has to give.
     _tries: dict[int, int] = field(init=False, factory=dict)
     _paced: bool = field(init=False, default=False)
+    _full: bool = field(init=False, default=False)
     _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
     _wake: Deferred[None] | None = field(init=False, default=None)
     _failed: Failure | None = field(init=False, default=None)
@@ -396,7 +398,7 @@ class Fetch:
         self._queued += size
         if not landing.missing:
             self._copies.check(landing)
-        done = self._lane.do(self._target.store, landing, chunks)
+        done = self._lane.beside(landing.piece, self._target.store, landing, chunks)
         done.addCallback(self._was_stored, source, landing, size).addErrback(self._fail)
 
     def _was_stored(self, right: bool, source: Source, landing: Landing, size: int) -> None:  # noqa: FBT001 - a callback
@@ -465,7 +467,9 @@ class Fetch:
 
     def _hold(self) -> None:
         """Read nothing if it is too fast, or too much waits for the disk."""
-        wanted = self._paced or self._queued > ROOM
+        # Not for each piece anew: it begins again when there is room for some.
+        self._full = self._queued > (ROOM // 2 if self._full else ROOM)
+        wanted = self._paced or self._full
         for source in self._sources.values():
             source.hold(wanted=wanted)
 

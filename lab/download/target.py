@@ -30,8 +30,8 @@ from lab.download.outcomes import InUse, NoRoom
 from lab.download.wire import count_pieces, tag
 from lab.errors import LocalError
 
-#: Bytes that are read at once, always into the same room, so that no new one has to be found. With
-#: less at a time, the thread would wait for the interpreter more often.
+#: Bytes that are read at once, into a room that is used again, so that no new one has to be found.
+#: With less at a time, the thread would wait for the interpreter more often.
 READ = 2**20
 #: The lock is of a file that is no longer there, if the other one has just finished: try again.
 _TRIES = 10
@@ -98,7 +98,8 @@ class Target:
     _mode: int | None = field(init=False, default=None)
     _version: Version | None = field(init=False, default=None)
     _whole: bool = field(init=False, default=False)
-    _room: memoryview | None = field(init=False, default=None)
+    #: Of those who read at present each has one; these are free.
+    _rooms: list[memoryview] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         """Where the part is."""
@@ -340,15 +341,27 @@ class Target:
     def _bytes(self, file: int, offset: int, length: int) -> Iterator[memoryview]:
         """What is in a file there; each is gone when the next is asked for."""
         stop = offset + length
-        room = self._room = self._room or memoryview(bytearray(READ))
-        while offset < stop:
-            if self.stopped:
-                raise Stopped
-            size = self.disk.read(file, room[: stop - offset], offset)
-            if not size:
-                return
-            yield room[:size]
-            offset += size
+        with self._room() as room:
+            while offset < stop:
+                if self.stopped:
+                    raise Stopped
+                size = self.disk.read(file, room[: stop - offset], offset)
+                if not size:
+                    return
+                yield room[:size]
+                offset += size
+
+    @contextmanager
+    def _room(self) -> Iterator[memoryview]:
+        """Where bytes that are read go; nobody else has it meanwhile."""
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = memoryview(bytearray(READ))
+        try:
+            yield room
+        finally:
+            self._rooms.append(room)
 
     def _sum(self, landing: Landing, offset: int, stop: int) -> None:
         """Have the digest of a piece know what is in the file there."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.backoff import Backoff
 from lab.download import fetching, landing, wire
+from lab.download.connection import Connection
 from lab.download.landing import Landing
 from lab.download.outcomes import (
     Broken,
@@ -154,6 +155,25 @@ class WholeTests(FetchingTests):
         self.net.run_until(done, 100)
         self.assertEqual(self.scene.target.read_bytes(), DATA * 4)
         self.assertLess(max(queued), 3000 + 70_000)
+        self.net.run_until(client.close(), 10)
+
+    def test_seldom_held(self) -> None:
+        """What is not read is not begun again for each piece that the disk has taken."""
+        self.patch(fetching, "ROOM", 8000)
+        self.scene.serve("a", f=DATA * 4)
+        here: Any = self.net.host("client").reactor
+        held: list[bool] = []
+        self.patch(
+            Connection, "hold", lambda connection, wanted, hold=Connection.hold: (
+                held.append(wanted), hold(connection, wanted=wanted)
+            ),
+        )  # fmt: skip
+        client = self.scene.client()
+        client._run = lambda function: deferLater(here, 0.01, function)
+        done = client.get("f", self.scene.target)
+        self.net.run_until(done, 100)
+        self.assertGreater(len(held), 0)
+        self.assertLess(len(held), len(DATA) * 4 / 4000)
         self.net.run_until(client.close(), 10)
 
     def test_large_pieces(self) -> None:

@@ -1,4 +1,4 @@
-"""One thing after the other, elsewhere."""
+"""What blocks is done elsewhere: one thing after the other, or two at a time."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ class LaneTests(SynchronousTestCase):
         """A lane on which nothing ends by itself."""
         self.begun: list[tuple[Any, Deferred[Any]]] = []
         self.lane = Lane(self.run_later)
+        self.done: list[str] = []
 
     def run_later(self, function: Any) -> Deferred[Any]:
         """Begin something."""
@@ -26,13 +27,21 @@ class LaneTests(SynchronousTestCase):
         self.begun.append((function, ended))
         return ended
 
-    def end(self) -> None:
-        """What goes on ends."""
-        function, ended = self.begun[-1]
-        try:
-            ended.callback(function())
-        except ValueError as error:
-            ended.errback(error)
+    def end(self, at: int = 0) -> list[str]:
+        """One of what goes on ends; gives what was done by that."""
+        function, ended = self.begun.pop(at)
+        self.done = []
+        ended.callback(function())
+        return self.done
+
+    def note(self, name: str) -> None:
+        """Something is done."""
+        self.done.append(name)
+
+    def beside(self, *names: str) -> None:
+        """Have each done, in order with those of the same number, which is its end."""
+        for name in names:
+            self.lane.beside(int(name[1:]), self.note, name)
 
     def test_order(self) -> None:
         """One at a time, in order; a failure is that of one only."""
@@ -43,6 +52,54 @@ class LaneTests(SynchronousTestCase):
         self.failureResultOf(first, ValueError)
         self.end()
         self.assertEqual(self.successResultOf(second), 7)
+
+    def test_beside(self) -> None:
+        """Two at a time; of one number in order, even if there is nothing else to do."""
+        self.beside("a0", "b0", "c1")
+        self.assertEqual(len(self.begun), 2)
+        self.assertEqual(self.end(1), ["c1"])
+        self.assertEqual(len(self.begun), 1)
+        self.assertEqual(self.end(), ["a0"])
+        self.assertEqual(self.end(), ["b0"])
+        self.assertEqual(self.begun, [])
+
+    def test_turn(self) -> None:
+        """What waits is given to a thread together, but not too much; each has its own end."""
+        self.beside("a0", "b0", "c0")
+        failed = self.lane.beside(2, int, "x")
+        self.beside("d4", "e0")
+        self.end()
+        self.assertEqual(self.end(), ["b0", "c0", "d4"])
+        self.failureResultOf(failed, ValueError)
+        self.assertEqual(self.end(), ["e0"])
+
+    def test_alone(self) -> None:
+        """What is done alone waits for all before it, and all behind it for that."""
+        self.beside("a0", "b1")
+        self.lane.do(self.note, "alone")
+        self.beside("c0", "d1")
+        self.end()
+        self.assertEqual(len(self.begun), 1)
+        self.end()
+        self.assertEqual(self.end(), ["alone"])
+        self.assertEqual(self.end() + self.end(), ["c0", "d1"])
+
+    def test_alone_behind(self) -> None:
+        """A thread is not given what is behind something that is done alone."""
+        self.beside("a0", "b0")
+        self.lane.do(self.note, "alone")
+        self.beside("c0")
+        self.end()
+        self.assertEqual([self.end(), self.end(), self.end()], [["b0"], ["alone"], ["c0"]])
+
+    def test_no_thread(self) -> None:
+        """Where nothing can be run, all fail that would have been."""
+        self.beside("a0")
+        waiting = [self.lane.beside(0, int, "1") for _ in range(2)]
+        self.end()
+        self.begun.pop()[1].errback(OSError("no more threads"))
+        for result in waiting:
+            self.failureResultOf(result, OSError)
 
     def test_drop(self) -> None:
         """What has not begun is not done; what comes after it is, behind what goes on."""

@@ -231,6 +231,18 @@ class PlacedTests(SynchronousTestCase):
         one.placed(10, "a")
         self.assertFalse(self.target.store(one, one.batch()[0]))
 
+    def test_two_at_a_time(self) -> None:
+        """Each of those who read has a room of its own; it is used again."""
+        number = self.begin()
+        os.pwrite(number, self.data, 0)
+        one, other = (self.target._bytes(number, at, 5) for at in (0, 10))
+        found = [next(one), next(other)]
+        self.assertEqual([bytes(room) for room in found], [self.data[:5], self.data[10:15]])
+        self.assertEqual([*one, *other], [])
+        self.assertEqual(len(self.target._rooms), 2)
+        self.assertEqual([bytes(x) for x in self.target._bytes(number, 5, 5)], [self.data[5:10]])
+        self.assertEqual(len(self.target._rooms), 2)
+
 
 class PieceTests(SynchronousTestCase):
     """What is stored of a piece."""
