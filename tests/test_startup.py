@@ -56,6 +56,12 @@ class StartTests(SynchronousTestCase):
         self.assertIn("twisted.internet.reactor", loaded)
         self.assertEqual(loaded & (HEAVY | ELSEWHERE), set())
 
+    def test_lab_download(self) -> None:
+        """So does a download: no bars, and no prompt."""
+        loaded = loaded_by(LAB, "download", "tcp:127.0.0.1:1", "--timeout", "0.1", "x")
+        self.assertIn("twisted.internet.reactor", loaded)
+        self.assertEqual(loaded & (HEAVY | ELSEWHERE - {"lab.download"}), set())
+
     def test_lab_server_help(self) -> None:
         """The help of the server loads no service, and chooses no reactor."""
         loaded = loaded_by(TWISTD, "lab-server", "--help")

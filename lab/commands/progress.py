@@ -7,13 +7,14 @@ Knows nothing of what it is that takes so long.
 import json
 import math
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from attrs import define, field
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from lab import units
+
+if TYPE_CHECKING:  # it takes long, and where nothing is drawn it is not needed
+    from rich.progress import Progress
 
 #: Progress is told so often at most, in seconds: where it is drawn, and where it is a line.
 DRAWN, TOLD = 0.1, 1.0
@@ -85,13 +86,16 @@ def clock(seconds: float) -> str:
     return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def bars(out: IO[str]) -> Progress:
+def bars(out: IO[str]) -> "Progress":
     """
     Bars on a terminal, each with a text behind it; they are gone when it is stopped.
 
     It is drawn when `refresh` is called and at no other time: a thread of its own would ask a clock
     of its own.
     """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
     return Progress(
         BarColumn(20),
         TextColumn("{task.description}", markup=False),

@@ -12,7 +12,6 @@ from lab.commands.conversation.aside import Aside
 from lab.commands.conversation.descriptors import Input, Output
 from lab.commands.conversation.pipe import IN_FLIGHT, Lines
 from lab.commands.conversation.session import Session
-from lab.commands.conversation.terminal import talk
 
 
 def converse(  # noqa: PLR0913 - what can be set, by name
@@ -57,6 +56,9 @@ def converse(  # noqa: PLR0913 - what can be set, by name
     stdin, stdout, stderr = files
     given, shown = Input(reactor, stdin), Output(reactor, stdout)
     if on_terminal(stdin, stdout):
+        # What a terminal takes is much, and a pipe needs nothing of it.
+        from lab.commands.conversation.terminal import talk
+
         return Deferred.fromCoroutine(talk(session, help, history, given, shown, aside or Aside()))
     errors = shown if _same(stdout, stderr) else Output(reactor, stderr)
     lines = Lines(session, code_of, given, shown, errors, last, in_flight)

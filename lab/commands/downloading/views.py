@@ -3,12 +3,10 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 from attrs import asdict
-from rich.progress import TaskID
-from rich.text import Text
 
 from lab import units
 from lab.commands.conversation.aside import Aside
@@ -17,6 +15,9 @@ from lab.commands.downloading.batch import Batch, show
 from lab.commands.progress import DRAWN, TOLD, Pace, bars, event, part
 from lab.download.outcomes import Fetched, Progress, State
 from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 Say = Callable[[str], object]
 #: Why a source was left out.
@@ -172,6 +173,8 @@ class Bars(Lines):
 
     def _print(self, text: str) -> None:
         """A line above the bars, in as many rows as it takes."""
+        from rich.text import Text
+
         self._progress.console.print(Text(text), soft_wrap=True)
 
     def _print_error(self, text: str) -> None:
