@@ -7,6 +7,7 @@ All of them block. Errors are `OSError`.
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 #: What a file system says that can't reserve space.
@@ -69,6 +70,13 @@ class Disk:
     def write(self, file: int, data: bytes | memoryview, offset: int) -> int:
         """Write, as much as can be; returns how many bytes that was."""
         return os.pwrite(file, data, offset)
+
+    def flush(self, file: int, offset: int, size: int) -> None:
+        """Have the system begin to bring this part to the disk, if it can; it is not waited for."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError):  # it is a hint, and `sync` tells what is wrong
+                # Linux begins to write what is not written; what is being written stays in memory.
+                os.posix_fadvise(file, offset, size, os.POSIX_FADV_DONTNEED)
 
     def sync(self, file: int) -> None:
         """Wait until it is on the disk."""

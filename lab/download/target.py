@@ -7,8 +7,8 @@ what that is, for such a note can be older or newer than the file.
 
 **How it does it.** The bytes go to ``.NAME.part`` beside the target. Whoever begins takes its lock,
 reads it, and holds each piece of it against the list: those that are right are there. So are pieces
-of an older version of the target. In the end it is synced, and moved to the target's name, and
-then that is synced.
+of an older version of the target. The system begins to bring each piece to the disk when it is
+right. In the end it is synced, and moved to the target's name, and then that is synced.
 """
 
 import errno
@@ -196,6 +196,9 @@ class Target:
             if right or not whole:
                 for offset, data in loose:
                     self._write(data, offset)
+                if whole:
+                    # Or nothing would be on the disk in the end, and all would be waited for.
+                    self.disk.flush(self._begun, landing.offset, landing.length)
         return right
 
     def sha256(self) -> str:
@@ -236,6 +239,12 @@ class Target:
     def _shown(self) -> str:
         """The path, for errors."""
         return repr(str(self.path))
+
+    @property
+    def _begun(self) -> int:
+        """The part, open."""
+        assert self._file is not None  # noqa: S101 - begun, or there would be no pieces
+        return self._file
 
     @property
     def _size(self) -> int:
@@ -365,18 +374,14 @@ class Target:
 
     def _sum(self, landing: Landing, offset: int, stop: int) -> None:
         """Have the digest of a piece know what is in the file there."""
-        file = self._file
-        assert file is not None  # noqa: S101 - begun, or there would be no pieces
-        for data in self._bytes(file, offset, stop - offset):
+        for data in self._bytes(self._begun, offset, stop - offset):
             landing.sha256.update(data)
 
     def _write(self, data: bytes, offset: int) -> None:
         """Write all of it."""
-        file = self._file
-        assert file is not None  # noqa: S101 - begun, or there would be no pieces
         view = memoryview(data)
         while view:
-            wrote = self.disk.write(file, view, offset)
+            wrote = self.disk.write(self._begun, view, offset)
             offset += wrote
             view = view[wrote:]
 

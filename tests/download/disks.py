@@ -151,6 +151,10 @@ class MemoryDisk(Disk):
         self.files[file].data[offset : offset + len(part)] = part
         return len(part)
 
+    def flush(self, file: int, offset: int, size: int) -> None:
+        """See `Disk`; perhaps it is there after a crash, as anything that was written."""
+        self._call("flush")
+
     def sync(self, file: int) -> None:
         """See `Disk`."""
         self._call("sync", changes=True)

@@ -53,6 +53,18 @@ class DiskTests(SynchronousTestCase):
         self.disk.reserve(file, 10)
         self.assertRaises(OSError, self.disk.reserve, file, 10)
 
+    def test_flush(self) -> None:
+        """It is a hint: nobody is told that it can't be, and it may be unknown here."""
+        file = self.open()
+        self.disk.write(file, b"hello", 0)
+        self.disk.flush(file, 0, 5)
+        self.disk.flush(-1, 0, 5)
+        if hasattr(os, "posix_fadvise"):
+            self.addCleanup(setattr, os, "posix_fadvise", os.posix_fadvise)
+            del os.posix_fadvise
+        self.disk.flush(file, 0, 5)
+        self.assertEqual(os.pread(file, 5, 0), b"hello")
+
     def test_lock(self) -> None:
         """One at a time, also in one process."""
         first, second = self.open(), self.open()

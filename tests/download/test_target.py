@@ -262,6 +262,17 @@ class PieceTests(SynchronousTestCase):
         )
         self.assertEqual(self.disk.content(PART), bytes(10) + self.data[10:20] + bytes(5))
 
+    def test_flushed(self) -> None:
+        """It begins to go to the disk when it is right, and not before."""
+        seen: list[tuple[int, int]] = []
+        self.patch(self.disk, "flush", lambda file, *where: seen.append(where))
+        self.target.store(self.version.landing(0), [b"0123456789"])
+        one = self.version.landing(1)
+        self.target.store(one, [self.data[10:14]])
+        self.assertEqual(seen, [])
+        self.target.store(one, [self.data[14:20]])
+        self.assertEqual(seen, [(10, 10)])
+
     def test_wrong(self) -> None:
         """Nothing of it is written."""
         self.assertFalse(self.target.store(self.version.landing(1), [b"0123456789"]))
