@@ -98,6 +98,7 @@ class StreamRoute:
         retry: How long each attempt to connect may take, and how many there are.
         random: Where jitter is drawn from.
         build: Makes the protocol of a connection, from what is to be called when that is gone.
+        tried: How often others have tried before, for what is said in the end.
     """
 
     way: Way
@@ -105,6 +106,7 @@ class StreamRoute:
     _retry: Backoff
     _random: Random
     _build: Callable[[Callable[[Failure], None]], LineCoreProtocol]
+    _tried: int = 0
     _connecting: Deferred[Any] | None = field(init=False, default=None)
     _timer: IDelayedCall | None = field(init=False, default=None)
     _protocol: LineCoreProtocol | None = field(init=False, default=None)
@@ -114,7 +116,7 @@ class StreamRoute:
         """There is a request: connect, unless that is done or under way."""
         if not (self._protocol or self._connecting or self._timer):
             waits = self._retry.waits(self._random)
-            self._connect(next(waits), waits, 1)
+            self._connect(next(waits), waits, self._tried + 1)
 
     def close(self) -> Deferred[None]:
         """Let the connection go."""

@@ -87,6 +87,7 @@ class Connection:
         settings: Of the client.
         random: Where jitter is drawn from.
         tell: Called with the events of the core.
+        tried: How often it was tried before in vain, for what is said if it is again.
     """
 
     _endpoint: IStreamClientEndpoint
@@ -94,6 +95,7 @@ class Connection:
     _settings: ClientSettings
     _random: Random
     _tell: Callable[[Any], None]
+    _tried: int = 0
     _core: DownloadClientCore = field(init=False)
     driver: Driver = field(init=False)
     _route: StreamRoute = field(init=False)
@@ -104,7 +106,9 @@ class Connection:
         self.driver = Driver(self._core, self._clock)
         self.driver.tell = self._tell
         once = Backoff.fixed(self._settings.silence)
-        self._route = StreamRoute(self, self._endpoint, once, self._random, self._build)
+        self._route = StreamRoute(
+            self, self._endpoint, once, self._random, self._build, self._tried
+        )
 
     def _build(self, lost: Callable[[Failure], None]) -> ChunkCoreProtocol:
         """The protocol of the connection."""

@@ -111,6 +111,8 @@ class Source:
     _wait: float = field(init=False, default=0.0)
     _not_before: float = field(init=False, default=-math.inf)
     _strikes: int = field(init=False, default=0)
+    #: How often there was no connection, one time after the other.
+    _tried: int = field(init=False, default=0)
     #: Whether it has said on this connection what its version is.
     _told: bool = field(init=False, default=False)
     #: Numbers of the last requests for digests and status, and the first of both answers.
@@ -143,7 +145,7 @@ class Source:
         if self._connection is None and not self.out:
             self.state = State.CONNECTING
             connection = Connection(
-                self._endpoint, self._clock, self._settings, self._random, self._tell
+                self._endpoint, self._clock, self._settings, self._random, self._tell, self._tried
             )
             self._connection = connection
             if self._held:
@@ -317,6 +319,8 @@ class Source:
                 self.leave_out(State.LYING, error)
                 return
         self.state, self.error = State.LOST, error
+        made = self._connection is not None and self._connection.opened
+        self._tried = 0 if made else self._tried + 1
         self._drop(min(max(self._next_wait(), least), LONGEST))
 
     def _drop(self, wait: float | None = None) -> None:

@@ -128,6 +128,15 @@ class StreamRouteTests(SynchronousTestCase):
         text = "no connection in time after 5 attempts"
         self.assertEqual(self.way.error(self, NoAnswer), text)
 
+    def test_tried_before(self) -> None:
+        """Attempts that were made by others before are told, too."""
+        made = self.make(Backoff.fixed(1.0))
+        made._tried = 3
+        made.need()
+        to_next_timer(self.clock)
+        text = "no connection in time after 4 attempts"
+        self.assertEqual(self.way.error(self, NoAnswer), text)
+
     def test_last_reason(self) -> None:
         """The reason is that of the last attempt, in the system's words."""
         self.make(Backoff.fixed(1.0)).need()

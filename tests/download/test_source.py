@@ -193,10 +193,25 @@ class SourceTests(SimulationMixin, SynchronousTestCase):
         self.net.run(2.0)
         self.assertTrue(self.source.exhausted)
         self.assertIsInstance(self.source.error, ConnectionRefused)
+        self.assertIn("no connection after 4 attempts", str(self.source.error))
         self.server.restart()
         self.net.run(5.0)
         self.assertEqual(self.notes.told[-1], "known")
         self.assertGreater(self.net.now, started + 11)
+
+    def test_attempts(self) -> None:
+        """Those before a connection that there was do not count."""
+        self.server.crash()
+        self.server._begin()
+        self.begin(2.0)
+        self.assertIn("no connection after 2 attempts", str(self.source.error))
+        self.server.restart()
+        self.net.run(3.0)
+        self.assertEqual(self.notes.told[-1], "known")
+        self.server.tcp.clear()
+        self.shelf.links[-1].abortConnection()
+        self.net.run(6.0)
+        self.assertIn("no connection after 1 attempt", str(self.source.error))
 
     def test_nonsense(self) -> None:
         """What is not in the protocol is an accident, but not for ever."""
