@@ -62,12 +62,13 @@ class StartTests(SynchronousTestCase):
         self.assertIn("twisted.internet.reactor", loaded)
         self.assertEqual(loaded & (HEAVY | ELSEWHERE - {"lab.download"}), set())
 
-    def test_lab_server_help(self) -> None:
-        """The help of the server loads no service, and chooses no reactor."""
-        loaded = loaded_by(TWISTD, "lab-server", "--help")
-        self.assertIn("lab.commands.server", loaded)
+    def test_service_help(self) -> None:
+        """The help of each service loads none, and chooses no reactor."""
         refused = HEAVY | ELSEWHERE | {"lab.adapters", "lab.arithmetic", "OpenSSL", "click"}
-        self.assertEqual(loaded & (refused | {"twisted.internet.reactor"}), set())
+        for name in ("server", "proxy", "client", "client sequence"):
+            loaded = loaded_by(TWISTD, *f"lab-{name}".split(), "--help")
+            self.assertIn(f"lab.commands.{name.split()[0]}", loaded)
+            self.assertEqual(loaded & (refused | {"twisted.internet.reactor"}), set(), name)
 
     def test_twistd_help(self) -> None:
         """The help of twistd names our commands, and loads nothing of them."""

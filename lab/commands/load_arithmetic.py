@@ -1,15 +1,16 @@
 """``twistd lab-client arithmetic``: requests at a steady rate."""
 
+from typing import TYPE_CHECKING
+
 from twisted.internet.defer import Deferred
 
 from lab import units
-from lab.adapters.endpoints import clientFromString
-from lab.arithmetic.asking import Asking
-from lab.arithmetic.load import Load, Outcome
-from lab.commands.asking import make_client, make_settings
 from lab.commands.loads import LoadOptions, LoadService, Rows, figures, percentiles
-from lab.pacing import Schedule
 from lab.rng import stream
+
+if TYPE_CHECKING:  # --help has to come at once
+    from lab.arithmetic.asking import Asking
+    from lab.arithmetic.load import Load, Outcome
 
 
 class ArithmeticOptions(LoadOptions):
@@ -55,6 +56,9 @@ class ArithmeticOptions(LoadOptions):
         """
         from twisted.internet import reactor
 
+        from lab.adapters.endpoints import clientFromString
+        from lab.commands.asking import make_settings
+
         super().settle()
         clientFromString(reactor, self.endpoint)
         self.settings = make_settings(
@@ -74,10 +78,14 @@ class ArithmeticOptions(LoadOptions):
 class ArithmeticLoadService(LoadService):
     """Keeps asking, and says what was answered."""
 
-    _client: Asking
+    _client: "Asking"
 
-    def begin(self) -> Load:
+    def begin(self) -> "Load":
         """Make the client, and the load that asks with it."""
+        from lab.arithmetic.load import Load
+        from lab.commands.asking import make_client
+        from lab.pacing import Schedule
+
         options = self.options
         self._log.info(
             "asks {endpoint}: {rate:,} requests/s, seed {seed}",
@@ -89,7 +97,7 @@ class ArithmeticLoadService(LoadService):
         schedule = Schedule(options.rate, self.reactor.seconds(), options.count)
         return Load(self.reactor, self._client, schedule, stream(options.seed, "requests"))
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: "Outcome") -> None:
         """The summary: one event with all figures in the log, and a table for people."""
         traffic = self._client.traffic
         self._log.info(
@@ -111,7 +119,7 @@ class ArithmeticLoadService(LoadService):
         return self._client.close()
 
 
-def summary(outcome: Outcome, client: Asking) -> Rows:
+def summary(outcome: "Outcome", client: "Asking") -> Rows:
     """What a load saw, as rows for people."""
     traffic = client.traffic
     again = traffic.sent - traffic.requests

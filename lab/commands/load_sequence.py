@@ -1,15 +1,14 @@
 """``twistd lab-client sequence``: many clients of a sequence server, some of them cut off."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab import units
-from lab.adapters.endpoints import DatagramClientEndpoint, clientFromString
 from lab.commands.loads import LoadOptions, LoadService, Rows, allow_files, figures, percentiles
 from lab.errors import LocalError
 from lab.rng import stream
-from lab.sequence.load import Load, Outcome, Plan
-from lab.sequence.settings import ClientSettings
-from lab.sequence.values import LONGEST
+
+if TYPE_CHECKING:  # --help has to come at once
+    from lab.sequence.load import Load, Outcome
 
 # Files that a process has open besides its connections, with room to spare.
 _OTHER_FILES = 50
@@ -54,6 +53,11 @@ class SequenceOptions(LoadOptions):
         """
         from twisted.internet import reactor
 
+        from lab.adapters.endpoints import DatagramClientEndpoint, clientFromString
+        from lab.sequence.load import Plan
+        from lab.sequence.settings import ClientSettings
+        from lab.sequence.values import LONGEST
+
         super().settle()
         self.place: Any = clientFromString(reactor, self.endpoint)
         if isinstance(self.place, DatagramClientEndpoint):
@@ -79,8 +83,10 @@ class SequenceOptions(LoadOptions):
 class SequenceLoadService(LoadService):
     """Keeps clients of a sequence server going, and says what became of their sequences."""
 
-    def begin(self) -> Load:
+    def begin(self) -> "Load":
         """Make the load."""
+        from lab.sequence.load import Load
+
         options = self.options
         self._log.info(
             "{clients:,} clients of {endpoint}, seed {seed}",
@@ -101,7 +107,7 @@ class SequenceLoadService(LoadService):
         random = stream(options.seed, "sequences")
         return Load(self.reactor, options.place, options.settings, options.plan, random)
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: "Outcome") -> None:
         """The summary: one event with all figures in the log, and a table for people."""
         self._log.info(
             "{begun:,} begun, {equal:,} equal, {unfinished:,} not ended, {numbers:,} numbers, "
@@ -123,7 +129,7 @@ class SequenceLoadService(LoadService):
         self.show(summary(outcome))
 
 
-def summary(outcome: Outcome) -> Rows:
+def summary(outcome: "Outcome") -> Rows:
     """What a load saw, as rows for people."""
     rows = [
         ("clients", f"{outcome.clients:,}"),

@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
@@ -12,7 +12,9 @@ from twisted.logger import Logger
 from lab import units
 from lab.commands.options import LabOptions
 from lab.rng import fresh_seed
-from lab.statistics import Histogram
+
+if TYPE_CHECKING:
+    from lab.statistics import Histogram
 
 PERCENTILES = (50, 90, 99, 99.9)
 
@@ -103,13 +105,13 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:17} {value}" for name, value in rows)
 
 
-def percentiles(name: str, histogram: Histogram) -> Rows:
+def percentiles(name: str, histogram: "Histogram") -> Rows:
     """The rows of a histogram of seconds."""
     found = [(f"p{p:g}", histogram.percentile(p)) for p in PERCENTILES]
     return [(f"{name} {of}", units.show_seconds(s)) for of, s in (*found, ("max", histogram.most))]
 
 
-def figures(histogram: Histogram) -> dict[str, float]:
+def figures(histogram: "Histogram") -> dict[str, float]:
     """The same for an event of the log, in seconds."""
     found = {f"p{p:g}": histogram.percentile(p) for p in PERCENTILES}
     return {**found, "max": histogram.most}

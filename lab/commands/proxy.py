@@ -1,4 +1,8 @@
-"""``twistd lab-proxy``: a proxy that breaks the network on purpose."""
+"""
+``twistd lab-proxy``: a proxy that breaks the network on purpose.
+
+What it takes to be one is imported when it is: ``--help`` has to come at once.
+"""
 
 import os
 import sys
@@ -7,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 from twisted.application.service import IService, Service
@@ -16,27 +20,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lab import units
-from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
-from lab.adapters.service import ListeningService
-from lab.commands.capturing import CaptureFifo, CaptureFile, open_capture
 from lab.commands.options import LabOptions, one_line
 from lab.errors import LocalError
-from lab.faults.journal import Dice, Journal, Line
-from lab.faults.profiles import profile
-from lab.faults.schema import from_text
-from lab.proxy.addresses import Address, is_endpoint, protocol_of
-from lab.proxy.bodies import Wanted, read_proxies
-from lab.proxy.control import Control, control_site
-from lab.proxy.errors import ApiError
-from lab.proxy.guard import Guard
-from lab.proxy.ports import connector
-from lab.proxy.recording import Recording
-from lab.proxy.registry import Proxy, Registry
-from lab.proxy.relays import Relays
-from lab.proxy.stepping import Stepping
-from lab.proxy.steps import read_steps
-from lab.proxy.toxics import KINDS, Toxic, toxic_of
 from lab.rng import fresh_seed
+
+if TYPE_CHECKING:
+    from lab.commands.capturing import CaptureFifo, CaptureFile
+    from lab.commands.journal_file import JournalFile
+    from lab.proxy.bodies import Wanted
+    from lab.proxy.registry import Proxy, Registry
+    from lab.proxy.stepping import Stepping
+    from lab.proxy.toxics import Toxic
 
 #: Where the API listens without any option.
 API = "tcp:8474:interface=127.0.0.1"
@@ -105,6 +99,10 @@ class Options(LabOptions):
         """
         from twisted.internet import reactor
 
+        from lab.adapters.endpoints import serverFromString
+        from lab.proxy.ports import connector
+        from lab.proxy.steps import read_steps
+
         self.wanted = [*self._named(), *self._from_file()]
         for wanted in self.wanted:
             _check_place("listen", wanted.listen, partial(serverFromString, reactor))
@@ -119,8 +117,11 @@ class Options(LabOptions):
         seed = self["seed"]
         self.seed = fresh_seed() if seed is None else units.seed(seed)
 
-    def _named(self) -> list[Wanted]:
+    def _named(self) -> "list[Wanted]":
         """The proxies of --listen."""
+        from lab.proxy.addresses import protocol_of
+        from lab.proxy.bodies import Wanted
+
         listens, upstreams = self["listen"], self["upstream"]
         if len(listens) != len(upstreams):
             raise LocalError(
@@ -138,8 +139,12 @@ class Options(LabOptions):
             for name, upstream, listen in zip(names, upstreams, listens, strict=False)
         ]
 
-    def _toxics(self, protocol: str) -> Iterator[Toxic]:
+    def _toxics(self, protocol: str) -> "Iterator[Toxic]":
         """The toxics of --profile and --fault; one that has the name of another gets a number."""
+        from lab.faults.profiles import profile
+        from lab.faults.schema import from_text
+        from lab.proxy.toxics import KINDS, toxic_of
+
         name = self["profile"]
         faults = profile(name).faults(protocol) if name is not None else []
         faults += [from_text(text, KINDS[protocol]) for text in self["fault"]]
@@ -157,8 +162,11 @@ class Options(LabOptions):
             if names.count(name) > 1:
                 raise LocalError(f"there are {names.count(name)} proxies {name!r}; name each once")
 
-    def _from_file(self) -> list[Wanted]:
+    def _from_file(self) -> "list[Wanted]":
         """The proxies of the file."""
+        from lab.proxy.bodies import read_proxies
+        from lab.proxy.errors import ApiError
+
         path = self["config"]
         if path is None:
             return []
@@ -171,6 +179,8 @@ class Options(LabOptions):
 
 def _check_place(what: str, text: str, read: Callable[[str], object]) -> None:
     """Refuse what can be no place, now and not with the first connection."""
+    from lab.proxy.addresses import Address, is_endpoint
+
     try:
         if is_endpoint(text):
             read(text)
@@ -182,40 +192,12 @@ def _check_place(what: str, text: str, read: Callable[[str], object]) -> None:
 
 def _stream(reactor: Any, text: str) -> Any:
     """Where the API listens; it needs a stream."""
+    from lab.adapters.endpoints import DatagramServerEndpoint, serverFromString
+
     endpoint = serverFromString(reactor, text)
     if isinstance(endpoint, DatagramServerEndpoint):
         raise LocalError(f"api is {text!r}; give an endpoint of streams, like {API}")
     return endpoint
-
-
-class JournalFile(Journal):
-    """
-    A journal whose lines are in a file as soon as something is decided; it keeps none.
-
-    Args:
-        path: The file; what was in it is gone.
-        seed: For its first line.
-
-    Raises:
-        LocalError: It can't be written.
-    """
-
-    def __init__(self, path: Path, seed: int) -> None:
-        super().__init__(seed=seed)
-        try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise LocalError(f"journal is {str(path)!r}; {error.strerror}") from None
-        self._file.writelines(f"{line}\n" for line in self.header)
-
-    def record(self, entry: Line) -> None:
-        """Write one more; connections that outlive the service are decided about in vain."""
-        if not self._file.closed:
-            self._file.write(f"{entry.encode()}\n")
-
-    def close(self) -> None:
-        """There are no more."""
-        self._file.close()
 
 
 class ProxyService(Service):
@@ -234,11 +216,11 @@ class ProxyService(Service):
 
     def __init__(
         self,
-        registry: Registry,
-        wanted: Sequence[Wanted],
-        journal: JournalFile | None,
-        capture: CaptureFile | CaptureFifo | None,
-        stepping: Stepping,
+        registry: "Registry",
+        wanted: "Sequence[Wanted]",
+        journal: "JournalFile | None",
+        capture: "CaptureFile | CaptureFifo | None",
+        stepping: "Stepping",
     ) -> None:
         self._registry, self._wanted = registry, wanted
         self._journal, self._capture = journal, capture
@@ -300,7 +282,7 @@ class ProxyService(Service):
         else:
             self._log.failure("the proxies are not made", failure)
 
-    def _made(self, proxies: Sequence[Proxy]) -> None:
+    def _made(self, proxies: "Sequence[Proxy]") -> None:
         """Say where they are."""
         for proxy in proxies:
             self._log.info(
@@ -321,6 +303,17 @@ def makeService(options: Options) -> IService:
         options: Parsed options.
     """
     from twisted.internet import reactor
+
+    from lab.adapters.service import ListeningService
+    from lab.commands.capturing import open_capture
+    from lab.commands.journal_file import JournalFile
+    from lab.faults.journal import Dice
+    from lab.proxy.control import Control, control_site
+    from lab.proxy.guard import Guard
+    from lab.proxy.recording import Recording
+    from lab.proxy.registry import Registry
+    from lab.proxy.relays import Relays
+    from lab.proxy.stepping import Stepping
 
     sys.excepthook = one_line
     Logger("lab.commands.proxy").info("seed {seed}", seed=options.seed)

@@ -12,7 +12,7 @@ from lab.arithmetic.numbers import evaluate
 from lab.arithmetic.settings import ClientSettings
 from lab.arithmetic.wire import Reply, read_request
 from lab.backoff import Backoff
-from lab.commands import load_arithmetic
+from lab.commands import asking
 from lab.commands.client import makeService
 from lab.commands.load_arithmetic import ArithmeticLoadService, summary
 from lab.commands.loads import PERCENTILES
@@ -56,7 +56,7 @@ class ArithmeticCase(LoadCase):
         super().setUp()
         self.client = StandIn()
         self.made: list[tuple[object, ...]] = []
-        self.patch(load_arithmetic, "make_client", self.make)
+        self.patch(asking, "make_client", self.make)
 
     def make(self, *arguments: object) -> StandIn:
         """The client that is asked for."""

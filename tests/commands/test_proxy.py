@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from twisted import internet
@@ -21,12 +20,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.commands.options import one_line
-from lab.commands.proxy import API, JournalFile, Options, makeService
+from lab.commands.proxy import API, Options, makeService
 from lab.errors import LocalError
-from lab.faults.journal import Entry, Journal, Place
+from lab.faults.journal import Journal, Place
 from lab.faults.profiles import profile
 from lab.faults.schema import STREAMS
-from lab.faults.verdicts import DELIVER
 from lab.proxy import ports
 from lab.proxy.errors import ApiError
 from lab.proxy.steps import Step
@@ -444,23 +442,3 @@ class ServiceTests(ProxyTestCase):
             self.assertIsInstance(service, MultiService)
             service.setServiceParent(application)
             self.assertEqual(application.getComponent(ILogObserver) is not None, ours)
-
-
-class JournalTests(SynchronousTestCase):
-    """The journal in a file."""
-
-    def test_after_the_end(self) -> None:
-        """What is decided after the end is not kept, and does no harm."""
-        path = folder(self) / "journal.json"
-        journal = JournalFile(path, 8)
-        entry = Entry(Place("x"), 0, 0.0, DELIVER)
-        journal.record(entry)
-        journal.close()
-        journal.record(entry)
-        self.assertEqual(path.read_text(), f"{journal.header[0]}\n{entry.encode()}\n")
-        self.assertEqual(journal.entries, [])
-
-    def test_no_such_folder(self) -> None:
-        """A file that can't be written is one line."""
-        error = self.assertRaises(LocalError, JournalFile, Path("/nowhere/x"), 8)
-        self.assertEqual(str(error), "journal is '/nowhere/x'; No such file or directory")
