@@ -25,20 +25,11 @@ from twisted.python.failure import Failure
 from lab.budget import Rates
 from lab.core import Part
 from lab.download.copies import Copies
+from lab.download.intake import Intake
 from lab.download.landing import BATCH, Landing
 from lab.download.lane import Lane
 from lab.download.meter import Meter
-from lab.download.outcomes import (
-    Broken,
-    Changed,
-    Cut,
-    Fetched,
-    Progress,
-    Rejected,
-    Stalled,
-    State,
-    WrongData,
-)
+from lab.download.outcomes import Changed, Fetched, Progress, State, WrongData, worst
 from lab.download.scheduling import Scheduler
 from lab.download.settings import ClientSettings
 from lab.download.source import Source
@@ -55,10 +46,6 @@ GRACE = 2.0
 STARTS = 5
 #: How often a piece may be wrong when there is nobody else to ask.
 TRIES = 3
-#: So many bytes may wait for the disk.
-ROOM = 2**24
-#: Of several errors, the first of these that there is says most.
-_TELLING = (Rejected, WrongData, Changed, Broken, Stalled, Cut, LabError)
 
 
 @define(eq=False, kw_only=True)
@@ -91,6 +78,7 @@ class Fetch:
     _version: Version | None = field(init=False, default=None)
     _scheduler: Scheduler | None = field(init=False, default=None)
     _meter: Meter = field(init=False)
+    _intake: Intake = field(init=False)
     _began: float = field(init=False, default=0.0)
     _got: int = field(init=False, default=0)
     _first: float | None = field(init=False, default=None)
@@ -98,11 +86,8 @@ class Fetch:
     _done: int = field(init=False, default=0)
     _wrong: int = field(init=False, default=0)
     _copies: Copies = field(init=False, factory=Copies)
-    _queued: int = field(init=False, default=0)
     #: How often each piece was wrong, and those that one source alone has to give.
     _tries: dict[int, int] = field(init=False, factory=dict)
-    _paced: bool = field(init=False, default=False)
-    _full: bool = field(init=False, default=False)
     _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
     _wake: Deferred[None] | None = field(init=False, default=None)
     _failed: Failure | None = field(init=False, default=None)
@@ -111,7 +96,7 @@ class Fetch:
     def __attrs_post_init__(self) -> None:
         """It begins."""
         self._began = self._clock.seconds()
-        self._meter = Meter(self._began)
+        self._meter, self._intake = Meter(self._began), Intake(self._pace)
 
     async def run(self, sources: Sequence[Source]) -> Fetched:
         """
@@ -315,10 +300,8 @@ class Fetch:
         self._count(size, now)
         if landing.dropped:
             self._copies.wasted += size
-        self._pace.spend("", size, now)
-        wait = self._pace.wait_of_all(now)
-        if wait > STEP and not self._paced:
-            self._paced = True
+        wait = self._intake.came(size, now)
+        if wait < math.inf:
             self._later("pace", wait, self._go_on)
         scheduler = self._scheduler
         if scheduler is not None and landing.ready:
@@ -395,7 +378,7 @@ class Fetch:
     def _store(self, source: Source, landing: Landing) -> None:
         """Check what came, and write it."""
         chunks, size = landing.batch()
-        self._queued += size
+        self._intake.wait(size)
         if not landing.missing:
             self._copies.check(landing)
         done = self._lane.beside(landing.piece, self._target.store, landing, chunks)
@@ -403,7 +386,7 @@ class Fetch:
 
     def _was_stored(self, right: bool, source: Source, landing: Landing, size: int) -> None:  # noqa: FBT001 - a callback
         """It was."""
-        self._queued -= size
+        self._intake.stored(size)
         if not landing.missing and self._scheduler is not None and not self._over:
             self._checked(self._scheduler, source, landing, right=right)
         self._hold()
@@ -462,16 +445,13 @@ class Fetch:
 
     def _go_on(self) -> None:
         """It was too fast, and has waited."""
-        self._paced = False
+        self._intake.go_on()
         self._hold()
 
     def _hold(self) -> None:
         """Read nothing if it is too fast, or too much waits for the disk."""
-        # Not for each piece anew: it begins again when there is room for some.
-        self._full = self._queued > (ROOM // 2 if self._full else ROOM)
-        wanted = self._paced or self._full
         for source in self._sources.values():
-            source.hold(wanted=wanted)
+            source.hold(wanted=self._intake.held)
 
     def _fail(self, reason: Failure) -> None:
         """Something of ours has failed."""
@@ -494,10 +474,9 @@ class Fetch:
     def _worst(self) -> LabError:
         """What to say when nothing more will come."""
         errors = [(s.name, s.error) for s in self._sources.values() if s.error is not None]
-        ranked = sorted(errors, key=lambda pair: _rank(pair[1]))
-        if not ranked:
+        if not errors:
             return Unreachable("there is no source")
-        name, error = ranked[0]
+        name, error = worst(errors)
         more = f" (and {len(errors) - 1} more failed)" if len(errors) > 1 else ""
         return type(error)(self._say(f"{name}: {error}{more}", self._version))
 
@@ -509,8 +488,3 @@ class Fetch:
             f"{text}; {self._done:,} of {version.size:,} bytes are kept, and running it again "
             f"goes on from there"
         )
-
-
-def _rank(error: LabError) -> float:
-    """How much an error says."""
-    return next((n for n, kind in enumerate(_TELLING) if isinstance(error, kind)), math.inf)

@@ -5,12 +5,13 @@ Knows neither protocol nor transport. The text of an error is one line: which so
 whether running it again goes on from where it ended.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from attrs import field, frozen
 
-from lab.errors import LocalError, NoAnswer, RemoteError, Unreachable
+from lab.errors import LabError, LocalError, NoAnswer, RemoteError, Unreachable
 
 
 class State(StrEnum):
@@ -145,3 +146,21 @@ class NoRoom(LocalError):
 
 class InUse(LocalError):
     """Somebody else downloads to the same target."""
+
+
+#: Of several errors, the first of these that there is says most.
+_TELLING = (Rejected, WrongData, Changed, Broken, Stalled, Cut, LabError)
+
+
+def worst(errors: Sequence[tuple[str, LabError]]) -> tuple[str, LabError]:
+    """
+    Of the errors of sources, the one that says most; of those that say as much, the first.
+
+    Args:
+        errors: Names of sources, and what each has failed with; at least one.
+
+    >>> worst([("a", Unreachable("gone")), ("b", Cut("cut")), ("c", Cut("cut"))])
+    ('b', Cut('cut'))
+    """
+    ranked = ((kind, pair) for kind in _TELLING for pair in errors if isinstance(pair[1], kind))
+    return next(ranked)[1]

@@ -9,13 +9,12 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.backoff import Backoff
-from lab.download import fetching, landing, wire
+from lab.download import fetching, intake, landing, wire
 from lab.download.connection import Connection
 from lab.download.landing import Landing
 from lab.download.outcomes import (
     Broken,
     Changed,
-    Cut,
     Fetched,
     NoRoom,
     Rejected,
@@ -140,14 +139,14 @@ class WholeTests(FetchingTests):
 
     def test_slow_disk(self) -> None:
         """What the disk does not take is not read: it waits in the network."""
-        self.patch(fetching, "ROOM", 3000)
+        self.patch(intake, "ROOM", 3000)
         self.scene.serve("a", f=DATA * 4)
         queued: list[int] = []
         here: Any = self.net.host("client").reactor
         self.patch(
             fetching.Fetch,
             "_was_stored",
-            spy(fetching.Fetch._was_stored, lambda fetch: queued.append(fetch._queued)),
+            spy(fetching.Fetch._was_stored, lambda fetch: queued.append(fetch._intake.queued)),
         )
         client = self.scene.client()
         client._run = lambda function: deferLater(here, 0.2, function)
@@ -159,7 +158,7 @@ class WholeTests(FetchingTests):
 
     def test_seldom_held(self) -> None:
         """What is not read is not begun again for each piece that the disk has taken."""
-        self.patch(fetching, "ROOM", 8000)
+        self.patch(intake, "ROOM", 8000)
         self.scene.serve("a", f=DATA * 4)
         here: Any = self.net.host("client").reactor
         held: list[bool] = []
@@ -705,4 +704,3 @@ class EndTests(SimulationMixin, SynchronousTestCase):
         done: Deferred[Fetched] = client.get("f", scene.target)
         error = self.failureResultOf(done).value
         self.assertEqual(str(error), "there is no source")
-        self.assertEqual(fetching._rank(Cut("x")), 5)

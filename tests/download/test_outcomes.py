@@ -2,8 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.download.outcomes import InUse, NoRoom, Progress, State
-from lab.errors import LocalError
+from lab.download.outcomes import Broken, Changed, InUse, NoRoom, Progress, Rejected, State, worst
+from lab.errors import LocalError, Unreachable
 
 
 class OutcomeTests(SynchronousTestCase):
@@ -18,3 +18,10 @@ class OutcomeTests(SynchronousTestCase):
         """What is wrong with the target is ours, and nobody else's."""
         for kind in (NoRoom, InUse):
             self.assertTrue(issubclass(kind, LocalError))
+
+    def test_worst(self) -> None:
+        """What a server has said says more than that one is gone; the first of a kind is told."""
+        gone, refused = Unreachable("gone"), Rejected("no")
+        self.assertEqual(worst([("a", gone), ("b", refused)]), ("b", refused))
+        self.assertEqual(worst([("a", Broken("what")), ("b", Changed("so"))])[0], "b")
+        self.assertEqual(worst([("a", gone), ("b", Unreachable("gone, too"))]), ("a", gone))
