@@ -12,6 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory
 from twisted.protocols.portforward import ProxyFactory
 
+from lab.adapters.lean import lean
 from lab.faults.datagrams import Latency
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice
@@ -35,6 +36,8 @@ def main() -> None:
     factory = make(kind, int(port))
     factory.noisy = False
     listening = reactor.listenTCP(0, factory, backlog=1024, interface="127.0.0.1")
+    if kind != "portforward":
+        lean(listening)  # as the proxy does
     sys.stdout.write(f"tcp {listening.getHost().port}\n")
     sys.stdout.flush()
     signal.alarm(int(seconds))

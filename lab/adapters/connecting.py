@@ -35,28 +35,21 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     IWriteDescriptor,
 )
-from twisted.internet.tcp import Server
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lab.adapters.eager import EagerServer
+from lab.adapters.lean import LeanConnection
 
 #: What a socket says while it is being connected.
 _WAIT = {EALREADY, EINPROGRESS, EWOULDBLOCK}
 _DONE = {0, EISCONN}
 
 
-class _Connected(Server):
-    """A transport of Twisted's for a socket that is connected, which was not accepted."""
+class _Connected(LeanConnection):
+    """A transport for a socket that is connected, which was not accepted."""
 
     _tlsClientDefault = True
     factory: Any = None
-
-    def begin(self, factory: Any) -> None:
-        """It is one of this factory's."""
-        self.factory = factory
-        self.logstr = f"{self._getLogPrefix(self.protocol)},client"
-        self.repstr = f"<{type(self.protocol).__name__} to {self.client[0]}:{self.client[1]}>"
 
     def connectionLost(self, reason: Failure) -> None:
         """The factory has one connection less."""
@@ -65,9 +58,9 @@ class _Connected(Server):
         if factory is not None:
             factory.doStop()
 
-
-class _EagerConnected(_Connected, EagerServer):
-    """The same, where the reactor's connections are eager."""
+    def _prefix(self) -> str:
+        """What its lines in the log begin with."""
+        return f"{self._getLogPrefix(self.protocol)},client"
 
 
 @implementer(IStreamClientEndpoint)
@@ -163,15 +156,14 @@ class _Attempt:
     def _make(self) -> None:
         """Have a protocol on it."""
         found, address = self._leave(), self._endpoint.address
-        kind = _EagerConnected if hasattr(self._reactor, "outbox") else _Connected
         transport = None
         port: Any = None  # it was not accepted
         try:
             protocol = self._factory.buildProtocol(self._endpoint.peer)
             if protocol is None:
                 raise NoProtocol  # noqa: TRY301 - a failure as any other
-            transport = kind(found, protocol, address, port, 0, self._reactor)
-            transport.begin(self._factory)
+            transport = _Connected(found, protocol, address, port, 0, self._reactor)
+            transport.factory = self._factory
             protocol.makeConnection(transport)
         except Exception:  # noqa: BLE001 - whatever it is, who has asked is told
             if transport is None:

@@ -9,15 +9,21 @@ from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport,
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 
+from lab.adapters.lean import LeanConnection
+
 
 def is_tcp(transport: Any) -> bool:
     """Whether there is TCP below; Twisted's Unix sockets say of themselves that they are TCP."""
+    if isinstance(transport, LeanConnection):
+        return True
     peer = transport.getPeer()
     return ITCPTransport.providedBy(transport) and isinstance(peer, IPv4Address | IPv6Address)
 
 
 def can_half_close(transport: object) -> bool:
     """Whether the transport can end its own half; TLS can't, whatever the socket below can."""
+    if isinstance(transport, Connection):
+        return not transport.TLS
     return IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(
         transport
     )
@@ -93,6 +99,23 @@ def end_half(transport: Any) -> None:
         transport._writeDisconnecting = True  # noqa: SLF001 - there is no other way
         transport._writeDisconnected = True  # noqa: SLF001 - likewise
         transport._closeWriteConnection()  # noqa: SLF001 - likewise
+    else:
+        transport.loseWriteConnection()
+
+
+def close_whole(transport: Any) -> None:
+    """
+    End our half where the peer has ended the other: at once if nothing waits to be sent, or behind.
+
+    At once that is to close the connection, by which the peer sees the same. When this returns,
+    the protocol may have been told already that the connection is gone.
+
+    Args:
+        transport: Of a protocol that can half-close, and has been told of the peer's end.
+    """
+    if isinstance(transport, Connection) and is_idle(transport):
+        transport._writeDisconnected = True  # noqa: SLF001 - there is no other way
+        close_ended(transport)
     else:
         transport.loseWriteConnection()
 

@@ -18,12 +18,12 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from lab.adapters.proxy_protocol import HeadedEndpoint
-from lab.faults.fault import DIRECTIONS, Fault
+from lab.faults.fault import Fault
 from lab.faults.journal import Place
 from lab.faults.sharing import Lane
 from lab.proxy.legs import LINGER, Leg
 from lab.proxy.pump import Common, Pump
-from lab.proxy.recording import StreamLeg, Way
+from lab.proxy.recording import Way
 
 
 class Keeper(Interface):
@@ -45,6 +45,19 @@ class Keeper(Interface):
         """No transport is left."""
 
 
+class _Upstream(Factory):
+    """Gives a connection to the upstream its leg."""
+
+    noisy = False
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+
+    def buildProtocol(self, addr: Any) -> Leg:
+        """The leg."""
+        return self._leg
+
+
 class Connection:
     """
     A connection.
@@ -61,29 +74,18 @@ class Connection:
 
     def __init__(self, keeper: Keeper, common: Common, link: str, number: int) -> None:
         self._keeper, self._common = keeper, common
-        seen: Sequence[StreamLeg | None] = (None, None)
-        ways: dict[str, Way | None] = dict.fromkeys(DIRECTIONS)
-        if common.capture is not None:
-            client, upstream = seen = common.capture.legs()
-            ways = {
-                "upstream": Way(client, upstream, common.tally),
-                "downstream": Way(upstream, client, common.tally),
-            }
-        self.client, self.upstream = (Leg(common.clock, self, one) for one in seen)
-        legs = {
-            "upstream": (self.client, self.upstream),
-            "downstream": (self.upstream, self.client),
-        }
+        if common.capture is None:
+            near = far = up = down = None
+        else:
+            near, far = common.capture.legs()
+            up, down = Way(near, far, common.tally), Way(far, near, common.tally)
+        client = self.client = Leg(common.clock, self, near)
+        upstream = self.upstream = Leg(common.clock, self, far)
+        forth, back = Place(link, number, "upstream"), Place(link, number, "downstream")
+        #: By direction; none when both legs are gone.
         self._pumps = {
-            direction: Pump(
-                common,
-                Place(link, number, direction),
-                *legs[direction],
-                self,
-                self._lane,
-                ways[direction],
-            )
-            for direction in DIRECTIONS
+            "upstream": Pump(common, forth, client, upstream, self, self._lane, up),
+            "downstream": Pump(common, back, upstream, client, self, self._lane, down),
         }
         self._connecting: Deferred[Any] | None = None
         self._begun = self._over = False
@@ -121,9 +123,8 @@ class Connection:
     def made(self, leg: Leg) -> None:
         """One leg is there; the first is the client's."""
         if leg is self.client:
-            factory = Factory.forProtocol(lambda: self.upstream)
-            factory.noisy = False
-            connecting = maybeDeferred(self._connect, factory).addErrback(self._refused)
+            connecting = maybeDeferred(self._connect, _Upstream(self.upstream))
+            connecting.addErrback(self._refused)
             if not self._begun and not self._over:  # it may have been done at once
                 self._connecting = connecting
                 leg.read(wanted=False)
@@ -139,8 +140,9 @@ class Connection:
     def ended(self, leg: Leg) -> None:
         """A peer sends no more."""
         if self._begun and not self._over:
+            back = self._pump_to(leg)
             self._pump_from(leg).end()
-            self._pump_to(leg).look()
+            back.look()
 
     def lost(self, leg: Leg, reason: Failure) -> None:
         """A leg is gone."""
@@ -148,6 +150,7 @@ class Connection:
             self._lost(leg, reason)
         if not self.client.there and not self.upstream.there:
             self._end()
+            self._pumps = {}  # each has us: so nothing is left for the collector of garbage
             self._keeper.gone(self)
 
     def _connect(self, factory: IProtocolFactory) -> Any:

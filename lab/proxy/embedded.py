@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 
 from lab.adapters.endpoints import DatagramServerEndpoint
+from lab.adapters.lean import lean
 from lab.errors import LocalError
 from lab.faults.journal import Journal
 from lab.faults.link import Decisions
@@ -181,7 +182,7 @@ class Embedded:
             )
         except CannotListenError as error:
             raise LocalError(f"{self.name} can't listen: {error}") from error
-        return listening
+        return lean(listening)
 
 
 def times(number: int) -> str:

@@ -29,7 +29,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lab.adapters.transports import can_half_close, close_ended, end_half, is_tcp
+from lab.adapters.transports import can_half_close, close_ended, close_whole, end_half, is_tcp
 from lab.proxy.recording import StreamLeg
 
 #: A peer to which we have ended may take so long to end as well, in seconds.
@@ -51,6 +51,21 @@ class Owner(Interface):
 
     def lost(self, leg: "Leg", reason: Failure) -> None:
         """The transport is gone."""
+
+
+class _Nobody:
+    """Owns legs that are gone, so that they keep nobody in memory."""
+
+    def made(self, leg: "Leg") -> None:
+        """It is not."""
+
+    ended = made
+
+    def lost(self, leg: "Leg", reason: Failure) -> None:
+        """It was."""
+
+
+_NOBODY = _Nobody()
 
 
 # Of several such interfaces Twisted's endpoints let a transport see one: this is it.
@@ -127,7 +142,8 @@ class Leg(Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._owner.lost(self, reason)
+        owner, self._owner = self._owner, _NOBODY
+        owner.lost(self, reason)
         if self._seen is not None and not can_half_close(self.transport):
             for inbound in (True, False):
                 self._seen.ended(inbound=inbound)
@@ -154,10 +170,12 @@ class Leg(Protocol):
                 self._seen.ended(why, inbound=False)
             # A transport that has a producer and is full would wait for more before it ends.
             self.transport.unregisterProducer()
-            if can_half_close(self.transport):
-                end_half(self.transport)
-            else:
+            if not can_half_close(self.transport):
                 self.transport.loseConnection()
+            elif self.ended:
+                close_whole(self.transport)
+            else:
+                end_half(self.transport)
 
     def finish(self, patience: float, why: str = "") -> None:
         """

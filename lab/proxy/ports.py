@@ -31,6 +31,7 @@ from lab.adapters.endpoints import (
     clientFromString,
     serverFromString,
 )
+from lab.adapters.lean import lean
 from lab.errors import LocalError
 from lab.proxy.addresses import Address, AddressError, is_endpoint, protocol_of, with_port
 from lab.proxy.errors import ApiError, bad_request
@@ -131,7 +132,7 @@ class Ports:
     async def _listen(self, where: str, endpoint: Any, factory: Any) -> IListeningPort:
         """Ask an endpoint."""
         try:
-            return await self._in_time(maybeDeferred(endpoint.listen, factory))
+            return lean(await self._in_time(maybeDeferred(endpoint.listen, factory)))
         except defer.TimeoutError as error:
             raise ApiError(500, f"listen {where}: i/o timeout") from error
         except CannotListenError as error:

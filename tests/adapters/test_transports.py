@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectionDone, DNSLookupError
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
@@ -22,7 +22,16 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from lab.adapters.transports import can_half_close, close_ended, eager, end_half, is_tcp, why
+from lab.adapters.lean import LeanConnection
+from lab.adapters.transports import (
+    can_half_close,
+    close_ended,
+    close_whole,
+    eager,
+    end_half,
+    is_tcp,
+    why,
+)
 
 
 def transport(peer: Any, *interfaces: Any) -> StringTransport:
@@ -57,6 +66,18 @@ class TransportsTests(SynchronousTestCase):
         self.assertTrue(can_half_close(transport(peer, IHalfCloseableDescriptor)))
         self.assertFalse(can_half_close(transport(peer, IHalfCloseableDescriptor, ISSLTransport)))
         self.assertFalse(can_half_close(StringTransport()))
+
+    def test_lean(self) -> None:
+        """One of ours is TCP, and can half-close until it has TLS."""
+        ours, far = socket.socketpair()
+        self.addCleanup(far.close)
+        reactor = SimpleNamespace(addReader=id, removeReader=id)
+        made: Any = LeanConnection(ours, Protocol(), ("::1", 1, 0, 0), None, 0, reactor)
+        self.addCleanup(ours.close)
+        self.assertTrue(is_tcp(made))
+        for tls in (False, True):
+            made.TLS = tls
+            self.assertIs(can_half_close(made), not tls)
 
 
 class Descriptors:
@@ -192,6 +213,22 @@ class EagerTests(SynchronousTestCase):
         close_ended(self.transport)
         self.assertEqual((asked, near.fileno(), self.transport.connected), ([], -1, 0))
 
+    def test_close_whole(self) -> None:
+        """The peer sees the end at once, or behind what waits, the protocol that it is over."""
+        self.far.shutdown(socket.SHUT_WR)
+        self.transport.write(b"first")
+        close_whole(self.transport)
+        self.assertTrue(self.transport.connected)
+        self.transport.doWrite()
+        self.assertEqual((self.far.recv(9), self.far.recv(9)), (b"first", b""))
+        self.setUp()
+        told: list[Any] = []
+        self.transport.protocol.connectionLost = told.append
+        close_whole(self.transport)
+        self.assertEqual((self.far.recv(9), self.transport.connected), (b"", 0))
+        (reason,) = told
+        self.assertIs(reason.type, ConnectionDone)
+
     def test_others(self) -> None:
         """Other transports write and end as they do."""
         told: list[str] = []
@@ -200,8 +237,9 @@ class EagerTests(SynchronousTestCase):
             loseConnection=lambda: told.append("all"),
         )
         end_half(transport)
+        close_whole(transport)
         close_ended(transport)
-        self.assertEqual(told, ["half", "all"])
+        self.assertEqual(told, ["half", "half", "all"])
         other = StringTransport()
         eager(other)(b"hello")
         self.assertEqual(other.value(), b"hello")

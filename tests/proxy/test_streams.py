@@ -1,8 +1,10 @@
 """The relay as a whole: its faults, counters and log on a simulated network, and real sockets."""
 
 import errno
+import gc
 import socket
 import struct
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +18,11 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from lab.adapters.connecting import AddressEndpoint
+from lab.adapters.lean import lean
 from lab.errors import LocalError
 from lab.faults.datagrams import Bandwidth, Duplicate, Latency, Noop
 from lab.faults.fault import Fault
@@ -270,7 +275,7 @@ class SocketCase(TestCase):
 
     async def listen(self, text: str, factory: Factory) -> Any:
         """Listen until the test is over."""
-        port = await serverFromString(reactor, text).listen(factory)
+        port = lean(await serverFromString(reactor, text).listen(factory))
         self.addCleanup(port.stopListening)
         return port.getHost()
 
@@ -287,7 +292,7 @@ class SocketCase(TestCase):
         upstream = await self.listen(server, self.servers)
 
         def usual(port: int) -> IStreamClientEndpoint:
-            return TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+            return AddressEndpoint(reactor, "127.0.0.1", port)
 
         number = getattr(upstream, "port", 0)
         self.captured = Captured(reactor.seconds)
@@ -352,6 +357,20 @@ class SocketTests(SocketCase):
             shut(client)
             await client.lost
             self.assertEqual(client.got, b"1004000 bytes")
+
+    async def test_no_garbage(self) -> None:
+        """What is over is forgotten at once: the collector of garbage has nothing to do for it."""
+        address = await self.begin(echoing)
+        client = await self.raw(address)
+        (connection,) = self.relay._alive
+        known = [weakref.ref(one) for one in (connection, connection.client, connection.upstream)]
+        del connection
+        gc.disable()
+        self.addCleanup(gc.enable)
+        client.close()
+        await self.relay.drained()
+        await deferLater(reactor, 0)
+        self.assertEqual([one() for one in known], [None, None, None])
 
     async def test_reset_peer(self) -> None:
         """On a connection that is open and idle, the kernel really says RST, to both."""

@@ -1,0 +1,196 @@
+"""Connections that cost less to have."""
+
+import contextlib
+import socket
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import reactor as real_reactor
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.tcp import Server
+from twisted.internet.testing import StringTransport
+from twisted.internet.unix import Port as UNIXPort
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from lab.adapters.eager import EagerPort, EagerServer
+from lab.adapters.lean import LeanConnection, lean
+from tests.adapters.test_eager import _STEP, Doing, Pair, Step, Turns
+
+reactor: Any = real_reactor
+
+Script = list[tuple[str, list[Step]]]
+_MORE = st.one_of(_STEP, st.tuples(st.just("abortConnection"), st.just(())))
+_SCRIPT = st.lists(
+    st.tuples(st.sampled_from(["event", "outside", "read", "end"]), st.lists(_MORE, max_size=4)),
+    max_size=8,
+)
+
+
+class Halves(Doing):
+    """Does things when its peer has ended, too."""
+
+    def readConnectionLost(self) -> None:
+        """Write it down."""
+        self.log.append("peer ended")
+        self.dataReceived(b"")
+
+
+class Ends(Pair):
+    """The other end may end its half, and this one may be told so as reactors do."""
+
+    def __init__(self, transport: type[Server], outbox: list[Any] | None = None) -> None:
+        super().__init__(transport, outbox)
+        self.protocol = self.transport.protocol = Halves()
+        self.protocol.makeConnection(self.transport)
+
+    def event(self, steps: list[Step]) -> None:
+        """One chunk, unless the peer has ended."""
+        with contextlib.suppress(BrokenPipeError):
+            super().event(steps)
+
+    def end(self, steps: list[Step]) -> None:
+        """The peer's half ends."""
+        self.protocol.steps = steps
+        with contextlib.suppress(OSError):
+            self.peer.shutdown(socket.SHUT_WR)
+        if self.transport in self.reactor.readers:
+            self.reactor.removeReader(self.transport)
+            self.transport.readConnectionLost(Failure(ConnectionDone()))
+            self.reactor.end_event()
+
+
+def play(pair: Ends, script: Script) -> tuple[list[str], bytes, list[Any], list[Any]]:
+    """
+    Do all of a script, with a turn of the reactor behind each event.
+
+    Gives what was called, what came, and who is still watched for what.
+    """
+    for what, steps in script:
+        getattr(pair, what)(*([steps] if what != "read" else []))
+        pair.reactor.turn()
+    pair.settle()
+    watched = [len(pair.reactor.readers), len(pair.reactor.writers)]
+    shown = [bool(pair.transport.connected), bool(pair.transport.disconnected)]
+    received, log = pair.finish()
+    return log, received, watched, shown
+
+
+class SameTests(SynchronousTestCase):
+    """What a program can see of it."""
+
+    @settings(max_examples=120, deadline=None)
+    @given(script=_SCRIPT)
+    def test_as_eager(self, script: Script) -> None:
+        """The same bytes and calls in the same order as without, and the reactor knows the same."""
+        for outbox in (None, []):
+            found = play(Ends(LeanConnection, outbox), script)
+            self.assertEqual(found, play(Ends(EagerServer, outbox), script))
+
+    def test_both_halves(self) -> None:
+        """When both halves have ended, it is closed at once, and says so as Twisted's own does."""
+        script = [("outside", [("loseWriteConnection", ())]), ("end", [("loseConnection", ())])]
+        expected = ["half closed", "peer ended", "ConnectionDone"]
+        for kind in (Server, LeanConnection):
+            log, received, watched, _ = play(Ends(kind), script)
+            self.assertEqual((log, received, watched), (expected, b"", [0, 0]))
+
+    def test_asks_less(self) -> None:
+        """A reactor is not asked to forget what it does not know."""
+        asked = []
+
+        class Noting(Turns):
+            """Notes what it is asked to forget."""
+
+            def removeWriter(self, writer: Any) -> None:
+                """Note it."""
+                asked.append(writer)
+
+        ours, peer = socket.socketpair()
+        self.addCleanup(peer.close)
+        noting: Any = Noting()
+        transport = LeanConnection(ours, Doing(), ("here", 1), None, 0, noting)
+        self.assertEqual(ours.gettimeout(), 0)
+        transport.connectionLost(Failure(ConnectionDone()))
+        transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((asked, noting.readers, transport.fileno()), ([], [], -1))
+
+    def test_names(self) -> None:
+        """What logs call it is what they call Twisted's own, and addresses have their family."""
+        for client, kind in (
+            (("127.0.0.1", 7), IPv4Address),
+            (("::1", 7, 0, 0), IPv6Address),
+        ):
+            ours, peer = socket.socketpair()
+            self.addCleanup(peer.close)
+            ours.setblocking(False)
+            given: Any = ours, Doing(), client, None, 3, Turns()
+            one, other = LeanConnection(*given), Server(*given)
+            self.assertEqual(one.logPrefix(), other.logPrefix())
+            self.assertEqual(one.getPeer(), kind("TCP", client[0], 7))
+            self.assertIn(one.logPrefix(), repr(one))
+            one.connectionLost(Failure(ConnectionDone()))
+            self.assertIn("Doing,3", repr(one))
+
+
+class Echo(Protocol):
+    """Sends back what comes, until the peer has ended."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        """Send it back."""
+        self.transport.write(data)
+
+
+class PortTests(TestCase):
+    """Which ports have such connections."""
+
+    timeout = 20
+
+    async def test_port(self) -> None:
+        """One of this process's reactor, whichever it is."""
+        made: list[Any] = []
+        over: Deferred[None] = Deferred()
+
+        class Noted(Echo):
+            """Says when it is over."""
+
+            def connectionLost(self, reason: Failure = ...) -> None:
+                """Say it."""
+                over.callback(None)
+
+        def build() -> Protocol:
+            """One more."""
+            made.append(Noted())
+            return made[-1]  # type: ignore[no-any-return]
+
+        port = lean(reactor.listenTCP(0, Factory.forProtocol(build), interface="127.0.0.1"))
+        self.addCleanup(port.stopListening)
+        client = Echo()
+        got: Deferred[bytes] = Deferred()
+        client.dataReceived = got.callback  # type: ignore[method-assign]
+        address: Any = port.getHost()
+        await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", address.port), client)
+        client.transport.write(b"there and back")
+        self.assertEqual(await got, b"there and back")
+        self.assertIsInstance(made[0].transport, LeanConnection)
+        client.transport.loseConnection()
+        await over
+
+    def test_others(self) -> None:
+        """Those of the reactor `lab` are; what is none of Twisted's own for TCP stays."""
+        fake: Any = Turns()
+        port = EagerPort(0, Factory(), reactor=fake)
+        self.assertIs(lean(port).transport, LeanConnection)  # type: ignore[attr-defined]
+        unix: Any = UNIXPort("nowhere", Factory(), reactor=fake)
+        before = unix.transport
+        self.assertIs(lean(unix), unix)
+        self.assertIs(unix.transport, before)
+        other: Any = StringTransport()
+        self.assertIs(lean(other), other)
