@@ -3,7 +3,8 @@ One direction of one relayed connection: what one leg sends goes out at the othe
 
 **What it must do.** Without faults, cost nothing but a write, which leaves at once. With faults,
 let bytes go through a `StreamLink`, and do what comes out of it at its time. Bytes keep their order
-when faults come and go. A reader that stalls before a sender at full speed costs bounded memory.
+when faults come and go. A reader that stalls before a sender at full speed costs bounded memory,
+see `lab.proxy.room`.
 
 **How it does it.** It is the producer of the leg that it writes to, and reads from the other while
 that leg takes what is written and there is room inside the link. What a fault drops is not
@@ -39,11 +40,9 @@ from lab.faults.streams import CLOSE, END, Mark
 from lab.faults.words import all_told
 from lab.proxy.legs import Leg
 from lab.proxy.recording import RelayRecording, Way
+from lab.proxy.room import Room
 from lab.proxy.tally import Tally
 
-#: The usual room inside a link, in bytes. A latency bounds the rate of a connection to this much
-#: in its time, as the window of TCP does: so it is the largest that Linux gives TCP, tcp(7).
-ROOM = 6 * 1024 * 1024
 #: When a connection is closed, a peer may take so long to read what is due to it, in seconds.
 DRAIN = 60.0
 
@@ -62,8 +61,8 @@ class Common:
         clock: Gives the time, and calls when it has come.
         decisions: Where verdicts come from.
         journal: Takes those that were drawn.
-        room: When a link takes more memory than this, in bytes, nothing is read; below half of it,
-            again.
+        room: When a link takes more memory than it has for each, nothing is read; below half of
+            it, again.
         received: Bytes that have come in, by direction.
         sent: Bytes that have gone out, by direction.
         tally: Counts what faults have done.
@@ -74,7 +73,7 @@ class Common:
     clock: IReactorTime
     decisions: Decisions
     journal: Journal | None = None
-    room: int = ROOM
+    room: Room = field(factory=Room)
     received: dict[str, int] = field(factory=_by_direction)
     sent: dict[str, int] = field(factory=_by_direction)
     tally: Tally = field(factory=Tally)
@@ -128,6 +127,7 @@ class Pump:
         self._link: StreamLink | None = None
         self._timer: IDelayedCall | None = None
         self._due = self._begun = 0.0
+        self._room, self._taken = common.room, 0
         self._stalled = self._full = self._ended = self._stopped = False
         #: What has the system move bytes, if it was ever asked to.
         self._splice: Splice | None = None
@@ -196,6 +196,7 @@ class Pump:
         if self._link is not None:
             self._link.close()
             self._link = None
+        self._take(0)
         self._disarm()
 
     # What the sink says.
@@ -311,11 +312,16 @@ class Pump:
             return
         self.look()
         self._arm(link)
-        room = self._common.room
-        full = link.memory > (room // 2 if self._full else room)
+        full = self._take(link.memory) > (self._room.each // 2 if self._full else self._room.each)
         if full != self._full:
             self._full = full
             self._read()
+
+    def _take(self, memory: int) -> int:
+        """The link takes so many bytes now; gives them back."""
+        self._room.take(memory - self._taken)
+        self._taken = memory
+        return memory
 
     def _end_by(self, mark: Mark, link: StreamLink) -> None:
         """An end has come out; after a close or a reset nothing goes on."""

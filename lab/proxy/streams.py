@@ -21,8 +21,9 @@ from lab.faults.link import Decisions
 from lab.faults.pipe import check
 from lab.proxy.connection import Connection
 from lab.proxy.legs import LINGER, Leg
-from lab.proxy.pump import ROOM, Common
+from lab.proxy.pump import Common
 from lab.proxy.recording import RelayRecording
+from lab.proxy.room import Room
 
 #: After a line in the log about an upstream that could not be connected there is none for so long,
 #: in seconds.
@@ -42,8 +43,8 @@ class StreamRelay:
         connect: Gives the endpoint of the upstream; it is called for each connection.
         decisions: Where verdicts come from.
         journal: Takes every decision that was drawn and is not "deliver"; without, none is kept.
-        room: Memory that what faults hold back in one direction of one connection may take, in
-            bytes, before nothing more is read there.
+        room: Memory that what faults hold back in one direction of one connection may take before
+            nothing more is read there; without, that of a relay by itself.
         capture: Takes what goes through.
 
     Attributes:
@@ -72,7 +73,7 @@ class StreamRelay:
         *,
         decisions: Decisions,
         journal: Journal | None = None,
-        room: int = ROOM,
+        room: Room | None = None,
         capture: RelayRecording | None = None,
     ) -> None:
         self.name, self.connect = name, connect
@@ -81,7 +82,7 @@ class StreamRelay:
         self.accepted = self.refused = self.number = 0
         self._clock = reactor
         self.capture = capture
-        self._common = Common(reactor, decisions, journal, room, capture=capture)
+        self._common = Common(reactor, decisions, journal, room or Room(), capture=capture)
         self.received, self.sent = self._common.received, self._common.sent
         self.hits: dict[str, int] = self._common.tally
         # Those that relay, and those that have a transport: in the order of their beginning.

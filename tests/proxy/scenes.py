@@ -14,6 +14,7 @@ from zope.interface import implementer
 from lab.faults.datagrams import Settings
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice, Journal
+from lab.proxy.room import Room
 from lab.proxy.streams import StreamRelay
 from lab.simulator.network import Network, simulate
 from tests.proxy.captured import Captured
@@ -164,7 +165,7 @@ class Simulated:
         upstream: Faults from the client to the server.
         downstream: Faults from the server to the client.
         connect: Gives another upstream.
-        room: Inside each link, in bytes.
+        room: Inside each link, in bytes, or what links share.
         captured: Whether there is a capture.
     """
 
@@ -175,7 +176,7 @@ class Simulated:
         upstream: Sequence[Fault] = (),
         downstream: Sequence[Fault] = (),
         connect: Callable[[], IStreamClientEndpoint] | None = None,
-        room: int = LITTLE,
+        room: int | Room = LITTLE,
         *,
         captured: bool = False,
     ) -> None:
@@ -189,7 +190,7 @@ class Simulated:
             connect or (lambda: TCP4ClientEndpoint(proxy, "server", 80)),
             decisions=Dice(net.seed),
             journal=self.journal,
-            room=room,
+            room=Room(room, room) if isinstance(room, int) else room,
             capture=self.captured.relay if captured else None,
         )
         self.relay.set_faults(upstream, downstream)

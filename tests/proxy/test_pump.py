@@ -32,7 +32,7 @@ from lab.faults.streams import (
     Timeout,
 )
 from lab.proxy import pump as module
-from lab.proxy.pump import ROOM
+from lab.proxy.room import Room
 from lab.simulator.network import simulate
 from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import LITTLE, Peer, SceneCase, Simulated, faults, lose, shut
@@ -322,11 +322,35 @@ class MemoryTests(SceneCase):
             self.assertEqual(server.got, b"x" * 8 * LITTLE)
 
     def test_usual(self) -> None:
-        """Without a word about room there is as much as in the largest window of TCP."""
-        scene = self.scene(Peer, faults(Latency(1.0)), room=ROOM)
+        """Without a word about room there is as much as Toxiproxy has."""
+        scene = self.scene(Peer, faults(Latency(1.0)), room=Room())
         client, server = scene.pair()
-        client.transport.write(bytes(5 * 2**20))
-        self.net.run_until(server.arrived(5 * 2**20), limit=1.5)
+        client.transport.write(bytes(12 * 2**20))
+        self.net.run_until(server.arrived(12 * 2**20), limit=1.9)
+
+    def test_shared(self) -> None:
+        """All links together have a bound, beyond which each has less; what ends gives it back."""
+        unit = 2**16
+        room = Room(most=8 * unit, least=unit, total=10 * unit)
+        scene = self.scene(Peer, faults(Partition()), room=room)
+        pairs = [scene.pair() for _ in range(4)]
+        for client, _ in pairs:
+            client.transport.write(bytes(20 * unit))
+            self.net.run(1.0)
+        self.assertLess(room.taken, room.total + len(pairs) * 3 * unit)
+        self.assertGreater(room.taken, room.total)
+        for _, server in pairs:
+            self.assertEqual(len(server.got), 0)
+        scene.relay.set_faults([], [])
+        for _, server in pairs:
+            self.net.run_until(server.arrived(20 * unit), limit=60)
+        self.assertEqual(room.taken, 0)
+        scene.relay.set_faults(faults(Partition()), [])
+        pairs[0][0].transport.write(b"more")
+        self.net.run(1.0)
+        self.assertGreater(room.taken, 0)
+        scene.relay.reset()
+        self.assertEqual(room.taken, 0)
 
     def test_small_pieces(self) -> None:
         """Pieces of a byte take a hundred times the memory of it: there is room for fewer."""

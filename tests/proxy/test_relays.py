@@ -168,6 +168,14 @@ class RelaysTests(SynchronousTestCase):
             self.assertIsInstance(make("a", "b:1", "udp"), DatagramRelay)
             self.assertRaises(LocalError, make, "a", "udp:b:1", "tcp")
 
+    def test_room(self) -> None:
+        """What faults hold back in all of them is counted together."""
+        with simulate(7) as net:
+            make = Relays(net.host("a").reactor, Dice(7))
+            found = [make(name, "b:1", "tcp") for name in "xy"]
+            rooms = [one._common.room for one in found if isinstance(one, StreamRelay)]
+            self.assertEqual([room is make.room for room in rooms], [True, True])
+
     def test_recording(self) -> None:
         """What goes through those that are made is recorded, if that is wanted."""
         with simulate(7) as net:
