@@ -14,18 +14,22 @@ from twisted.internet.defer import Deferred, fail, inlineCallbacks
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import DNSLookupError
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from lab.adapters.web import IDLE, READ
+from lab.faults.journal import Dice
 from lab.proxy import ports
 from lab.proxy.control import BODY, Control, control_site
 from lab.proxy.guard import Guard
 from lab.proxy.registry import Registry
+from lab.proxy.relays import Relays
 from tests.proxy.pairs import PAIRS
 from tests.proxy.relays import FakeRelay
+from tests.proxy.scenes import Serving
+from tests.proxy.test_pump import Flood
 
 TYPES = {
     "": None,
@@ -60,10 +64,11 @@ class HttpTests(TestCase):
 
     timeout = 30
     guard = Guard()
+    relays: Any = FakeRelay
 
     def setUp(self) -> None:
         """Listen."""
-        self.registry = Registry(reactor, FakeRelay)
+        self.registry = Registry(reactor, self.relays)
         site = control_site(reactor, Control(self.registry, self.guard))
         self.port = reactor.listenTCP(0, site, interface="127.0.0.1")
         self.number = self.port.getHost().port
@@ -379,3 +384,52 @@ class TimeTests(SynchronousTestCase):
         """It ends, too."""
         self.channel.dataReceived(b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.pass_time(IDLE, closed=True)
+
+
+class TrafficTests(HttpTests):
+    """Toxics come and go by the API while bytes flow, both ways at full speed."""
+
+    relays = Relays(reactor, Dice(7))
+
+    async def change(self, method: str, path: str, body: Any = "") -> Any:
+        """Ask for it; what is answered, as JSON."""
+        code, text, _ = await self.ask(method, path, body and json.dumps(body))
+        self.assertLess(code, 300, text)
+        return json.loads(text or "null")
+
+    async def flowing(self, *ends: Flood) -> None:
+        """Wait for some more bytes at both."""
+        wanted = [one.sizes[1] + 100_000 for one in ends]
+        while any(one.sizes[1] < size for one, size in zip(ends, wanted, strict=True)):
+            await deferLater(reactor, 0.001)
+
+    async def test_whole(self) -> None:
+        """After 20 toxics no byte is lost, twice or elsewhere, and all of them were there."""
+        servers = Serving(Flood)
+        port = reactor.listenTCP(0, servers, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        upstream = f"127.0.0.1:{port.getHost().port}"
+        wanted = {"name": "p", "upstream": upstream, "listen": "127.0.0.1:0"}
+        shown = await self.change("POST", "/proxies", wanted)
+        host, _, number = shown["listen"].partition(":")
+        client = Flood()
+        await connectProtocol(TCP4ClientEndpoint(reactor, host, int(number)), client)
+        server = await servers.first()
+        kinds = [
+            {"type": "latency", "attributes": {"latency": 2, "jitter": 1}},
+            {"type": "slicer", "attributes": {"average_size": 20_000, "delay": 1}},
+            {"type": "bandwidth", "attributes": {"rate": 100_000}},
+            {"type": "noop"},
+        ]
+        for turn in range(20):
+            toxic = {**kinds[turn % 4], "stream": ("upstream", "downstream")[turn // 4 % 2]}
+            made = await self.change("POST", "/proxies/p/toxics", toxic)
+            await self.flowing(client, server)
+            await self.change("DELETE", f"/proxies/p/toxics/{made['name']}")
+            await self.flowing(client, server)
+        for one in (client, server):
+            one.finish()
+        self.assertEqual((await client.lost, await server.lost), ("ConnectionDone",) * 2)
+        for one, other in ((client, server), (server, client)):
+            self.assertEqual(other.sizes[1], one.sizes[0])
+            self.assertEqual(other.came.digest(), one.sent.digest())
