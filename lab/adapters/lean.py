@@ -9,8 +9,8 @@ in the same order, for less CPU time at the beginning and at the end of a connec
 
 **How it does it.** It leaves out what is done for nothing: to make a socket non-blocking that is so
 already, to have the reactor forget what it was never told of, to make a name for ``repr`` and a
-`Failure` for each connection that ends as it should, to ask a `Failure` by the names of all classes
-what it is about.
+``Failure`` for each connection that ends as it should, to ask a ``Failure`` by the names of all
+classes what it is about.
 
 **What was refused.** A ``doRead`` of our own for ports: of what a connection costs, Twisted's loop
 around ``accept`` takes two per cent, and it has an answer to every error.
