@@ -183,6 +183,7 @@ def lanes(kinds: list[str], folder: Path, journal: Path) -> Iterator[list[Lane]]
         config = folder / "proxies.json"
         config.write_text(json.dumps(proxies))
         words = ("--config", str(config), "--seed", str(SEED), "--journal", str(journal))
+        words += ("--api", "tcp:0:interface=127.0.0.1")
         command = (TWISTD, "-n", "--pidfile=", "lab-proxy", "--log-format", "json", *words)
         with running(*command) as proxy:
             found, room = [], DeferredSemaphore(SENDING)
