@@ -64,6 +64,12 @@ class NotingReactor:
     came: list[bytes] = field(factory=list)
     most: Deferred[None] = field(factory=Deferred)
 
+    def enough(self, result: Any = None) -> Any:
+        """Most has come, or no more will."""
+        if not self.most.called:
+            self.most.callback(None)
+        return result
+
     def __getattr__(self, name: str) -> Any:
         """All else is the reactor's."""
         return getattr(reactor, name)
@@ -76,7 +82,7 @@ class NotingReactor:
             """One came."""
             self.came.append(datagram)
             if len(self.came) == MOST:
-                self.most.callback(None)
+                self.enough()
             take(datagram, addr)
 
         protocol.datagramReceived = note
@@ -136,7 +142,7 @@ class Lane:
         client: EchoAsking = EchoClient(noting, endpoint, settings, stream(SEED, self.name))
         ask = getattr(client, self.kind)
         await self.room.acquire()
-        asked = ask(0.001, COUNT, SIZE, keep=True)
+        asked = ask(0.001, COUNT, SIZE, keep=True).addBoth(noting.enough)
         await noting.most
         self.room.release()
         measured = await asked
