@@ -14,8 +14,9 @@ something too late; so few send at a time, and the others wait for what may stil
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
 from typing import Any
 from unittest import mock
 
@@ -56,11 +57,16 @@ class NotingReactor:
     """
     The reactor, for a client whose sockets note what comes.
 
+    Args:
+        used: The ports of clients before it; its own are added. At one of them it would be to a
+            proxy the client that was there, who may come back.
+
     Attributes:
         came: All of it.
         most: Fires when most of it has come.
     """
 
+    used: set[int]
     came: list[bytes] = field(factory=list)
     most: Deferred[None] = field(factory=Deferred)
 
@@ -74,7 +80,7 @@ class NotingReactor:
         """All else is the reactor's."""
         return getattr(reactor, name)
 
-    def listenUDP(self, number: int, protocol: Any, *more: Any) -> Any:
+    def listenUDP(self, _: int, protocol: Any, interface: str, size: int) -> Any:
         """A port that notes."""
         take = protocol.datagramReceived
 
@@ -86,7 +92,16 @@ class NotingReactor:
             take(datagram, addr)
 
         protocol.datagramReceived = note
-        return reactor.listenUDP(number, protocol, *more)
+        with ExitStack() as opened:
+            while True:
+                one = opened.enter_context(socket(AF_INET, SOCK_DGRAM))
+                one.setblocking(False)
+                one.bind((interface, 0))
+                number = one.getsockname()[1]
+                if number not in self.used:
+                    break
+            self.used.add(number)
+            return reactor.adoptDatagramPort(one.fileno(), AF_INET, protocol, size)
 
 
 @frozen
@@ -128,6 +143,7 @@ class Lane:
     name: str
     where: tuple[str, int]
     room: DeferredSemaphore
+    _used: set[int] = field(init=False, factory=set)
 
     async def run(self, times: int) -> list[Run]:
         """So many, one after the other."""
@@ -135,11 +151,11 @@ class Lane:
 
     async def _one(self, number: int) -> Run:
         """A client."""
-        noting: Any = NotingReactor()
+        noting: Any = NotingReactor(self._used)
         # Who is late asks again, which does no harm; nothing is over because somebody is late.
         settings = ClientSettings(Backoff(0.5, 30.0), silence=30.0)
         endpoint = DatagramClientEndpoint(noting, *self.where)
-        client: EchoAsking = EchoClient(noting, endpoint, settings, stream(SEED, self.name))
+        client: EchoAsking = EchoClient(noting, endpoint, settings, stream(SEED, self.name, number))
         ask = getattr(client, self.kind)
         await self.room.acquire()
         asked = ask(0.001, COUNT, SIZE, keep=True).addBoth(noting.enough)
