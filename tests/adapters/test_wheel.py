@@ -5,7 +5,12 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
@@ -99,11 +104,14 @@ class WheelMachine(RuleBasedStateMachine):
         assert sorted(self.wheel._heap) == sorted(self.wheel._slots)
 
 
-WheelMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
+class MachineTests(SynchronousTestCase):
+    """The wheel beside Twisted's own clock."""
 
-
-class MachineTests(WheelMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, name-defined]
-    """For pytest and trial."""
+    def test_as_the_clock(self) -> None:
+        """Whatever is done, in whatever order: the same calls, in time."""
+        run_state_machine_as_test(
+            WheelMachine, settings=settings(max_examples=100, stateful_step_count=30)
+        )
 
 
 class WheelTests(SynchronousTestCase):
