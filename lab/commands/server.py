@@ -129,13 +129,13 @@ class Options(LabOptions):
         from lab.commands.server_download import catalogue, download_settings
         from lab.commands.server_echo import echo_settings
         from lab.commands.stores import make_store
-        from lab.commands.workers import check_shared, check_workers, shared_reactors
+        from lab.commands.worker_options import MOST, check_shared, check_workers, shared_reactors
         from lab.sequence.settings import ServerSettings as SequenceSettings
 
         check_terminal(self, self.parent)
-        self.workers = units.count(self["workers"], "workers", least=1)
+        self.workers = units.count(self["workers"], "workers", most=MOST)
         if self.workers > 1:
-            check_workers(self, self.parent, self.workers)
+            check_workers(self, self.parent)
         self.control = control_path(self["control"]) if self["control"] is not None else None
         drop_rate = units.probability(self["drop-rate"], "drop-rate")
         if self["success"] is not None:

@@ -25,7 +25,8 @@ from lab.commands.server_download import DirectoryService
 from lab.commands.server_download import report as report_download
 from lab.commands.server_echo import EchoListeners
 from lab.commands.stores import StoreService
-from lab.commands.workers import Supervisor, give_up, server_words
+from lab.commands.worker_options import server_words
+from lab.commands.workers import Supervisor, give_up
 from lab.download.tcp import DownloadFactory
 from lab.download.web import DownloadSite
 from lab.faults.datagrams import Loss

@@ -11,98 +11,43 @@ however it ends; what they are to do comes by that, too, since everybody can rea
 import atexit
 import json
 import os
-import re
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
 from socket import SOCK_DGRAM, SOCK_STREAM
 from typing import Any
 
 from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import Factory, ProcessProtocol
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from lab.adapters.endpoints import serverFromString
-from lab.adapters.reuseport import SHARED, ReservedPorts, SharedPorts, check_system
+from lab.adapters.reuseport import ReservedPorts
 from lab.adapters.service import why_not
 from lab.backoff import Backoff
+from lab.commands.logged_process import LoggedProcess
 from lab.commands.options import one_line
 from lab.errors import LabError, LocalError
 from lab.experiments.orphans import end_with_parent
-from lab.wire.lines import LineReader
 
-#: Most workers.
-MOST = 256
 #: A worker that has lived for so long was well, in seconds.
 WELL = 10.0
 #: Waits before a worker that was not is started again; behind the last, all end.
 WAITS = Backoff(first=0.1, cap=2.0)
 #: Workers that were told to end have so long, in seconds.
 GRACE = 10.0
-# Bytes of a line of the log; a longer one, which our servers don't write, would be the last read.
-_LINE = 2**20
 _PROGRAM = "from lab.commands.workers import work; work()"
 # Of an event in the log of a worker: what is the log's own.
 _TAKEN = {"time", "level", "namespace", "message", "failure", "format", "worker", "text"}
-#: Options of twistd that say what a supervisor does, and not how its workers serve.
-_NOT_WITH = ("uid", "gid", "chroot")
+_LEVELS = {level.name: level for level in LogLevel.iterconstants()}
 
 
 class WorkersError(LabError):
     """Workers end as soon as they are started."""
-
-
-def check_workers(options: Mapping[str, Any], twistd: Mapping[str, Any] | None, count: int) -> None:
-    """
-    Whether these options are ones for several processes.
-
-    Args:
-        options: Of the server: words, as they were given, and the endpoints by their services.
-        twistd: Its own.
-        count: How many processes.
-
-    Raises:
-        LocalError: They are not.
-    """
-    check_system()
-    if count > MOST:
-        raise LocalError(f"workers is {count}; give at most {MOST}")
-    for name in ("control", "console"):
-        if options[name]:
-            raise LocalError(f"{name} is for a server of one process; leave --workers out")
-    for name in _NOT_WITH:
-        if twistd is not None and twistd.get(name):
-            raise LocalError(f"workers share ports as one user; leave {name} of twistd out")
-
-
-def check_shared(endpoints: Sequence[tuple[str, str]], sessions: str) -> None:
-    """
-    Whether several processes can serve these.
-
-    Args:
-        endpoints: Services, and endpoint strings.
-        sessions: Where those of sequences are.
-
-    Raises:
-        LocalError: They can't.
-    """
-    for name, text in endpoints:
-        if text.partition(":")[0] not in SHARED:
-            raise LocalError(
-                f"{name} is at {text!r}; workers can share {', '.join(SHARED)}, no other endpoint"
-            )
-        if name == "sequence" and not sessions.startswith("redis:"):
-            raise LocalError(
-                f"sessions is {sessions!r}, of one process; workers that serve sequences need "
-                "--sessions redis://HOST:PORT/DATABASE (or name other services only)"
-            )
 
 
 @define(eq=False)
@@ -145,61 +90,52 @@ class Reservations:
                     one.close()
 
 
-class WorkerProcess(ProcessProtocol):
+class WorkerProcess(LoggedProcess):
     """
     One life of a worker.
 
     Args:
         words: Of its twistd.
         event: Called with each event of its log, a dict.
-        ended: Called when it has ended, with the last that it said, or how it ended.
+        over: Called when it has ended, with the last that it said, or how it ended.
     """
-
-    transport: Any
 
     def __init__(
         self,
         words: list[str],
         event: Callable[[dict[str, Any]], None],
-        ended: Callable[[str], None],
+        over: Callable[[str], None],
     ) -> None:
-        self._words, self._event, self._ended = words, event, ended
-        self._reader, self._errors = LineReader(_LINE), LineReader(_LINE)
-        self._last: deque[str] = deque(maxlen=1)
-        self._over: Deferred[None] = Deferred()
+        super().__init__()
+        self._words, self._event, self._over = words, event, over
 
     def connectionMade(self) -> None:
         """Tell it what to do; the pipe stays open for as long as we live."""
         self.transport.write(json.dumps(self._words).encode() + b"\n")
 
-    def outReceived(self, data: bytes) -> None:
-        """Some of its log."""
-        for line in self._reader.feed(data):
-            self._event(_read_event(line))
+    def logged(self, event: dict[str, Any]) -> None:
+        """It has logged something."""
+        self._event(event)
 
-    def errReceived(self, data: bytes) -> None:
-        """What it says when it fails."""
-        for line in self._errors.feed(data):
-            text = line.decode(errors="replace")
-            self._last.append(text)
-            self._event({"level": "error", "message": text})
+    def wrote(self, text: str) -> None:
+        """Whatever else it says is news as well."""
+        self._event({"level": "info", "message": text})
 
-    def processEnded(self, reason: Failure) -> None:
+    def complained(self, text: str) -> None:
+        """What it says when it fails, which may be why it ends."""
+        super().complained(text)
+        self._event({"level": "error", "message": text})
+
+    def ended(self, why: str) -> None:
         """It has ended."""
-        self._ended(self._last[0] if self._last else reason.getErrorMessage())
-        self._over.callback(None)
+        self._over(why)
 
     def end(self, reactor: Any) -> Deferred[None]:
         """Have it end, in good order if it can; fires when it has."""
-        self._signal("TERM")
-        timer = reactor.callLater(GRACE, self._signal, "KILL")
-        self._over.addCallback(lambda _: timer.cancel() if timer.active() else None)
-        return self._over
-
-    def _signal(self, name: str) -> None:
-        """Send it a signal, if it is there."""
-        with suppress(ProcessExitedAlready):
-            self.transport.signalProcess(name)
+        self.send_signal(signal.SIGTERM)
+        timer = reactor.callLater(GRACE, self.send_signal, signal.SIGKILL)
+        self.gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
+        return self.gone
 
 
 class Supervisor(Service):
@@ -293,7 +229,7 @@ class Supervisor(Service):
         """Log what a worker has logged."""
         text = "\n".join(filter(None, (event["message"], event.get("failure"))))
         known = {name: value for name, value in event.items() if name not in _TAKEN}
-        level = LogLevel.lookupByName(event["level"])
+        level = _LEVELS.get(str(event.get("level")), LogLevel.info)
         log = Logger(event.get("namespace", self._log.namespace))
         log.emit(level, "worker {worker}: {text}", worker=number, text=text, **known)
         if "endpoint" in known and "listens on" in text:
@@ -327,47 +263,6 @@ class Supervisor(Service):
         self._timers[number] = self._reactor.callLater(wait, self._start, number)
 
 
-def shared_reactors(reactor: Any, ports: str | None, count: int) -> list[Any]:
-    """
-    What the endpoints of this process listen on: of a worker, ports that it shares.
-
-    Args:
-        reactor: Of the process.
-        ports: The numbers with commas between them, for a worker.
-        count: How many endpoints there are.
-
-    Raises:
-        LocalError: That are not the ports of so many.
-    """
-    if ports is None:
-        return [reactor] * count
-    form = ",".join(["[0-9]{1,5}"] * count)
-    if not re.fullmatch(form, ports):
-        raise LocalError(f"worker is {ports!r}; that is for processes that --workers has started")
-    return [SharedPorts(reactor, int(port)) for port in ports.split(",")]
-
-
-def server_words(options: Any, ports: Sequence[int]) -> list[str]:
-    """
-    The words of a worker's ``lab-server``: what the options of its supervisor have come to.
-
-    Args:
-        options: Those; `lab.commands.server.Options`.
-        ports: Where its endpoints are.
-    """
-    own = {"config", "control", "console", "log-format", "seed", "worker", "workers"}
-    words = [f"--worker={','.join(map(str, ports))}", f"--seed={options.seed}"]
-    for name, default in options.defaults.items():
-        value = options[name]
-        if name in own or value == default:
-            continue
-        words.append(f"--{name}" if isinstance(default, int) else f"--{name}={value}")
-    words += [f"--{name}={text}" for name in options.repeatable for text in options[name]]
-    reactor = (options.parent or {}).get("reactor")
-    twistd = ["-n", "--pidfile=", *([f"--reactor={reactor}"] if reactor else [])]
-    return [*twistd, "lab-server", "--log-format=json", *words]
-
-
 def give_up(reactor: Any, error: WorkersError) -> None:
     """End the program, with one line and exit code 1: twistd itself knows no such end."""
     one_line(type(error), error, None)
@@ -396,13 +291,3 @@ def work() -> None:
     from twisted.scripts.twistd import run
 
     run()
-
-
-def _read_event(line: bytes) -> dict[str, Any]:
-    """A line of a worker's log; anything else that a process may write is news as well."""
-    try:
-        event: Any = json.loads(line)
-    except ValueError:
-        event = None
-    known = isinstance(event, dict) and {"level", "message"} <= event.keys()
-    return event if known else {"level": "info", "message": line.decode(errors="replace")}

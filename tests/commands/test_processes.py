@@ -160,7 +160,7 @@ class TwistdProcessTests(SynchronousTestCase):
         self.start()
         for number in range(1000):
             self.process.errReceived(b"line %d\n" % number)
-        self.assertEqual(len(self.process._last), 20)
+        self.assertEqual(len(self.process.last), 20)
 
     def test_stop(self) -> None:
         """It is asked to end with SIGTERM, and has stopped when it has ended."""

@@ -10,22 +10,16 @@ from typing import Any
 
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.task import Clock
-from twisted.python import usage
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.adapters.reuseport import SharedPorts
 from lab.commands import workers as room
-from lab.commands.server import Options
 from lab.commands.workers import (
     GRACE,
-    MOST,
     WELL,
     Supervisor,
     WorkersError,
     give_up,
-    server_words,
-    shared_reactors,
     work,
 )
 from lab.errors import LocalError
@@ -33,6 +27,7 @@ from tests.helpers import captured_logs
 
 TCP, UDP = "tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"
 KINDS = socket.SOCK_STREAM, socket.SOCK_DGRAM
+TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 
 def suppressed(call: Any, *arguments: Any) -> bool:
@@ -78,11 +73,11 @@ class StandIn(Clock):
             """Note it."""
             self.protocol.told += data
 
-        def signalProcess(self, name: str) -> None:
+        def signalProcess(self, number: int) -> None:
             """Note it, while it lives."""
             if self.protocol.signals == ["gone"]:
                 raise ProcessExitedAlready
-            self.protocol.signals.append(name)
+            self.protocol.signals.append(number)
 
 
 def event(text: str, **more: Any) -> bytes:
@@ -166,13 +161,15 @@ class SupervisorTests(SynchronousTestCase):
             )
             one.outReceived(b"no JSON\n[1]\n")
             one.errReceived(b"wrong\n")
+            one.outReceived(event("c", level="no level") + event("d", level=[]))
         seen = [(e["log_namespace"], e["log_level"].name, e["worker"], e["text"]) for e in logs]
         ours = "lab.commands.workers.Supervisor"
         self.assertEqual(seen[0], ("lab.x", "warn", 2, "b\ntrace"))
         self.assertEqual(
-            seen[1:],
+            seen[1:4],
             [(ours, "info", 1, "no JSON"), (ours, "info", 1, "[1]"), (ours, "error", 1, "wrong")],
         )
+        self.assertEqual(seen[4:], [(ours, "info", 1, "c"), (ours, "info", 1, "d")])
         self.assertEqual(logs[0]["host"], "h")
 
     def test_again(self) -> None:
@@ -211,7 +208,7 @@ class SupervisorTests(SynchronousTestCase):
         stopped = self.supervisor.stopService()
         one.processEnded(DONE)
         self.reactor.advance(GRACE)
-        self.assertEqual((one.signals, two.signals), (["TERM"], ["TERM", "KILL"]))
+        self.assertEqual((one.signals, two.signals), ([TERM], [TERM, KILL]))
         self.assertNoResult(stopped)
         two.processEnded(DONE)
         self.successResultOf(stopped)
@@ -232,72 +229,6 @@ class SupervisorTests(SynchronousTestCase):
         self.successResultOf(supervisor.stopService())
         self.reactor.begin.pop()()
         self.assertEqual(len(self.reactor.spawned), 2)
-
-
-class OptionTests(SynchronousTestCase):
-    """What can be had by several processes, and what they are told."""
-
-    def options(self, *words: str, **twistd: Any) -> Options:
-        """Parsed options."""
-        options = Options()
-        options.parent = usage.Options()
-        options.parent.update(twistd, nodaemon=True)
-        options.parseOptions(list(words))
-        return options
-
-    def refused(self, *words: str, **twistd: Any) -> str:
-        """The line with which they are refused."""
-        told, sys.stderr = sys.stderr, io.StringIO()
-        try:
-            self.assertRaises(SystemExit, self.options, "--workers", "2", *words, **twistd)
-            return sys.stderr.getvalue()
-        finally:
-            sys.stderr = told
-
-    def test_refused(self) -> None:
-        """What one process alone can do is refused, in a line that says what can be done."""
-        here = "--arithmetic", TCP
-        for words, twistd, line in (
-            (("--sequence", TCP), {}, "sessions is 'memory', of one process"),
-            ((), {}, "need --sessions redis://HOST:PORT/DATABASE"),
-            (("--sessions", "sqlite:x", "--sequence", TCP), {}, "sessions is 'sqlite:x'"),
-            (("--echo", "unix:/tmp/x"), {}, "echo is at 'unix:/tmp/x'; workers can share tcp, "),
-            ((*here, "--control", "/tmp/c"), {}, "control is for a server of one process"),
-            ((*here, "--console"), {}, "console is for a server of one process"),
-            (here, {"uid": 65534}, "leave uid of twistd out"),
-            ((*here, "--workers", "257"), {}, f"workers is 257; give at most {MOST}"),
-            ((*here, "--workers", "0"), {}, "workers is '0'"),
-            ((*here, "--workers", "1", "--worker", "1,2"), {}, "worker is '1,2'"),
-        ):
-            self.assertIn(line, self.refused(*words, **twistd), words)
-
-    def test_words(self) -> None:
-        """Workers are told what the options have come to, wherever that was said."""
-        options = self.options(
-            *("--workers", "2", "--sequence", TCP, "--sessions", "redis://u:p@h/0"),
-            *("--interval", "5", "--recursive", "--success", ".9", "--seed", "7"),
-            reactor="lab",
-        )
-        self.assertEqual(
-            server_words(options, [4000]),
-            [
-                *("-n", "--pidfile=", "--reactor=lab", "lab-server", "--log-format=json"),
-                *("--worker=4000", "--seed=7", "--recursive", "--success=.9", "--interval=5"),
-                *("--sessions=redis://u:p@h/0", f"--sequence={TCP}"),
-            ],
-        )
-        words = server_words(options, [4000])
-        again = self.options(*words[words.index("lab-server") + 1 :])
-        self.assertEqual(again.settings, options.settings)
-        self.assertEqual(again.sequence, options.sequence)
-
-    def test_reactors(self) -> None:
-        """A worker shares the ports that it is told; others have theirs alone."""
-        self.assertEqual(shared_reactors("r", None, 2), ["r", "r"])
-        one, two = shared_reactors(Clock(), "4000,4001", 2)
-        self.assertIsInstance(one, SharedPorts)
-        self.assertEqual((one._port, two._port), (4000, 4001))
-        self.assertRaises(LocalError, shared_reactors, "r", "x", 1)
 
 
 class EndTests(SynchronousTestCase):
