@@ -87,7 +87,7 @@ class Demo:
             verdict = self._verdict(self._reactor.seconds() - began)
             await self._report(showing, stage, world, verdict)
         self._console.print(table(self._scenes))
-        return self._end(began)
+        return self._end(verdict)
 
     async def _play(self, stage: Stage, world: World) -> None:
         """Play all scenes at the same time, until a server ends by itself."""
@@ -110,7 +110,7 @@ class Demo:
             scene.wrong.append(str(self._broken))
 
     def _verdict(self, seconds: float) -> str:
-        """The last word."""
+        """The last word: how long it took to play all, without what is drawn of it."""
         wrong = [scene.name for scene in self._scenes if not scene.right]
         took = f"{seconds:.1f} s"
         if not wrong:
@@ -150,7 +150,7 @@ class Demo:
             return None
         return picture.title, embedded(files[0].read_text(encoding="utf-8"), picture.name)
 
-    def _end(self, began: float) -> int:
+    def _end(self, verdict: str) -> int:
         """Say what was wrong, if anything was, where things are, and how to go on."""
         say: Callable[[str], None] = partial(
             self._console.print, highlight=False, markup=False, soft_wrap=True
@@ -158,7 +158,7 @@ class Demo:
         for scene in self._scenes:
             for text in scene.wrong:
                 say(f"{scene.name}: {text}")
-        say(f"{self._verdict(self._reactor.seconds() - began)} Seed {self._seed}.")
+        say(f"{verdict} Seed {self._seed}.")
         say(f"\n{self._folder.report}   all of it in one page; open it in a browser")
         say(f"{self._folder.capture}   all packets on both sides of the proxy, for Wireshark")
         say(f"{self._folder.plots}   the pictures, as SVG and PNG")

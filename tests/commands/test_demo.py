@@ -140,6 +140,22 @@ class RunTests(DemoTestCase):
         files = sorted(path.name for path in self.place.plots.iterdir())
         self.assertEqual(files, ["first.png", "first.svg", "second.png", "second.svg"])
 
+    def test_time(self) -> None:
+        """How long it took is known before anything is drawn, and is the same in both places."""
+
+        def slow(figure: object) -> None:
+            """Something that takes long to draw."""
+            self.clock.rightNow += 3
+
+        self.pictures = [Picture("first", "The first", slow)]
+        running = self.begin()
+        self.clock.advance(2)
+        for scene in self.scenes:
+            scene.ends.callback(None)
+        self.finish(running)
+        for text in (self.place.report.read_text(), self.out.getvalue()):
+            self.assertIn("Everything was right, in 2.0 s. Seed 7.", text)
+
     def test_wrong(self) -> None:
         """One that is wrong is named with the reason, in both places; the others are played."""
         self.pictures = [Picture("first", "The first", fails)]
