@@ -1,8 +1,9 @@
-"""What tests of ``twistd lab-server`` share: its options and services, on a fake reactor."""
+"""What tests of ``twistd lab-server`` and ``lab-proxy`` share: services on a fake reactor."""
 
 import io
 import sys
 from importlib import import_module
+from typing import Any
 
 from twisted import internet
 from twisted.application.service import IService
@@ -12,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.server import Options, makeService
+from lab.commands import server
 from tests.helpers import captured_logs
 
 TCP, UDP = "tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"
@@ -63,19 +64,26 @@ class FakeReactor(MemoryReactorClock):
         return self.udp[-1]
 
 
-class ServerTestCase(SynchronousTestCase):
-    """Parses options and makes services of them, on a fake reactor."""
+class CommandTestCase(SynchronousTestCase):
+    """
+    Parses options of a command of twistd and makes services of them, on a fake reactor.
+
+    Attributes:
+        room: The module of the command.
+    """
+
+    room: Any
 
     def setUp(self) -> None:
         """Put the fake in the reactor's place, and keep the hook for exceptions."""
-        self.reactor = FakeReactor()
+        self.reactor: Any = FakeReactor()
         import_module("twisted.internet.reactor")  # there has to be one in this place
         self.patch(internet, "reactor", self.reactor)
         self.patch(sys, "excepthook", sys.excepthook)
 
-    def options(self, *words: str) -> Options:
+    def options(self, *words: str) -> Any:
         """These options, parsed."""
-        options = Options()
+        options = self.room.Options()
         options.parseOptions(list(words))
         return options
 
@@ -88,10 +96,10 @@ class ServerTestCase(SynchronousTestCase):
         self.assertEqual(said.getvalue().count("\n"), 1)
         return said.getvalue().removesuffix("\n")
 
-    def start(self, *words: str) -> IService:
+    def start(self, *words: str) -> Any:
         """The services of these options, started; and what they log at their start."""
         with captured_logs() as events:
-            service = makeService(self.options(*words))
+            service = self.room.makeService(self.options(*words))
             service.privilegedStartService()
             service.startService()
         self.logged = [formatEvent(event) for event in events]
@@ -102,3 +110,9 @@ class ServerTestCase(SynchronousTestCase):
         with captured_logs() as events:
             self.successResultOf(service.stopService())
         return [formatEvent(event) for event in events]
+
+
+class ServerTestCase(CommandTestCase):
+    """The same of ``twistd lab-server``."""
+
+    room = server

@@ -22,6 +22,7 @@ from lab.commands.capturing import (
     open_capture,
 )
 from lab.errors import LocalError
+from tests.adapters.ports import Turns
 from tests.capture.blocks import blocks, packets
 from tests.helpers import captured_logs, folder
 
@@ -132,33 +133,6 @@ class FileTests(SynchronousTestCase):
         self.made.close()
 
 
-class Reactor(Clock):
-    """A clock that knows what is watched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: list[Any] = []
-        self.writers: list[Any] = []
-
-    def addReader(self, reader: Any) -> None:
-        """Watch it."""
-        self.readers.append(reader)
-
-    def addWriter(self, writer: Any) -> None:
-        """Watch it, once."""
-        if writer not in self.writers:
-            self.writers.append(writer)
-
-    def removeReader(self, reader: Any) -> None:
-        """Watch it no more."""
-        self.readers.remove(reader)
-
-    def removeWriter(self, writer: Any) -> None:
-        """Watch it no more, if it was."""
-        if writer in self.writers:
-            self.writers.remove(writer)
-
-
 class FifoTests(SynchronousTestCase):
     """A FIFO."""
 
@@ -166,7 +140,7 @@ class FifoTests(SynchronousTestCase):
         """One that nobody reads yet."""
         self.path = folder(self) / "fifo"
         os.mkfifo(self.path)
-        self.reactor = Reactor()
+        self.reactor = Turns()
         self.made = CaptureFifo(self.reactor, self.path, "a test", 0.0)
         self.side = self.made.capture.side("a")
         self.made.start()

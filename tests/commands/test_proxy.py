@@ -1,15 +1,12 @@
 """``twistd lab-proxy``: what its options say, and the proxies they make, on a fake reactor."""
 
-import io
 import json
 import os
 import sys
 import time
-from importlib import import_module
 from typing import Any
 
-from twisted import internet
-from twisted.application.service import Application, IService, MultiService
+from twisted.application.service import Application, MultiService
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ConnectionDone, DNSLookupError
@@ -17,10 +14,10 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, formatEvent
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
+from lab.commands import proxy as room
 from lab.commands.options import one_line
-from lab.commands.proxy import API, Options, makeService
+from lab.commands.proxy import API, makeService
 from lab.errors import LocalError
 from lab.faults.journal import Journal, Place
 from lab.faults.profiles import profile
@@ -29,7 +26,7 @@ from lab.proxy import ports
 from lab.proxy.errors import ApiError
 from lab.proxy.steps import Step
 from tests.capture.blocks import packets
-from tests.commands.servers import FakeReactor
+from tests.commands.servers import CommandTestCase
 from tests.helpers import captured_logs, folder
 
 TCP = "tcp:0:interface=127.0.0.1"
@@ -50,51 +47,16 @@ class Transport(StringTransport):
         self.disconnecting = True
 
 
-class ProxyTestCase(SynchronousTestCase):
+class ProxyTestCase(CommandTestCase):
     """Parses options and makes proxies of them, on a fake reactor."""
 
-    def setUp(self) -> None:
-        """Put the fake in the reactor's place, and keep the hook for exceptions."""
-        self.reactor: Any = FakeReactor()
-        import_module("twisted.internet.reactor")  # there has to be one in this place
-        self.patch(internet, "reactor", self.reactor)
-        self.patch(sys, "excepthook", sys.excepthook)
-
-    def options(self, *words: str) -> Options:
-        """These options, parsed."""
-        options = Options()
-        options.parseOptions(list(words))
-        return options
-
-    def mistake(self, *words: str) -> str:
-        """The one line that these options are refused with."""
-        said = io.StringIO()
-        self.patch(sys, "stderr", said)
-        ended = self.assertRaises(SystemExit, self.options, *words)
-        self.assertEqual(ended.code, 2)
-        self.assertEqual(said.getvalue().count("\n"), 1)
-        return said.getvalue().removesuffix("\n")
+    room = room
 
     def file(self, value: Any) -> str:
         """The path of a file with this JSON."""
         path = folder(self) / "proxies.json"
         path.write_text(json.dumps(value), encoding="utf-8")
         return str(path)
-
-    def start(self, *words: str) -> Any:
-        """The services of these options, started; and what they log at their start."""
-        with captured_logs() as events:
-            service: Any = makeService(self.options(*words))
-            service.privilegedStartService()
-            service.startService()
-        self.logged = [formatEvent(event) for event in events]
-        return service
-
-    def stop(self, service: IService) -> list[str]:
-        """Stop them; what they log at their end."""
-        with captured_logs() as events:
-            self.successResultOf(service.stopService())
-        return [formatEvent(event) for event in events]
 
 
 class OptionsTests(ProxyTestCase):
