@@ -10,7 +10,7 @@ from typing import Any
 from twisted.application.service import IService
 
 from lab import units
-from lab.commands.options import LabOptions
+from lab.commands.options import LabOptions, without_password
 from lab.commands.server_options import CLASSIC, DOWNLOAD, ECHO, FLAGS
 from lab.errors import LocalError
 from lab.rng import fresh_seed
@@ -120,23 +120,36 @@ class Options(LabOptions):
         Raises:
             LocalError: A value can't be.
         """
-        from twisted.internet import reactor
-
-        from lab.arithmetic.settings import ServerSettings
         from lab.commands.console import check_terminal
         from lab.commands.control import control_path
-        from lab.commands.options import without_password
         from lab.commands.server_download import catalogue, download_settings
         from lab.commands.server_echo import echo_settings
-        from lab.commands.stores import make_store
-        from lab.commands.worker_options import MOST, check_shared, check_workers, shared_reactors
-        from lab.sequence.settings import ServerSettings as SequenceSettings
 
         check_terminal(self, self.parent)
+        self._settle_workers()
+        self.control = control_path(self["control"]) if self["control"] is not None else None
+        self._settle_arithmetic()
+        self.echo = echo_settings(self)
+        self.download = download_settings(self)
+        self._settle_sequence()
+        seed = self["seed"]
+        self.seed = fresh_seed() if seed is None else units.seed(seed)
+        services = {name: self[name] for name in SERVICES if self[name]} or DEFAULTS
+        self._settle_places([(name, text) for name, texts in services.items() for text in texts])
+        self.catalogue = catalogue(self) if {"download", "web"} & {*services} else None
+
+    def _settle_workers(self) -> None:
+        """How many there are."""
+        from lab.commands.worker_options import MOST, check_workers
+
         self.workers = units.count(self["workers"], "workers", most=MOST)
         if self.workers > 1:
             check_workers(self, self.parent)
-        self.control = control_path(self["control"]) if self["control"] is not None else None
+
+    def _settle_arithmetic(self) -> None:
+        """The settings of arithmetic."""
+        from lab.arithmetic.settings import ServerSettings
+
         drop_rate = units.probability(self["drop-rate"], "drop-rate")
         if self["success"] is not None:
             if "drop-rate" in self.given:
@@ -148,18 +161,27 @@ class Options(LabOptions):
             cache_entries=units.count(self["cache-entries"], "cache-entries", least=0),
             cache_size=units.size(self["cache-size"], "cache-size"),
         )
-        self.sequence = SequenceSettings(
+
+    def _settle_sequence(self) -> None:
+        """The settings of sequences, and where their sessions are."""
+        from twisted.internet import reactor
+
+        from lab.commands.stores import make_store
+        from lab.sequence.settings import ServerSettings
+
+        self.sequence = ServerSettings(
             interval=units.positive_seconds(self["interval"], "interval"),
             heartbeat=units.positive_seconds(self["heartbeat-interval"], "heartbeat-interval"),
             window=units.positive_seconds(self["reconnect-window"], "reconnect-window"),
         )
-        self.echo = echo_settings(self)
-        self.download = download_settings(self)
         self.store = make_store(reactor, self["sessions"], self.sequence)
-        seed = self["seed"]
-        self.seed = fresh_seed() if seed is None else units.seed(seed)
-        services = {name: self[name] for name in SERVICES if self[name]} or DEFAULTS
-        places = [(name, text) for name, texts in services.items() for text in texts]
+
+    def _settle_places(self, places: list[tuple[str, str]]) -> None:
+        """The endpoints: those of a worker, or those that workers will share."""
+        from twisted.internet import reactor
+
+        from lab.commands.worker_options import check_shared, shared_reactors
+
         if self.workers > 1:
             check_shared(places, without_password(self["sessions"]))
         reactors = shared_reactors(reactor, self["worker"], len(places))
@@ -167,7 +189,6 @@ class Options(LabOptions):
             (name, text, _endpoint(one, name, text))
             for one, (name, text) in zip(reactors, places, strict=True)
         ]
-        self.catalogue = catalogue(self) if {"download", "web"} & {*services} else None
 
 
 def makeService(options: Options) -> IService:
