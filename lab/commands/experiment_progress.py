@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
 import click
 
-from lab.commands.progress import DRAWN, bars, clock
+from lab.commands.progress import DRAWN, Shown, bars, clock, say_above
 from lab.experiments.plan import show
 from lab.experiments.results import Result
 
@@ -15,9 +14,9 @@ from lab.experiments.results import Result
 TOLD = 5.0
 
 
-class Lines:
+class Lines(Shown):
     """
-    Lines on standard error.
+    Lines on standard error, from `begin` on.
 
     Args:
         seconds: Gives the time.
@@ -27,18 +26,6 @@ class Lines:
         self._seconds = seconds
         self._began = self._told = 0.0
         self._before = self._now = self._total = 0
-
-    def __enter__(self) -> Self:
-        """It is shown from `begin` on."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing more is shown of it."""
 
     def begin(self, done: int, total: int) -> None:
         """It begins: so many of all are done already."""
@@ -96,12 +83,7 @@ class Bar(Lines):
         self._progress = bars(out)
         self._task = self._progress.add_task("", total=None)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """No bar any more."""
         self._progress.stop()
 
@@ -123,7 +105,7 @@ class Bar(Lines):
 
     def say(self, text: str) -> None:
         """Something for people, above the bar."""
-        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say_above(self._progress, text)
 
 
 def make_progress(seconds: Callable[[], float]) -> Lines:

@@ -7,7 +7,7 @@ Knows nothing of what it is that takes so long.
 import json
 import math
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from attrs import define, field
 
@@ -50,6 +50,25 @@ class Pace:
     def passed(self) -> float:
         """So long ago it began, in seconds."""
         return self._seconds() - self.began
+
+
+class Shown:
+    """Something that is shown as long as a ``with`` lasts."""
+
+    def open(self) -> None:
+        """It is shown from here on."""
+
+    def close(self) -> None:
+        """Nothing more is shown of it."""
+
+    def __enter__(self) -> Self:
+        """It is shown from here on."""
+        self.open()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        """Nothing more is shown of it, whatever happened."""
+        self.close()
 
 
 def event(kind: str, /, **values: Any) -> str:
@@ -105,3 +124,8 @@ def bars(out: IO[str]) -> "Progress":
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+def say_above(progress: "Progress", text: str) -> None:
+    """A line for people above the bars, in as many rows as it takes."""
+    progress.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from unittest import mock
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.commands.progress import Pace, bars, clock, event, part
+from lab.commands.progress import Pace, Shown, bars, clock, event, part, say_above
 
 
 class PaceTests(SynchronousTestCase):
@@ -31,6 +31,41 @@ class PaceTests(SynchronousTestCase):
         pace = Pace(clock.seconds, 1.0)
         clock.advance(10)
         self.assertEqual([pace.due(), pace.due()], [True, False])
+
+
+class Noting(Shown):
+    """Notes when it is shown."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def open(self) -> None:
+        """Note it."""
+        super().open()
+        self.noted.append("open")
+
+    def close(self) -> None:
+        """Note it."""
+        super().close()
+        self.noted.append("closed")
+
+
+class ShownTests(SynchronousTestCase):
+    """As long as it lasts."""
+
+    def test_shown(self) -> None:
+        """It is shown while the block lasts, however that ends."""
+        shown = Noting()
+
+        def block() -> None:
+            """One that fails."""
+            with shown as same:
+                self.assertIs(same, shown)
+                self.assertEqual(shown.noted, ["open"])
+                raise KeyError
+
+        self.assertRaises(KeyError, block)
+        self.assertEqual(shown.noted, ["open", "closed"])
 
 
 class FormTests(SynchronousTestCase):
@@ -72,5 +107,7 @@ class FormTests(SynchronousTestCase):
             self.assertNotIn("1234", out.getvalue())
             progress.refresh()
             self.assertIn("[red]a[/red] 1234", out.getvalue())
+            say_above(progress, "[b] " + "x" * 90)
+            self.assertIn(f"[b] {'x' * 90}\n", out.getvalue())
             progress.stop()
         self.assertTrue(out.getvalue().endswith("\x1b[2K"), out.getvalue())

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from rich import box
 from rich.console import Console
@@ -12,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.commands.demonstrating.scene import Scene
-from lab.commands.progress import DRAWN, Pace, bars
+from lab.commands.progress import DRAWN, Pace, Shown, bars, say_above
 
 #: The columns of the table.
 HEAD = ("scene", "what was asked", "what the network did", "what arrived", "right")
 
 
-class Lines:
+class Lines(Shown):
     """
     A line for each thing that happens.
 
@@ -36,18 +34,6 @@ class Lines:
             scene.say = partial(self.happened, scene)
         self.seconds = seconds
         self.began = seconds()
-
-    def __enter__(self) -> Self:
-        """It is shown from here on."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing more is shown of it."""
 
     def say(self, text: str) -> None:
         """Something for people."""
@@ -76,24 +62,18 @@ class Bars(Lines):
         for scene in scenes:
             scene.step = self._step
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
         """Draw them."""
         self._draw()
         self._progress.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """They are gone."""
         self._progress.stop()
 
     def say(self, text: str) -> None:
         """Something for people, above the bars."""
-        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say_above(self._progress, text)
 
     def work(self, text: str) -> None:
         """It has a line below the bars."""
