@@ -36,3 +36,20 @@ class Unreachable(LabError):
 
 class ConnectionRefused(Unreachable):
     """Nobody listens there: TCP answered with RST, or ICMP said so."""
+
+
+def shortened(text: str | bytes, most: int = 60) -> str:
+    r"""
+    What came from outside, as an error may show it: quoted, escaped, and only how it begins.
+
+    Args:
+        text: Any text, or bytes.
+        most: So many characters at most, with quotes and escapes.
+
+    >>> print(shortened(b"\x1b[2J" + bytes(100), 20))
+    b'\x1b[2J\x00\x00'…
+    """
+    kept = text[:most]
+    while len(repr(kept)) > most:
+        kept = kept[:-1]
+    return f"{kept!r}{'' if kept == text else '…'}"

@@ -2,6 +2,8 @@
 
 import inspect
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab import errors
@@ -27,3 +29,24 @@ class ErrorsTests(SynchronousTestCase):
         apart = (errors.LocalError, errors.RemoteError, errors.NoAnswer, errors.Unreachable)
         for one in apart:
             self.assertEqual([e for e in apart if issubclass(one, e)], [one])
+
+
+class ShortenedTests(SynchronousTestCase):
+    """What an error shows of what came from outside."""
+
+    def test_short(self) -> None:
+        """What is short is there as it is, quoted."""
+        self.assertEqual(errors.shortened("a b"), "'a b'")
+        self.assertEqual(errors.shortened(b"a\n"), "b'a\\n'")
+
+    def test_escapes_count(self) -> None:
+        """Bytes that take four characters each are fewer; none is cut in the middle."""
+        self.assertEqual(errors.shortened(bytes(2**20), 13), "b'\\x00\\x00'…")
+
+    @given(st.text() | st.binary())
+    def test_any(self, text: str | bytes) -> None:
+        """Nothing makes more than a line, nor a long one."""
+        shown = errors.shortened(text, 20)
+        self.assertTrue(shown.isprintable())
+        self.assertLessEqual(len(shown), 21)
+        self.assertEqual(shown.endswith("…"), shown != repr(text))

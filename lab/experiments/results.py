@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import Factory, field, frozen
 
-from lab.errors import LocalError
+from lab.errors import LocalError, shortened
 from lab.statistics import Histogram
 
 #: Most bytes of a line, with its ending.
@@ -241,7 +241,7 @@ class Result:
         except LocalError:
             raise
         except _WRONG as error:
-            raise LocalError(f"{line[:60]!r} is no result") from error
+            raise LocalError(f"{shortened(line)} is no result") from error
 
     @classmethod
     def _from_json(cls, values: Mapping[str, Any]) -> "Result":

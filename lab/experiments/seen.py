@@ -4,6 +4,7 @@ What was seen of a network, to be drawn: a capture, or the journal of what fault
 Times of a capture count from its first packet; those of a journal from when a connection began.
 """
 
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -14,7 +15,7 @@ from lab.capture.dissecting import Segment
 from lab.capture.journeys import Journey, Trip
 from lab.capture.packets import Address
 from lab.capture.reading import read
-from lab.errors import LocalError
+from lab.errors import LocalError, shortened
 from lab.experiments.plots.ladder import Arrow
 from lab.experiments.plots.progress import Mark, Trace
 from lab.faults.journal import Entry, Journal, Toxicity
@@ -60,6 +61,9 @@ def look(path: Path, begin: float = 0.0) -> Seen:
         LocalError: It can't be read, is neither of both, or there is nothing in it.
     """
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):
+            # To open one waits for somebody who writes; a capture of a FIFO is for Wireshark.
+            raise LocalError("it is a FIFO")  # noqa: TRY301 - as what else is wrong
         with path.open("rb") as file:
             begins = file.read(len(_CAPTURE))
             file.seek(0)
@@ -125,7 +129,8 @@ def of_journal(file: IO[bytes], begin: float = 0.0) -> Seen:
             try:
                 journal.add(line.decode(errors="replace").rstrip())
             except LocalError as error:
-                raise LocalError(f"line {lines}: {error}") from error
+                shown = shortened(line.rstrip())
+                raise LocalError(f"line {lines} is {shown}, none of a journal") from error
     entries = [one for one in journal.entries if isinstance(one, Entry) and one.at >= begin]
     arrows = [_decided(entry) for entry in entries]
     notes = ["only what faults have decided, times since the connection began"]

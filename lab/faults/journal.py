@@ -8,12 +8,13 @@ line may name the seed. `Journal.read` says what else it reads.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from attrs import define, field, frozen
 
-from lab.errors import LocalError
+from lab.errors import LocalError, shortened
 from lab.faults.datagrams import Judge
 from lab.faults.fault import Fault
 from lab.faults.verdicts import DELIVER, Verdict
@@ -85,7 +86,7 @@ class Entry:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Entry":
         """Read the values of a line; what is none raises any of several errors."""
-        unit, at = int(values["unit"]), float(values["at"])
+        unit, at = int(values["unit"]), _time(values["at"])
         return cls(Place.from_json(values), unit, at, Verdict.from_json(values))
 
 
@@ -123,7 +124,15 @@ class Toxicity:
         draw = float(values.get("draw", 0.0 if hit else 1.0))
         if not 0 <= draw <= 1:
             raise ValueError(draw)
-        return cls(Place.from_json(values), float(values["at"]), hit, draw)
+        return cls(Place.from_json(values), _time(values["at"]), hit, draw)
+
+
+def _time(value: Any) -> float:
+    """When something was, in seconds."""
+    at = float(value)
+    if not math.isfinite(at):
+        raise ValueError(value)
+    return at
 
 
 #: A line of a journal.
@@ -198,7 +207,7 @@ class Journal:
             else:
                 self.record(Entry.from_json(values))
         except _WRONG as error:
-            raise LocalError(f"line is {line[:80]!r}; give one of a journal") from error
+            raise LocalError(f"line is {shortened(line)}; give one of a journal") from error
 
     def _begin(self, version: int, seed: int) -> None:
         """A header."""

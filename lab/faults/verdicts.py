@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from lab.errors import LocalError
+from lab.errors import LocalError, shortened
 
 
 @frozen
@@ -81,9 +81,11 @@ class Verdict:
             cut = None if cut is None else _count(cut)
             verdict = cls(delays, flips, held, values.get("draw"), cut)
         except (KeyError, TypeError, ValueError) as error:
-            raise LocalError(f"verdict is {values!r}; give one that was recorded") from error
+            shown = shortened(str(values))
+            raise LocalError(f"verdict is {shown}; give one that was recorded") from error
         if verdict.kind != values["verdict"]:
-            raise LocalError(f"verdict is {values!r}; that is no {values['verdict']}")
+            shown, kind = shortened(str(values)), shortened(str(values["verdict"]))
+            raise LocalError(f"verdict is {shown}; that is no {kind}")
         return verdict
 
 

@@ -1,6 +1,7 @@
 """What was seen of a network."""
 
 import io
+import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -170,7 +171,7 @@ class JournalTests(SynchronousTestCase):
     def test_damaged(self) -> None:
         """A line that is none is named."""
         error = self.assertRaises(LocalError, of_journal, io.BytesIO(b'\n{"a": 1}\n'))
-        self.assertTrue(str(error).startswith("line 2: line is '{\"a\": 1}'"), error)
+        self.assertTrue(str(error).startswith("line 2 is b'{\"a\": 1}'"), error)
 
 
 class LookTests(SynchronousTestCase):
@@ -189,15 +190,27 @@ class LookTests(SynchronousTestCase):
 
     def test_mistakes(self) -> None:
         """No file, one that is neither, and one in which there is nothing."""
-        place = folder(self)
+        place, never = folder(self), Entry(Place("a>b"), 3, float("inf"), Verdict(())).encode()
         for name, data, text in [
             ("none", None, "No such file or directory"),
             ("text", b"hello\n", "give a pcapng file or a journal"),
             ("cap", b"\n\r\r\n0000hello", "it is no pcapng file: give a pcapng file or a journal"),
             ("empty", b"", "nothing in it could be drawn"),
+            ("gzip", b"\x1f\x8b\x08" + bytes(300), "a journal"),
+            ("no_end", bytes(2**21), "a journal"),
+            ("never", never.encode(), "a journal"),
         ]:
             if data is not None:
                 (place / name).write_bytes(data)
             error = self.assertRaises(LocalError, look, place / name)
             self.assertTrue(str(error).endswith(text), error)
             self.assertNotIn("\n", str(error))
+            self.assertTrue(str(error).isprintable(), error)
+            self.assertLess(len(str(error)), 150 + len(str(place)))
+
+    def test_fifo(self) -> None:
+        """A FIFO is refused; nobody has to write to it before that is said."""
+        place = folder(self) / "fifo"
+        os.mkfifo(place)
+        error = self.assertRaises(LocalError, look, place)
+        self.assertIn("it is a FIFO: give a pcapng file or a journal", str(error))

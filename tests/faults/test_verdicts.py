@@ -71,5 +71,6 @@ class VerdictTests(SynchronousTestCase):
             {"verdict": "hold", "held": 1, "cut": 3},
             {"verdict": "drop", "delays": [1.0], "held": 3, "flips": []} | {"verdict": "hold"},
         )  # fmt: skip
-        for values in wrong[:-1]:
-            self.assertRaises(LocalError, Verdict.from_json, values)
+        for values in (*wrong[:-1], {"verdict": "x" * 10**5}):
+            error = self.assertRaises(LocalError, Verdict.from_json, values)
+            self.assertLess(len(str(error)), 160)
