@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from lab import units
 from lab.commands.options import LabOptions, one_line
-from lab.errors import LocalError
+from lab.errors import LabError, LocalError
 from lab.rng import fresh_seed
 
 if TYPE_CHECKING:
@@ -210,6 +210,8 @@ class ProxyService(Service):
         journal: Is closed at the end.
         capture: Likewise.
         stepping: Is started when they are there.
+        fail: Called with the error if one can't listen, and that is known too late to fail the
+            start: a name had to be resolved.
     """
 
     _log = Logger()
@@ -221,16 +223,15 @@ class ProxyService(Service):
         journal: "JournalFile | None",
         capture: "CaptureFile | CaptureFifo | None",
         stepping: "Stepping",
+        fail: Callable[[LabError], None],
     ) -> None:
         self._registry, self._wanted = registry, wanted
         self._journal, self._capture = journal, capture
-        self._stepping = stepping
+        self._stepping, self._fail = stepping, fail
 
     def privilegedStartService(self) -> None:
         """
         Make the proxies, while ports below 1024 are still allowed.
-
-        Where a name has to be resolved that ends later, and an error is in the log.
 
         Raises:
             LocalError: One can't listen.
@@ -255,10 +256,11 @@ class ProxyService(Service):
         self._stepping.stop()
         for labels, counters in self._registry.counters():
             self._log.info(
-                "{name} ends: {accepted:,} connections, {refused:,} refused, {up:,} bytes up, "
+                "{name} ends: {accepted:,} {kind}, {refused:,} refused, {up:,} bytes up, "
                 "{down:,} bytes down, faults {hits}, seed {seed}",
                 name=labels.proxy,
                 accepted=counters.accepted,
+                kind="clients" if counters.special else "connections",
                 refused=counters.refused,
                 up=counters.sent.get("upstream", 0),
                 down=counters.sent.get("downstream", 0),
@@ -277,10 +279,11 @@ class ProxyService(Service):
 
     def _failed(self, failure: Failure) -> None:
         """It is too late to fail the start."""
-        if failure.check(LocalError):
-            self._log.critical("{error}", error=failure.getErrorMessage())
-        else:
+        error = failure.value
+        if not isinstance(error, LabError):
             self._log.failure("the proxies are not made", failure)
+            error = LabError("the proxies are not made")
+        self._fail(error)
 
     def _made(self, proxies: "Sequence[Proxy]") -> None:
         """Say where they are."""
@@ -306,6 +309,7 @@ def makeService(options: Options) -> IService:
 
     from lab.adapters.service import ListeningService
     from lab.commands.capturing import open_capture
+    from lab.commands.giving_up import give_up
     from lab.commands.journal_file import JournalFile
     from lab.faults.journal import Dice
     from lab.proxy.control import Control, control_site
@@ -329,7 +333,9 @@ def makeService(options: Options) -> IService:
     services = options.services()
     names = [wanted.name for wanted in options.wanted]
     stepping = Stepping(reactor, registry, names, options.steps)
-    ProxyService(registry, options.wanted, journal, capture, stepping).setServiceParent(services)
+    fail = partial(give_up, reactor)
+    proxies = ProxyService(registry, options.wanted, journal, capture, stepping, fail)
+    proxies.setServiceParent(services)
     if options.api is not None:
         text, endpoint = options.api
         token = options["token"]

@@ -18,6 +18,7 @@ from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
 from lab.commands.console import ConsoleService, ConsoleSession
 from lab.commands.control import ControlFactory, ControlService
+from lab.commands.giving_up import give_up
 from lab.commands.options import one_line
 from lab.commands.overview import Overview
 from lab.commands.server import Options
@@ -26,7 +27,7 @@ from lab.commands.server_download import report as report_download
 from lab.commands.server_echo import EchoListeners
 from lab.commands.stores import StoreService
 from lab.commands.worker_options import server_words
-from lab.commands.workers import Supervisor, give_up
+from lab.commands.workers import Supervisor
 from lab.download.tcp import DownloadFactory
 from lab.download.web import DownloadSite
 from lab.faults.datagrams import Loss

@@ -8,7 +8,6 @@ started again. Their standard input is a pipe whose other end it has, so that th
 however it ends; what they are to do comes by that, too, since everybody can read command lines.
 """
 
-import atexit
 import json
 import os
 import signal
@@ -30,7 +29,6 @@ from lab.adapters.reuseport import ReservedPorts
 from lab.adapters.service import why_not
 from lab.backoff import Backoff
 from lab.commands.logged_process import LoggedProcess
-from lab.commands.options import one_line
 from lab.errors import LabError, LocalError
 from lab.experiments.orphans import end_with_parent
 
@@ -261,19 +259,6 @@ class Supervisor(Service):
             why=why,
         )
         self._timers[number] = self._reactor.callLater(wait, self._start, number)
-
-
-def give_up(reactor: Any, error: WorkersError) -> None:
-    """End the program, with one line and exit code 1: twistd itself knows no such end."""
-    one_line(type(error), error, None)
-    atexit.register(_exit)
-    reactor.stop()
-
-
-def _exit() -> None:
-    """End here, at the end of everything else."""
-    sys.stdout.flush()
-    os._exit(1)
 
 
 def work() -> None:

@@ -32,6 +32,7 @@ from lab.adapters.endpoints import (
     serverFromString,
 )
 from lab.adapters.lean import lean
+from lab.adapters.service import why_not
 from lab.errors import LocalError
 from lab.proxy.addresses import Address, AddressError, is_endpoint, protocol_of, with_port
 from lab.proxy.errors import ApiError, bad_request
@@ -135,8 +136,8 @@ class Ports:
             return lean(await self._in_time(maybeDeferred(endpoint.listen, factory)))
         except defer.TimeoutError as error:
             raise ApiError(500, f"listen {where}: i/o timeout") from error
-        except CannotListenError as error:
-            why = getattr(error.socketError, "strerror", None) or str(error.socketError)
+        except (CannotListenError, OSError) as error:
+            why = why_not(error)
             raise ApiError(500, f"listen {where}: bind: {why[:1].lower()}{why[1:]}") from error
 
     async def _resolve(self, text: str, protocol: str) -> Address:

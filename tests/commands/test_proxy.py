@@ -15,6 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, formatEvent
 from twisted.python.failure import Failure
 
+from lab.commands import giving_up
 from lab.commands import proxy as room
 from lab.commands.options import one_line
 from lab.commands.proxy import API, makeService
@@ -238,7 +239,8 @@ class ServiceTests(ProxyTestCase):
         (port,) = self.reactor.udp
         self.assertIsInstance(port.protocol, DatagramProtocol)
         self.assertIn("udp:49157:interface=127.0.0.1", " ".join(self.logged))
-        self.stop(service)
+        (said, *_) = self.stop(service)
+        self.assertTrue(said.startswith("proxy ends: 0 clients, 0 refused, "), said)
         self.assertIn("type is 'slicer'; give one of", self.mistake(*words, "--fault", "slicer"))
 
     def test_steps(self) -> None:
@@ -376,22 +378,26 @@ class ServiceTests(ProxyTestCase):
                 return waiting
 
         self.patch(ports, "DatagramClientEndpoint", Resolver)
+        self.patch(giving_up, "give_up", lambda reactor, error: given.append((reactor, str(error))))
+        given: list[tuple[Any, str]] = []
         service = self.start("--listen", "there.example:1", "--upstream", "b:2")
         with captured_logs() as events:
             waiting.errback(Failure(error))
         self.stop(service)
+        ((reactor, self.line),) = given
+        self.assertIs(reactor, self.reactor)
         return [formatEvent(event) for event in events]
 
     def test_name_is_unknown(self) -> None:
-        """A name that has to be asked for is too late to end the start; the log has the line."""
-        (line,) = self.later(DNSLookupError("no"))
-        self.assertIn("listen tcp: lookup there.example", line)
-        self.assertNotIn("\n", line)
+        """A name that has to be asked for is too late to end the start; the program ends then."""
+        self.assertEqual(self.later(DNSLookupError("no")), [])
+        self.assertIn("listen tcp: lookup there.example", self.line)
+        self.assertNotIn("\n", self.line)
 
     def test_bug(self) -> None:
-        """A bug is no line of ours."""
+        """A bug is logged as one, and is the end, too."""
         (line,) = self.later(ZeroDivisionError())
-        self.assertEqual(line, "the proxies are not made")
+        self.assertEqual((line, self.line), ("the proxies are not made",) * 2)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_log_format(self) -> None:

@@ -1,6 +1,5 @@
 """What sees to workers, on a clock; processes are stand-ins."""
 
-import io
 import json
 import os
 import signal
@@ -19,7 +18,6 @@ from lab.commands.workers import (
     WELL,
     Supervisor,
     WorkersError,
-    give_up,
     work,
 )
 from lab.errors import LocalError
@@ -45,16 +43,11 @@ class StandIn(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.spawned: list[Any] = []
-        self.stopped = 0
         self.begin: list[Any] = []
 
     def callWhenRunning(self, call: Any) -> None:
         """It begins to run when the test says so."""
         self.begin.append(call)
-
-    def stop(self) -> None:
-        """Note it."""
-        self.stopped += 1
 
     def spawnProcess(self, protocol: Any, executable: str, words: list[str], env: Any) -> None:
         """A process of which its signals are known."""
@@ -231,19 +224,8 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(len(self.reactor.spawned), 2)
 
 
-class EndTests(SynchronousTestCase):
-    """How the program ends, and how a worker begins."""
-
-    def test_give_up(self) -> None:
-        """One line, the end of the reactor, and exit code 1 behind everything."""
-        reactor, at_exit, codes = StandIn(), list[Any](), list[int]()
-        self.patch(room.atexit, "register", at_exit.append)
-        self.patch(sys, "__stderr__", io.StringIO())
-        give_up(reactor, WorkersError("that is why"))
-        self.assertEqual((sys.__stderr__.getvalue(), reactor.stopped), ("that is why\n", 1))  # type: ignore[union-attr]
-        self.patch(os, "_exit", codes.append)
-        at_exit[0]()
-        self.assertEqual(codes, [1])
+class WorkTests(SynchronousTestCase):
+    """How a worker begins."""
 
     def worker(self, data: bytes) -> list[list[str]]:
         """What twistd is run with by a worker that reads this."""

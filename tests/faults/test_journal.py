@@ -1,6 +1,7 @@
 """Decisions, kept and made again."""
 
 import json
+import math
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +110,13 @@ class JournalTests(SynchronousTestCase):
         """A line that is refused is named by its number."""
         error = self.assertRaises(LocalError, Journal.read, ["", "[1]"])
         self.assertTrue(str(error).startswith("line 2 of the journal: line is '[1]'"))
+
+    def test_no_time(self) -> None:
+        """Nothing is decided at a time that is none."""
+        for at in (math.inf, math.nan):
+            lines = [Entry(Place("a>b"), 3, at, Verdict(())), Toxicity(Place("a>b"), at, True, 0.5)]
+            for line in lines:
+                self.assertRaises(LocalError, Journal.read, [line.encode()])
 
     def test_deep_line(self) -> None:
         """A line that is nested without end is refused as well."""

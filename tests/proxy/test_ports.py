@@ -298,6 +298,14 @@ class LoopbackTests(TestCase):
         yield Deferred.fromCoroutine(ports.close(port))
 
     @inlineCallbacks
+    def test_no_folder(self) -> Any:
+        """A Unix socket where there is no folder is refused like any other place."""
+        place = f"unix:{self.mktemp()}/x"
+        refused = Deferred.fromCoroutine(Ports(reactor).open(place, Factory()))
+        error = yield self.assertFailure(refused, ApiError)
+        self.assertEqual(str(error), f"listen {place}: bind: no such file or directory")
+
+    @inlineCallbacks
     def test_datagrams(self) -> Any:
         """A port of UDP is none of TCP; when it is closed it is free."""
         ports = Ports(reactor)

@@ -442,6 +442,16 @@ def test_wrong_config(text: str | None, tmp_path: Path) -> None:
     assert "Traceback" not in ended.out
 
 
+def test_unknown_name() -> None:
+    """A name to listen at that nobody knows ends the program, as a port in use does."""
+    where = ("--listen", "nobody.invalid:0", "--upstream", "127.0.0.1:9")
+    ended = run(TWISTD, "-n", "--pidfile=", "lab-proxy", *where)
+    assert ended.code == 1, ended
+    (line,) = ended.err.splitlines()
+    assert line.startswith("listen tcp: lookup nobody.invalid: ")
+    assert "Traceback" not in ended.out
+
+
 def decisions(place: str, seed: int, file: Path) -> list[dict[str, Any]]:
     """What a proxy with this seed writes down about the same traffic; without the times."""
     faults = (
