@@ -10,12 +10,22 @@ from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
     TCP4ServerEndpoint,
 )
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters import receivefile
+from lab.adapters.driver import Driver
 from lab.core import Part
-from lab.download.client import Answered, Data, Failed, Misplaced, Placed
-from lab.download.connection import Connection
+from lab.download.client import (
+    Answered,
+    Data,
+    DownloadClientCore,
+    Failed,
+    Misplaced,
+    Placed,
+)
+from lab.download.connection import Connection, _Protocol
 from lab.download.outcomes import Cut, Stalled
 from lab.download.settings import ClientSettings
 from lab.download.wire import Get, List, Stat
@@ -212,3 +222,46 @@ class LoopbackTests(TestCase):
         await self.get()
         data = b"".join(event.data for event in self.told if isinstance(event, Data))
         self.assertEqual(data, self.shelf.files["f"])
+
+
+class HeldTests(SynchronousTestCase):
+    """Content that has a place, and nobody takes it for now."""
+
+    def setUp(self) -> None:
+        """A connection on which the line before 100 bytes has come."""
+        tag, self.clock = "0" * 32, Clock()
+        self.core = DownloadClientCore(ClientSettings())
+        self.driver = Driver(self.core, self.clock)
+        self.protocol = _Protocol(self.driver, self.core, lambda reason: None)
+        self.transport = StringTransport()
+        self.protocol.makeConnection(self.transport)
+        self.core.open(0.0)
+        self.place = Part(9, 50, 100)
+        self.core.ask(Get("f", 0, 100, tag), 0.0, lambda number: self.place)
+        self.protocol.dataReceived(f"200 100 {tag}\n".encode())
+        self.assertEqual(self.protocol.room(), self.place)
+        self.addCleanup(self.driver.stop)
+
+    def release(self, turns: int = 1) -> None:
+        """Somebody takes it again; so many turns of the reactor later."""
+        self.core.release(0.0)
+        self.driver.settle()
+        for _ in range(turns):
+            self.clock.advance(0)
+
+    def test_placed(self) -> None:
+        """Nothing more is read behind what was placed, until somebody takes it again."""
+        self.core.hold(0.0)
+        self.protocol.placed(10)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.release()
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_nothing_overtakes(self) -> None:
+        """What was read meanwhile comes first: nothing goes to its place past that."""
+        self.core.hold(0.0)
+        self.protocol.dataReceived(bytes(10))
+        self.release(turns=0)
+        self.assertIsNone(self.protocol.room())
+        self.clock.advance(0)
+        self.assertEqual(self.protocol.room(), Part(9, 50, 90))
