@@ -22,14 +22,15 @@ _BULK = 4
 # So many bytes may be a single line; whether they are is looked at first.
 _SHORT = 64
 _SIGNED = b"0123456789+-"
-# What lines of nothing but sums without ids are made of.
-_PLAIN = _SIGNED + b"*,\n"
-# What a line begins with, up to the first comma: LF, an id perhaps, and an operator.
-_HEAD = re.compile(rb"\n((?:#[A-Za-z0-9-]{1,20} )?)([-+*])(?=\n|\Z)")
+# What is between the two commas and the line ending of a sum: without an id, and with one.
+_PLAIN = _SIGNED + b"*"
+_ANY = bytes(byte for byte in range(256) if byte not in b",\n")
+# What may stand before the first comma of each line: an id perhaps, and an operator.
+_HEADS = re.compile(rb"(?:(?:#[A-Za-z0-9-]{1,20}+ )?[-+*]\n)*+")
 # One whole line; the operands are integers.
 _SUM = re.compile(rb"((?:#[A-Za-z0-9-]{1,20} )?)([-+*]),([+-]?[0-9]++),([+-]?[0-9]++)\r?\n")
 _EXACT = {b"+": operator.add, b"-": operator.sub, b"*": operator.mul}
-_sum_of = {b"\n" + name: sum for name, sum in _EXACT.items()}.__getitem__
+_sum_of = _EXACT.__getitem__
 
 
 @define
@@ -209,13 +210,15 @@ def answer_sums(lines: bytes, count: int) -> bytes | None:
     """
     if len(lines) > LIMIT and not _all_short(lines):
         return None
-    # Each line is three fields, the first of which begins with LF. If as many fields do as there
-    # are lines, and the first of each three is one of them, no other field holds LF.
-    fields = (b"\n" + lines[:-1]).replace(b"\n", b",\n").split(b",")
-    if len(fields) != 3 * count + 1:
+    shape = b",,\n" * count
+    plain = lines.translate(None, _PLAIN) == shape
+    if not plain and lines.translate(None, _ANY) != shape:
         return None
-    heads, lefts, rights = fields[1::3], fields[2::3], fields[3::3]
-    if lines.translate(None, _PLAIN):
+    # Each line is three fields; one cut is enough for all. Operators are single bytes, of which
+    # Python has one object each, whose hash it knows.
+    fields = lines.replace(b"\n", b",").split(b",")
+    heads, lefts, rights = fields[:-1:3], fields[1::3], fields[2::3]
+    if not plain:
         return _answer_named_sums(heads, lefts, rights)
     try:
         values = map(call, map(_sum_of, heads), map(int, lefts), map(int, rights))
@@ -238,14 +241,13 @@ def _answer_named_sums(heads: list[bytes], lefts: list[bytes], rights: list[byte
     """The same for lines in which there are ids."""
     if b"".join(lefts).translate(None, _SIGNED) or b"".join(rights).translate(None, _SIGNED):
         return None
-    names = _HEAD.findall(b"".join(heads))
-    if len(names) != len(heads):
+    if not _HEADS.fullmatch(b"\n".join(heads) + b"\n"):
         return None
     try:
-        operands = zip(names, map(int, lefts), map(int, rights), strict=True)
-        answers = [
-            part for (id, name), left, right in operands for part in (id, _EXACT[name](left, right))
-        ]
+        sums = [_EXACT[head[-1:]] for head in heads]
+        parts: list[object] = [b""] * (2 * len(heads))
+        parts[::2] = [head[:-1] for head in heads]
+        parts[1::2] = map(call, sums, map(int, lefts), map(int, rights))
     except ValueError:
         return None
-    return b"%s200,%d\n" * len(names) % tuple(answers)
+    return b"%s200,%d\n" * len(heads) % tuple(parts)
