@@ -1,22 +1,27 @@
 /*
  * load: a load generator for request/reply servers on 127.0.0.1.
  *
- *     load TRANSPORT FRAMING PORT PID FILE CONNECTIONS DEPTH WARM SECONDS
+ *     load TRANSPORT FRAMING PORT PID FILE CONNECTIONS DEPTH WARM SECONDS CPU
  *
  *     TRANSPORT    tcp or udp
  *     FRAMING      how a TCP reply ends: "lines" (LF) or "boxes" (AMP: a key of length 0);
  *                  over UDP a reply is a datagram, and FRAMING says "datagrams"
- *     PORT, PID    of the server; the PID serves only to read its CPU time
+ *     PORT, PID    of the server; the PID serves only to read the times of its CPU
  *     FILE         the requests, each one preceded by its length (4 bytes, big-endian)
  *     CONNECTIONS  1 to 1,000; 1 for udp
  *     DEPTH        requests that each connection keeps in flight, 1 to 100,000
  *     WARM         seconds that run first and are not counted
  *     SECONDS      seconds that are counted
+ *     CPU          where it runs, alone, and polls; "-" for anywhere, asleep while it waits
  *
  * It prints one line of JSON and knows nothing of what the requests mean. Each connection goes
  * through the requests in turn and starts again at the end; as many new ones are sent as replies
  * came. After the measured time it stops asking and waits for what is still in flight, so that
  * nothing is left over for the next measurement, and a reply too many is noticed.
+ *
+ * With a CPU of its own it polls for a while before it sleeps. So a server that soon has the next
+ * reply does not pay for waking it, which is dear, and the next request follows at once. The time in
+ * which it polls and finds nothing is not counted as CPU time of the generator.
  *
  * UDP replies carry no mark by which a lost one could be told. So a lost datagram makes the number
  * in flight smaller by one, until nothing comes for 100 ms: then all that is in flight counts as
@@ -27,6 +32,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,6 +52,7 @@ enum {
     CHUNK = 256 * 1024,           /* bytes that one recv may take */
     BATCH = 64,                   /* datagrams that one system call moves */
     DATAGRAM = 2048,              /* bytes kept of a reply over UDP */
+    POLL_US = 200,                /* on a CPU of its own it polls for so long before it sleeps */
     LOSS_MS = 100,                /* silence over UDP that means loss */
     STALL_MS = 5000,              /* silence that means the server is broken */
 };
@@ -76,14 +83,16 @@ struct connection {
 };
 
 struct snapshot {
-    double at, server_cpu, own_cpu; /* seconds */
+    double at, server_cpu, server_waited, own_cpu; /* seconds */
     uint64_t replies, lost;
 };
 
-static bool udp, boxes;
+static bool udp, boxes, polls;
 static size_t depth;
 static int poller;
+static pid_t server;
 static clockid_t server_clock;
+static double polled;             /* CPU seconds in which nothing was found */
 static uint64_t replies, lost;
 static struct connection connections[MAX_CONNECTIONS];
 static size_t connection_count;
@@ -370,10 +379,27 @@ static void receive(struct connection *connection, bool asking)
 
 /* ---- the run ---- */
 
+/* How long the server's first thread could have run so far while others had its CPU, in seconds;
+ * always 0 where the system does not tell. */
+static double server_waited(void)
+{
+    char path[64];
+    double ran, waited = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)server);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%lf %lf", &ran, &waited) != 2)
+        waited = 0;
+    fclose(file);
+    return waited / 1e9;
+}
+
 static struct snapshot take_snapshot(void)
 {
     return (struct snapshot){seconds_of(CLOCK_MONOTONIC), seconds_of(server_clock),
-                             seconds_of(CLOCK_PROCESS_CPUTIME_ID), replies, lost};
+                             server_waited(), seconds_of(CLOCK_PROCESS_CPUTIME_ID) - polled,
+                             replies, lost};
 }
 
 static size_t total_in_flight(void)
@@ -400,11 +426,27 @@ static void silence(bool asking)
     transmit(connection);
 }
 
+/* What has come, waiting for it if need be; nothing after a long silence. */
+static int await(struct epoll_event *events)
+{
+    int limit = udp ? LOSS_MS : STALL_MS;
+    int count = epoll_wait(poller, events, MAX_CONNECTIONS, polls ? 0 : limit);
+    if (!polls || count != 0)
+        return count;
+    double start = seconds_of(CLOCK_PROCESS_CPUTIME_ID), now = start;
+    while (count == 0 && now - start < POLL_US / 1e6) {
+        count = epoll_wait(poller, events, MAX_CONNECTIONS, 0);
+        now = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    }
+    polled += now - start;
+    return count != 0 ? count : epoll_wait(poller, events, MAX_CONNECTIONS, limit);
+}
+
 /* Handle what has come, or wait for it. */
 static void turn(bool asking)
 {
     struct epoll_event events[MAX_CONNECTIONS];
-    int count = epoll_wait(poller, events, MAX_CONNECTIONS, udp ? LOSS_MS : STALL_MS);
+    int count = await(events);
     if (count < 0 && errno != EINTR)
         fail("epoll_wait: %s", strerror(errno));
     if (count == 0)
@@ -432,27 +474,41 @@ static void drain(void)
 static void report(struct snapshot before, struct snapshot after)
 {
     printf("{\"replies\": %llu, \"lost\": %llu, \"seconds\": %.6f, \"server_cpu\": %.6f, "
-           "\"generator_cpu\": %.6f}\n",
+           "\"server_waited\": %.6f, \"generator_cpu\": %.6f}\n",
            (unsigned long long)(after.replies - before.replies),
            (unsigned long long)(after.lost - before.lost), after.at - before.at,
-           after.server_cpu - before.server_cpu, after.own_cpu - before.own_cpu);
+           after.server_cpu - before.server_cpu, after.server_waited - before.server_waited,
+           after.own_cpu - before.own_cpu);
+}
+
+/* Run on one CPU only, alone if nobody else was told to. */
+static void stay(size_t cpu)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(cpu, &cpus);
+    if (sched_setaffinity(0, sizeof cpus, &cpus))
+        fail("cannot run on CPU %zu: %s", cpu, strerror(errno));
+    polls = true;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 10)
+    if (argc != 11)
         fail("usage: load tcp|udp lines|boxes|datagrams PORT PID FILE CONNECTIONS DEPTH WARM "
-             "SECONDS");
+             "SECONDS CPU|-");
     udp = strcmp(argv[1], "udp") == 0;
     boxes = strcmp(argv[2], "boxes") == 0;
     int port = (int)number(argv[3], "PORT", 1, 65535);
-    pid_t pid = (pid_t)number(argv[4], "PID", 1, 1 << 30);
+    server = (pid_t)number(argv[4], "PID", 1, 1 << 30);
     connection_count = (size_t)number(argv[6], "CONNECTIONS", 1, udp ? 1 : MAX_CONNECTIONS);
     depth = (size_t)number(argv[7], "DEPTH", 1, MAX_DEPTH);
     double warm = number(argv[8], "WARM", 0, 60), seconds = number(argv[9], "SECONDS", 0.01, 600);
 
-    if (clock_getcpuclockid(pid, &server_clock))
-        fail("no process %d", (int)pid);
+    if (strcmp(argv[10], "-"))
+        stay((size_t)number(argv[10], "CPU", 0, CPU_SETSIZE - 1));
+    if (clock_getcpuclockid(server, &server_clock))
+        fail("no process %d", (int)server);
     poller = epoll_create1(EPOLL_CLOEXEC);
     if (poller < 0)
         fail("epoll_create1: %s", strerror(errno));

@@ -4,6 +4,7 @@ Modes, servers, and the rounds in which each server is measured in each mode.
 It knows neither the command line nor how results are shown.
 """
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -142,6 +143,7 @@ class Plan:
         seconds: Length of one measurement.
         ids: Whether requests in lines and datagrams have identifiers.
         questions: What is asked.
+        cpus: Where servers run, and where the generator does, alone; None: anywhere.
     """
 
     modes: list[Mode]
@@ -150,6 +152,7 @@ class Plan:
     seconds: float
     ids: bool
     questions: list[Question]
+    cpus: tuple[int, int] | None = None
 
     @property
     def pairs(self) -> list[tuple[Mode, Peer]]:
@@ -226,6 +229,7 @@ def make_loads(plan: Plan, folder: Path) -> dict[tuple[str, str], Load]:
             depth=mode.depth,
             warm=plan.seconds * WARM,
             seconds=plan.seconds,
+            cpu=plan.cpus and plan.cpus[1],
         )
     return loads
 
@@ -234,6 +238,8 @@ def start(peer: Peer, plan: Plan, folder: Path, stack: ExitStack) -> Running:
     """Start a server; leaving the stack ends it. All but the limit must answer right."""
     command = (*peer.command, str(plan.lifetime))
     server = stack.enter_context(serving(peer.name, command, folder))
+    if plan.cpus:
+        os.sched_setaffinity(server.pid, {plan.cpus[0]})
     if peer.name != LIMIT:
         transports = {mode.transport for mode, other in plan.pairs if other == peer}
         check(server, {transport: peer.wires[transport] for transport in transports}, plan)

@@ -68,6 +68,7 @@ class Load:
         depth: Requests in flight on each of them.
         warm: Seconds that run first and are not counted.
         seconds: Seconds that are counted.
+        cpu: Where it runs, alone, and polls before it sleeps; None: anywhere, and it sleeps.
     """
 
     transport: str
@@ -77,6 +78,7 @@ class Load:
     depth: int
     warm: float
     seconds: float
+    cpu: int | None = None
 
 
 @frozen
@@ -89,13 +91,16 @@ class Sample:
         lost: Datagrams given up.
         seconds: Time measured.
         server_cpu: CPU time that the server's process used meanwhile, all threads, in seconds.
-        generator_cpu: The same of the generator.
+        server_waited: How long its first thread was kept from running by other processes, in
+            seconds.
+        generator_cpu: CPU time that the generator used, in seconds, but not for polling in vain.
     """
 
     replies: int
     lost: int
     seconds: float
     server_cpu: float
+    server_waited: float
     generator_cpu: float
 
 
@@ -283,6 +288,7 @@ def generate(program: Path, server: Running, load: Load) -> Sample:
         str(server.pid),
         str(load.requests),
         *(str(value) for value in (load.connections, load.depth, load.warm, load.seconds)),
+        "-" if load.cpu is None else str(load.cpu),
     ]
     limit = load.warm + load.seconds + DRAIN
     try:

@@ -15,8 +15,9 @@ from processes import BenchmarkError, Sample
 LEGEND = (
     "Medians of the rounds. spread: the slowest and the fastest round, from the median. "
     f"{OURS} is, {LEAN} is: their rate divided by this server's, round by round. "
-    "CPU us: CPU time of the server for one request. generator: part of the time in which the "
-    "load generator used a CPU; what it can do at most is the line of C."
+    "CPU us: CPU time of the server for one request. busy: part of the time in which the server "
+    "used a CPU; waits: in which it could have, but other programs did. generator: part of the "
+    "time in which the load generator had something to do; what it can do at most is the line of C."
 )
 
 
@@ -35,7 +36,9 @@ class Row:
         ours: Our rate divided by this server's, the median of the rounds; None if we did not run.
         lean: The same of ours on our reactor.
         server_cpu: Median CPU time of the server for one request, in microseconds.
-        generator_busy: Median part of the time in which the generator used a CPU, 0 to 1.
+        server_busy: Median part of the time in which the server used a CPU; 1 is one CPU.
+        server_waited: Median part of the time in which other programs kept it from that, 0 to 1.
+        generator_busy: Median part of the time in which the generator had something to do, 0 to 1.
         lost: Datagrams lost in all rounds.
         samples: What was counted in each round.
     """
@@ -49,6 +52,8 @@ class Row:
     ours: float | None
     lean: float | None
     server_cpu: float
+    server_busy: float
+    server_waited: float
     generator_busy: float
     lost: int
     samples: list[Sample]
@@ -80,6 +85,8 @@ def _row(mode: Mode, peer: Peer, samples: Samples) -> Row:
         ours=_ratio(_rates(samples.get((mode.name, OURS), [])), theirs),
         lean=_ratio(_rates(samples.get((mode.name, LEAN), [])), theirs),
         server_cpu=median(sample.server_cpu * 1e6 / sample.replies for sample in mine),
+        server_busy=median(sample.server_cpu / sample.seconds for sample in mine),
+        server_waited=median(sample.server_waited / sample.seconds for sample in mine),
         generator_busy=median(sample.generator_cpu / sample.seconds for sample in mine),
         lost=sum(sample.lost for sample in mine),
         samples=mine,
@@ -131,6 +138,8 @@ def _figures(row: Row) -> list[Figures]:
         {
             "requests/s": sample.replies / sample.seconds,
             "CPU us": sample.server_cpu * 1e6 / sample.replies,
+            "busy": sample.server_cpu / sample.seconds,
+            "waits": sample.server_waited / sample.seconds,
             "generator": sample.generator_cpu / sample.seconds,
             "lost": sample.lost,
         }
@@ -140,10 +149,18 @@ def _figures(row: Row) -> list[Figures]:
 
 def _table(mode: Mode, rows: Sequence[Row]) -> Table:
     """Lay out one mode."""
-    table = Table(title=mode.title, title_justify="left", title_style="bold", box=SIMPLE)
+    table = Table(
+        title=mode.title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     table.add_column("server", no_wrap=True)
-    names = ["requests/s", "spread", f"{OURS} is", f"{LEAN} is", "CPU us", "generator"]
-    for name in [*names, "lost"] if mode.transport == "udp" else names:
+    names = ["requests/s", "spread", f"{OURS} is", f"{LEAN} is", "CPU us", "busy", "waits"]
+    names += ["generator", "lost"] if mode.transport == "udp" else ["generator"]
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         cells = _cells(row)[: len(table.columns)]
@@ -160,6 +177,8 @@ def _cells(row: Row) -> list[str]:
         "-" if row.ours is None or row.peer == OURS else f"{row.ours:.2f} x",
         "-" if row.lean is None or row.peer == LEAN else f"{row.lean:.2f} x",
         f"{row.server_cpu:.2f}",
+        f"{row.server_busy:.0%}",
+        f"{row.server_waited:.0%}",
         f"{row.generator_busy:.0%}",
         f"{row.lost:,}",
     ]
