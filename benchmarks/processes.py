@@ -253,10 +253,15 @@ def free_port() -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """
-    CPU time of a process, its threads and its children so far, in seconds.
+    """CPU time of a process, its threads and its children so far, in seconds."""
+    return sum(cpu_of_each(pid).values())
 
-    Of children that are gone, it is what their parents have waited for.
+
+def cpu_of_each(pid: int) -> dict[int, float]:
+    """
+    CPU time so far of a process and of each of its children, by their ids, in seconds.
+
+    Of children that are gone, their parents have what they waited for.
     """
     found: dict[int, tuple[int, int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -270,7 +275,19 @@ def cpu_seconds(pid: int) -> float:
     family = {pid}
     while more := {one for one, (parent, _) in found.items() if parent in family} - family:
         family |= more
-    return sum(found[one][1] for one in family if one in found) / os.sysconf("SC_CLK_TCK")
+    ticks = os.sysconf("SC_CLK_TCK")
+    return {one: found[one][1] / ticks for one in family if one in found}
+
+
+def waited_seconds(pid: int) -> float:
+    """
+    How long the first thread of a process could have run so far while others had its CPU.
+
+    Returns:
+        Seconds; 0 where the system does not tell.
+    """
+    path = Path(f"/proc/{pid}/schedstat")
+    return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
 
 
 def generate(program: Path, server: Running, load: Load) -> Sample:

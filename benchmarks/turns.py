@@ -40,7 +40,9 @@ def take_turns(measures: dict[str, Measure], rounds: int) -> dict[str, list[Figu
     return {name: found[name] for name in measures}
 
 
-def show(frame: Frame, title: str, found: dict[str, list[Figures]], by: str = "") -> None:
+def show(
+    frame: Frame, title: str, found: dict[str, list[Figures]], by: str = "", ours: str = OURS
+) -> None:
     """
     Print medians of the rounds, and ours divided by each of the others'; the frame has them, too.
 
@@ -49,16 +51,19 @@ def show(frame: Frame, title: str, found: dict[str, list[Figures]], by: str = ""
         title: Above it.
         found: What `take_turns` has found; a figure that is missing is left blank.
         by: What is divided; the first figure by default.
+        ours: What is divided by the others.
     """
-    names = list(found[OURS][0])
-    table = Table(box=SIMPLE, title=title, title_justify="left")
+    names = list(found[ours][0])
+    table = Table(
+        box=SIMPLE, title=title, title_justify="left", collapse_padding=True, pad_edge=False
+    )
     table.add_column("", no_wrap=True)
-    for name in (*names, f"{OURS} is"):
+    for name in (*names, f"{ours} is"):
         table.add_column(name, justify="right", no_wrap=True)
     first = by or names[0]
     for peer, rounds in found.items():
         cells = [cell([one[name] for one in rounds]) if name in rounds[0] else "" for name in names]
-        ratio = median(o[first] / t[first] for o, t in zip(found[OURS], rounds, strict=True))
+        ratio = median(o[first] / t[first] for o, t in zip(found[ours], rounds, strict=True))
         table.add_row(peer, *cells, f"{ratio:.2f}")
     frame.console().print(table)
-    frame.add(title, found, by)
+    frame.add(title, found, by, ours)

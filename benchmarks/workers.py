@@ -4,113 +4,143 @@ What do two workers do more than one? ``python benchmarks/workers.py`` says so.
 ``twistd lab-server --workers N`` with arithmetic over TCP, and the generator of other benchmarks.
 """
 
-import os
-import platform
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import click
-from attrs import evolve
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
+from attrs import evolve, frozen
 
+from frame import Figures, Frame, framed
 from processes import (
     BenchmarkError,
     Load,
     announcing,
     compile_program,
-    cpu_seconds,
+    cpu_of_each,
     free_port,
     generate,
+    waited_seconds,
     write_requests,
 )
-
-REQUESTS = {"sum": b"+,1,1\n", "power": b"**,7,4000\n"}
-"""What is asked: one that is little work, and one that is much (3,381 digits)."""
+from turns import Measure, show, take_turns
 
 CONNECTIONS = 64
-"""At the same time; each asks one thing after the other."""
+"""At the same time. Linux deals them out by chance: with few, one worker might get nearly all."""
 
-COLUMNS = ("requests/s", "servers' CPU", "a request", "generator's CPU")
+WARM = 0.3
+"""Seconds that run first and are not counted."""
+
+LEGEND = (
+    "Medians of {rounds} rounds of {seconds:g} s, the lowest and the highest. CPU us: CPU time of "
+    "all processes of the server for a request. busiest, idlest: part of the time in which single "
+    "workers used a CPU; waits: in which one of them could have, but others did. Those others are "
+    "the generator, whose part has a column, and other programs: while there are such, one worker "
+    "and two get different parts of the CPUs, and the rates say little; CPU us still counts."
+)
+"""What the tables mean."""
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
+@frozen
+class Kind:
+    """
+    What is asked.
+
+    Args:
+        request: One line, the same again and again.
+        depth: Requests in flight on each connection.
+    """
+
+    request: bytes
+    depth: int
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.request.decode()}, {CONNECTIONS} connections, {self.depth} in flight on each"
+
+
+KINDS = (Kind(b"+,1,1", 1000), Kind(b"**,7,4000", 4))
+"""One that is little work, and one that is much (3,381 digits); each costs the generator little."""
+
+
 @click.command()
-@click.option("--workers", "counts", type=click.IntRange(1, 64), multiple=True, default=(1, 2))
-@click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True)
+@click.option(
+    "--workers",
+    "counts",
+    type=click.IntRange(1, 64),
+    multiple=True,
+    default=(1, 2),
+    show_default=True,
+    help="Worker processes; may be repeated. The last is what is compared with the others.",
+)
+@click.option("--seconds", type=click.FloatRange(0.1, 600), default=2.0, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
-def main(counts: Sequence[int], seconds: float, rounds: int) -> None:
+@framed("workers")
+def main(*, frame: Frame, counts: Sequence[int], seconds: float, rounds: int) -> None:
     """
     Measure one worker and more of them, in turn, with the generator on the same machine.
 
-    What the generator takes of the CPUs, and whoever else is there, the workers do not have.
+    Each connection always has many requests in flight. So workers are never without work, and the
+    generator takes little of the CPUs; what others take, the workers do not have.
     """
-    found: dict[tuple[str, int], list[tuple[float, ...]]] = {}
-    try:
-        with tempfile.TemporaryDirectory(prefix="lab-benchmark-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lab-benchmark-") as folder:
+        try:
             program = compile_program("load", Path(folder))
-            for turn in range(rounds):
-                for kind in REQUESTS:
-                    for count in counts[:: 1 if turn % 2 == 0 else -1]:
-                        sample = _sample(program, kind, count, seconds)
-                        found.setdefault((kind, count), []).append(sample)
-    except BenchmarkError as error:
-        raise click.ClickException(str(error)) from error
-    for kind in REQUESTS:
-        Console(width=100).print(_table(kind, {count: found[kind, count] for count in counts}))
-    click.echo(
-        f"Medians of {rounds} rounds of {seconds:g} s, {os.cpu_count()} CPUs, load "
-        f"{os.getloadavg()[1]:.1f}. Python {platform.python_version()}, Twisted "
-        f"{version('twisted')}, Linux {platform.release()}."
-    )
+            for kind in KINDS:
+                measures: dict[str, Measure] = {
+                    _name(count): partial(_sample, program, kind, count, seconds)
+                    for count in counts
+                }
+                found = take_turns(measures, rounds)
+                show(frame, kind.title, found, ours=list(measures)[-1])
+        except BenchmarkError as error:
+            raise click.ClickException(str(error)) from error
+    frame.console().print(LEGEND.format(rounds=rounds, seconds=seconds))
 
 
-def _sample(program: Path, kind: str, count: int, seconds: float) -> tuple[float, ...]:
+def _name(count: int) -> str:
+    """What a table calls so many workers."""
+    return "1 worker" if count == 1 else f"{count} workers"
+
+
+def _sample(program: Path, kind: Kind, count: int, seconds: float) -> Figures:
     """Measure so many workers once."""
     folder, port = program.parent, free_port()
-    words = ["--workers", str(count), "--arithmetic", f"tcp:{port}:interface=127.0.0.1"]
+    # All connect at once: with the usual backlog of 50 some would try again, a second later.
+    endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=1024"
+    words = ["--workers", str(count), "--arithmetic", endpoint]
     twistd = [sys.executable, "-c", TWISTD, "--reactor=lab", "-n", "--pidfile="]
     ready = b"listens on" if count == 1 else b"workers serve"
-    requests = write_requests(folder / kind, [REQUESTS[kind]])
-    load = Load("tcp", "lines", requests, CONNECTIONS, 1, 0.5, seconds)
-    with announcing(f"{count} workers", [*twistd, "lab-server", *words], folder, ready) as server:
-        before = cpu_seconds(server.pid)
-        sample = generate(program, evolve(server, ports={"tcp": port}), load)
-        # It was warm for a while before, and that is not counted in the replies.
-        share = sample.seconds / (sample.seconds + load.warm)
-        used = (cpu_seconds(server.pid) - before) * share
-    return (
-        sample.replies / sample.seconds,
-        used / sample.seconds,
-        used / sample.replies,
-        sample.generator_cpu / sample.seconds,
-    )
-
-
-def _table(kind: str, samples: dict[int, list[tuple[float, ...]]]) -> Table:
-    """What was measured of this kind of requests."""
-    request = REQUESTS[kind].decode().strip()
-    table = Table(title=f"{request}, {CONNECTIONS} connections", box=SIMPLE, pad_edge=False)
-    for title in ("workers", *COLUMNS):
-        table.add_column(title, justify="right")
-    for count, rows in samples.items():
-        rate, cpu, each, own = map(median, zip(*rows, strict=True))
-        table.add_row(
-            str(count), f"{rate:,.0f}", f"{cpu:.0%}", f"{each * 1e6:.1f} µs", f"{own:.0%}"
-        )
-    if len(samples) > 1:
-        first, *_, last = samples.values()
-        ratio = median(b[0] / a[0] for a, b in zip(first, last, strict=True))
-        best = max(row[0] for row in last) / max(row[0] for row in first)
-        table.add_row("ratio", f"{ratio:.2f}", "", "", "")
-        table.add_row("of the best", f"{best:.2f}", "", "", "")
-    return table
+    requests = write_requests(folder / "requests", [kind.request + b"\n"])
+    load = Load("tcp", "lines", requests, CONNECTIONS, kind.depth, 0, seconds)
+    with announcing(_name(count), [*twistd, "lab-server", *words], folder, ready) as found:
+        server = evolve(found, ports={"tcp": port})
+        generate(program, server, evolve(load, seconds=WARM))
+        cpu = cpu_of_each(server.pid)
+        # The first process of several serves nobody.
+        workers = [pid for pid in cpu if count == 1 or pid != server.pid]
+        waited = {pid: waited_seconds(pid) for pid in workers}
+        began = time.perf_counter()
+        sample = generate(program, server, load)
+        took = time.perf_counter() - began
+        used = {pid: after - cpu[pid] for pid, after in cpu_of_each(server.pid).items()}
+        waits = max(waited_seconds(pid) - before for pid, before in waited.items())
+    # What was in flight at the end is answered behind it, at the same rate, and not counted.
+    rate = sample.replies / sample.seconds
+    return {
+        "requests/s": rate,
+        "CPU us": sum(used.values()) * 1e6 / (rate * took),
+        "busiest": max(used[pid] for pid in workers) / took,
+        "idlest": min(used[pid] for pid in workers) / took,
+        "waits": waits / took,
+        "generator": sample.generator_cpu / sample.seconds,
+    }
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ It listens on a free port of 127.0.0.1, which is printed.
 # Twisted has types for the most part only.
 
 import operator
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IReactorCore
 from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 from twisted.protocols import amp
+
+from serving import serve
 
 OPERATORS: dict[str, Callable[[int, int], int]] = {
     "+": operator.add,
@@ -51,19 +49,9 @@ class ArithmeticServer(amp.AMP):
         return {"value": OPERATORS[opcode](left, right)}
 
 
-async def main(reactor: IReactorCore, lifetime: str) -> None:
-    """
-    Serve until killed.
-
-    Args:
-        reactor: Twisted's.
-        lifetime: The process ends by itself after this, in seconds.
-    """
-    signal.alarm(int(lifetime))
-    endpoint = serverFromString(reactor, "tcp:0:interface=127.0.0.1:backlog=1024")
-    port: Any = await endpoint.listen(Factory.forProtocol(ArithmeticServer))
-    print(f"tcp {port.getHost().port}", flush=True)
-    await Deferred()
+async def main(reactor: Any, lifetime: str) -> None:
+    """Serve until killed, for at most so many seconds."""
+    await serve(reactor, lifetime, Factory.forProtocol(ArithmeticServer))
 
 
 if __name__ == "__main__":

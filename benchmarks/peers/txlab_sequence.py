@@ -8,7 +8,6 @@ On a free port of 127.0.0.1, which is printed.
 # mypy: disable-error-code=no-untyped-call
 # Twisted has types for the most part only.
 
-import signal
 import sys
 from typing import Any
 
@@ -17,13 +16,12 @@ if "lab" in sys.argv:  # before anything imports a reactor
 
     install()
 
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import react
 
 from lab.adapters.wheel import TimerWheel
 from lab.sequence.settings import ServerSettings
 from lab.sequence.tcp import SequenceFactory
+from serving import serve
 
 
 async def main(reactor: Any, lifetime: str, *words: str) -> None:
@@ -35,13 +33,9 @@ async def main(reactor: Any, lifetime: str, *words: str) -> None:
         lifetime: The process ends by itself after this, in seconds.
         words: What it is made of.
     """
-    signal.alarm(int(lifetime))
-    endpoint = serverFromString(reactor, "tcp:0:interface=127.0.0.1:backlog=4096")
     settings = ServerSettings(sessions=1_000_000, per_address=1_000_000)
     clock = TimerWheel(reactor) if "wheel" in words else reactor
-    port: Any = await endpoint.listen(SequenceFactory(clock, settings))
-    print(f"tcp {port.getHost().port}", flush=True)
-    await Deferred()
+    await serve(reactor, lifetime, SequenceFactory(clock, settings))
 
 
 if __name__ == "__main__":
