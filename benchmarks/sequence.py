@@ -1,8 +1,8 @@
 """
 What does a client of the sequence server cost? ``python benchmarks/sequence.py`` says so.
 
-The rooms: ``listeners.py`` is many clients, in one process; ``peers/`` has the servers;
-``processes.py`` runs them; this file is the command.
+The rooms: ``listeners.py`` is many clients, in one process; ``peers/`` and ``ticker.c`` are the
+servers; ``processes.py`` runs them; this file is the command.
 """
 
 import json
@@ -25,17 +25,23 @@ from rich.table import Table
 
 from frame import Frame, framed
 from listeners import STEP
-from processes import HERE, BenchmarkError, Running, serving
+from processes import HERE, BenchmarkError, Running, compile_program, serving
 
 PEERS = {
     "txlab": ("txlab_sequence", "lab", "wheel"),
     "asyncio": ("asyncio_sequence",),
+    "C": ("ticker",),
+    "C, together": ("ticker", "together"),
     "no wheel": ("txlab_sequence", "lab"),
     "Twisted's reactor": ("txlab_sequence", "wheel"),
 }
-"""The servers, and their scripts with the words of these; the first two are the usual ones."""
+"""The servers, and their scripts or the program with the words of these."""
 
-USUAL = ("txlab", "asyncio")
+USUAL = ("txlab", "asyncio", "C")
+"""What is measured if nothing else is said; the first is compared with the others."""
+
+LIMIT = "ticker"
+"""The program; it is compiled first."""
 
 MOST = 25_000
 """So many clients have ports of their own for one server, with what Linux gives of them."""
@@ -103,10 +109,12 @@ def main(
 
     txlab is the sequence server of this checkout, on our reactor and with its timers in a wheel;
     the other two of ours lack one of these. asyncio is a plain asyncio server that does what a
-    client sees of it, and nothing of what makes sequences survive. A server is one process, or as
-    many as it takes with this limit of open files, all on one CPU; fresh ones for each measurement,
-    in turn. Its clients are another process, which uses epoll directly, for each of them. On
-    127.0.0.1. CPU and memory are those of all processes together.
+    client sees of it, and nothing of what makes sequences survive. C does the same in C (compiled
+    first: cc, or $CC) with one system call for each line, or with an answer and a number together:
+    that is the limit. A server is one process, or as many as it takes with this limit of open
+    files, all on one CPU; fresh ones for each measurement, in turn. Its clients are another
+    process, which uses epoll directly, for each of them. On 127.0.0.1. CPU and memory are those of
+    all processes together.
 
     Late is how much later a number came than the earliest of its connection says that it should.
     """
@@ -128,6 +136,8 @@ def _measure(
     """Do all rounds."""
     samples: dict[tuple[str, int], list[Sample]] = {}
     with tempfile.TemporaryDirectory(prefix="lab-benchmark-") as folder:
+        if any(PEERS[name][0] == LIMIT for name in names):
+            compile_program(LIMIT, Path(folder))
         for turn in range(rounds):
             for count in counts:
                 for name in names[:: 1 if turn % 2 == 0 else -1]:
@@ -142,7 +152,9 @@ def _sample(name: str, count: int, seconds: float, folder: Path) -> Sample:
     starts = STARTS / parts
     limit = int(seconds + count / STARTS + 120)
     script, *words = PEERS[name]
-    command = (sys.executable, str(HERE / "peers" / f"{script}.py"), str(limit), *words)
+    command = [sys.executable, str(HERE / "peers" / f"{script}.py"), str(limit), *words]
+    if script == LIMIT:
+        command = [str(folder / LIMIT), str(limit), *words]
     with ExitStack() as stack:
         # One after the other: a log of each.
         servers = [
@@ -270,14 +282,20 @@ def _table(count: int, samples: dict[str, list[Sample]]) -> Table:
     }
     for name, values in middle.items():
         table.add_row(name, *(show(values[key]) for key, show in COLUMNS.values()))
-    if set(USUAL) <= samples.keys():
-        ours, theirs = (samples[name] for name in USUAL)
-        ratios = (
-            median(a[key] / b[key] if b[key] else 0.0 for a, b in zip(ours, theirs, strict=True))
-            for key, _ in COLUMNS.values()
-        )
-        table.add_row("txlab / asyncio", *(f"{ratio:.2f}" for ratio in ratios))
+    ours, *others = USUAL
+    for other in others:
+        if {ours, other} <= samples.keys():
+            table.add_row(f"{ours} / {other}", *_ratios(samples[ours], samples[other]))
     return table
+
+
+def _ratios(ours: list[Sample], theirs: list[Sample]) -> list[str]:
+    """The median of each column's ratio, round by round."""
+    ratios = (
+        median(a[key] / b[key] if b[key] else 0.0 for a, b in zip(ours, theirs, strict=True))
+        for key, _ in COLUMNS.values()
+    )
+    return [f"{ratio:.2f}" for ratio in ratios]
 
 
 if __name__ == "__main__":
