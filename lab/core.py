@@ -198,8 +198,8 @@ class PromptCore(Core, Protocol):
 
         Returns:
             What `outgoing` would give after these messages, each with its ending, if all lines are
-            taken, there is no event, and `deadline` is not before what it was. Otherwise None, and
-            nothing has happened: `message` or `messages` is called.
+            taken, there is no event, and `deadline` is not before what it was; that may be no
+            bytes. Otherwise None, and nothing has happened: `message` or `messages` is called.
         """
 
 

@@ -144,7 +144,8 @@ class LineCoreProtocol(Protocol):
             if answers is not None:
                 if whole is not data:
                     self._reader.take(data)
-                self._give(answers)
+                if answers:
+                    self._give(answers)
                 return
         self._take(data)
 

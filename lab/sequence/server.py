@@ -10,6 +10,10 @@ No number is sent before the store knows that it may have been, or a server that
 take a client that has it for a liar. So that this costs no write for each number, the store is told
 ahead which numbers are due in the next `AHEAD` seconds.
 
+The answer to a heartbeat leaves together with the next number, if that is due so soon that the
+client can't mind: a call of the system costs more than all the rest of a line. How long a client
+may wait is told by its heartbeats themselves, of which it may have others than we think.
+
 Its states are ``new`` (nothing was said), ``asking`` (the store was), ``challenged`` (a proof is
 due), ``running`` (numbers are due), ``waiting`` (all was said, and ``done`` is due), ``over``.
 """
@@ -40,6 +44,9 @@ _ASK_AGAIN = 1.0
 # Numbers that were sent on other connections are summed up so many at a time, and so often, in
 # seconds: a reactor has others to serve.
 _CATCH_UP, _TURN = 256, 0.001
+# The answer to a heartbeat may wait for so much of the time since the one before it, and at most so
+# long, in seconds: whoever takes us for lost after three of them hears us in one and a half.
+_PART, _TOGETHER = 0.5, 1.0
 # What most lines are; a number of so few digits is surely one.
 _HEARTBEAT = re.compile(rb"heartbeat ([0-9]{1,9})\r?\n")
 
@@ -129,6 +136,9 @@ class SequenceServerCore:
     _sum: Checksum = field(init=False, factory=Checksum)
     _summed: float = field(init=False, default=0.0)
     _nonce: str = field(init=False, default="")
+    #: When the newest heartbeat came, and its number if the answer waits for the next of ours.
+    _beaten: float = field(init=False)
+    _owed: int | None = field(init=False, default=None)
     _outgoing: list[bytes] = field(init=False, factory=list)
     _events: list[object] = field(init=False, factory=list)
     #: A client may be silent for so long, in seconds.
@@ -139,6 +149,7 @@ class SequenceServerCore:
     def __attrs_post_init__(self) -> None:
         """Reckon once what each number needs."""
         self._patience = SILENCES * self._settings.heartbeat
+        self._beaten = self._heard
 
     # The verbs of a core.
 
@@ -167,7 +178,11 @@ class SequenceServerCore:
         if found is None or self.state == "over":
             return None
         self._heard = now
-        return b"alive %d\n" % int(found[1])
+        number = int(found[1])
+        if self._may_wait(now):
+            self._owed = number
+            return b""
+        return self._take_owed() + b"alive %d\n" % number
 
     def heard(self, now: float) -> None:
         """Some bytes of the client's are here: it lives."""
@@ -211,7 +226,8 @@ class SequenceServerCore:
         if self._owns and self._ask_at < deadline:
             deadline = self._ask_at
         deadline = min(deadline, silence)
-        return b"number %d %d\n" % (index, number), deadline
+        line = b"number %d %d\n" % (index, number)
+        return line if self._owed is None else self._take_owed() + line, deadline
 
     def close(self, now: float) -> None:
         """The client is gone."""
@@ -339,8 +355,11 @@ class SequenceServerCore:
             self._events.append(Attach(self._record))
 
     def _beat(self, line: wire.Heartbeat, now: float) -> None:
-        """Answer."""
-        self._say(wire.Alive(line.number))
+        """Answer, now or with the next number."""
+        if self._may_wait(now):
+            self._owed = line.number
+        else:
+            self._say(wire.Alive(line.number))
 
     def _done(self, line: wire.Done, now: float) -> None:
         """The client has all, and the session is over."""
@@ -433,8 +452,26 @@ class SequenceServerCore:
         self._heard = self._excuse = now - self._patience + _TURN
         return False
 
+    def _may_wait(self, now: float) -> bool:
+        """Whether a number is due so soon that the answer to this heartbeat can leave with it."""
+        wait, self._beaten = min(_TOGETHER, _PART * (now - self._beaten)), now
+        return (
+            self.state == "running"
+            and self._owed is None
+            and self._next < self._may
+            and self._due() <= now + wait
+        )
+
+    def _take_owed(self) -> bytes:
+        """The answer that has waited, with its ending, if there is one."""
+        owed, self._owed = self._owed, None
+        return b"" if owed is None else b"alive %d\n" % owed
+
     def _say(self, line: Any) -> None:
-        """Send a line."""
+        """Send a line, behind the answer that has waited for one."""
+        if self._owed is not None:
+            owed, self._owed = self._owed, None
+            self._outgoing.append(wire.encode(wire.Alive(owed)))
         self._outgoing.append(wire.encode(line))
 
     def _finish(self, reason: str, now: float) -> None:

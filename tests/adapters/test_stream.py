@@ -103,11 +103,11 @@ class PromptCore(EchoCore):
     """Answers lines that begin with ``!`` in the short way."""
 
     def reply(self, lines: bytes, now: float) -> bytes | None:
-        """The lines, if they are all such."""
+        """The lines, if they are all such, but for those that say ``!hush``."""
         batch = lines.splitlines(keepends=True)
         if not all(line.startswith(b"!") for line in batch):
             return None
-        return b"".join(b"prompt " + line for line in batch)
+        return b"".join(b"prompt " + line for line in batch if line != b"!hush\n")
 
 
 @implementer(ITCPTransport, IHalfCloseableDescriptor)
@@ -370,6 +370,14 @@ class PromptTests(StreamCase):
             protocol.dataReceived(chunk)
         lines = [b"!a\nprompt !b\n", b"!c\n", b"!d\n", b"!e\n", b"!f\n"]
         self.assertEqual(transport.at_once, [b"prompt " + line for line in lines])
+
+    def test_nothing_to_say(self) -> None:
+        """An answer of no bytes is no call of the system."""
+        transport = Direct(1000)
+        protocol, _ = self.connect(PromptCore(), transport)
+        for chunk in (b"!hush\n", b"!hu", b"sh\n!a\n"):
+            protocol.dataReceived(chunk)
+        self.assertEqual(transport.at_once, [b"prompt !a\n"])
 
     def test_too_long(self) -> None:
         """What can't become a line is told off in the usual way, behind the lines before it."""

@@ -6,6 +6,13 @@ from typing import Any
 import hypothesis
 from attrs import evolve
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.core import Finished
@@ -41,8 +48,10 @@ from lab.sequence.wire import (
     Wrong,
     encode,
     proof,
+    read_server,
 )
 from lab.testing import Playbook
+from tests.helpers import thorough
 
 #: What the stand-in for a source of secrets gives, one after the other.
 ID, KEY, NONCE = (bytes([number]) * 16 for number in (1, 2, 1))
@@ -320,6 +329,44 @@ class LifeTests(ServerCase):
             play.wait(5.9).receives(encode(Heartbeat(beat))).sends(encode(Alive(beat)))
         play.end()
 
+    def test_together(self) -> None:
+        """The answer leaves with a number that is due soon; the next heartbeat takes it along."""
+        play = self.running(100).sends(number(0), at=0.0).wait(1.0).sends(number(1), at=1.0)
+        play.wait(0.5).receives(encode(Heartbeat(0))).silent().wait(0.5)
+        play.sends(encode(Alive(0)), at=2.0).sends(number(2), at=2.0)
+        play.wait(0.6).receives(encode(Heartbeat(1))).silent()
+        play.wait(0.2).receives(encode(Heartbeat(2)))
+        play.sends(encode(Alive(1)), at=2.8).sends(encode(Alive(2)), at=2.8)
+
+    def test_not_so_long(self) -> None:
+        """It waits for half the time between two heartbeats, and a second, and no longer."""
+        for heartbeat, interval, late in ((2.0, 2.9, 0.9), (2.0, 3.1, 1.1), (5.0, 6.1, 1.1)):
+            play = self.running(9, interval=interval, heartbeat=10.0).sends(number(0))
+            play.wait(heartbeat).receives(encode(Heartbeat(0)))
+            if late > 1:
+                play.sends(encode(Alive(0)), at=heartbeat)
+            play.silent().wait(late)
+            if late < 1:
+                play.sends(encode(Alive(0)), at=interval)
+            play.sends(number(1), at=interval)
+        play = self.running(9).sends(number(0))
+        for beat, at in enumerate((0.3, 0.6)):
+            play.wait(0.3).receives(encode(Heartbeat(beat))).sends(encode(Alive(beat)), at=at)
+        play.wait(0.3).receives(encode(Heartbeat(2))).silent().wait(0.2)
+        play.sends(encode(Alive(2)), at=1.0).sends(number(1))
+
+    def test_before_the_end(self) -> None:
+        """Whatever ends the connection with a line, what was said before is answered before it."""
+        text = "done is only for the answer to a checksum"
+        for end, line in (
+            (lambda play: play.receives(encode(Done())), Wrong(text)),
+            (lambda play: play.does(self.core.conflict), Conflict()),
+        ):
+            play = self.running(9).sends(number(0)).wait(0.9).receives(encode(Heartbeat(5)))
+            end(play.silent()).sends(encode(Alive(5))).sends(encode(line))
+        play = self.running(2).sends(number(0)).wait(0.9).receives(encode(Heartbeat(5))).silent()
+        play.wait(0.2).sends(encode(Alive(5)), at=1.0).sends(number(1)).sends(checksum(2))
+
     def test_any_bytes(self) -> None:
         """A part of a line is a sign of life."""
         play = self.play().wait(5.0).does(self.core.heard).wait(5.9).silent()
@@ -395,7 +442,9 @@ class ShortTests(ServerCase):
     @hypothesis.given(
         st.integers(1, 60),
         st.integers(0, 3),
-        st.lists(st.sampled_from(["tick", "late", "early", "beat", "told", "lost"]), max_size=60),
+        st.lists(
+            st.sampled_from(["tick", "late", "early", "beat", "soon", "told", "lost"]), max_size=60
+        ),
     )
     @hypothesis.settings(max_examples=60)
     def test_as_the_verbs(self, n: int, rest: int, steps: list[str]) -> None:
@@ -406,12 +455,13 @@ class ShortTests(ServerCase):
             due = plain.deadline()
             if due is None:
                 break
-            now = {"late": due + 1.5, "early": max(now, due - 0.5)}.get(step, max(now, due))
-            if step == "beat":
+            early = max(now, min(due, now + 0.3))
+            times = {"late": due + 1.5, "early": max(now, due - 0.5), "soon": early}
+            now = times.get(step, max(now, due))
+            if step in {"beat", "soon"}:
                 answer = short.reply(b"heartbeat 7\n", now)
                 plain.message(b"heartbeat 7", now)
-                self.assertEqual(answer, b"alive 7\n")
-                self.assertEqual(plain.outgoing(), [b"alive 7"])
+                self.assertEqual(answer, b"".join(line + b"\n" for line in plain.outgoing()))
             elif step == "told":
                 for core in (short, plain):
                     core.progressed(min(n, core._may + 3), now)
@@ -473,9 +523,133 @@ class ShortTests(ServerCase):
 
     def test_replies(self) -> None:
         """One heartbeat is answered; more lines, other ones, and those behind the end are not."""
-        self.running()
+        self.running(heartbeat=100.0)
         for lines in (b"done\n", b"heartbeat 1\n" * 2, b"heartbeat 4294967295\n", b"heartbeat x\n"):
-            self.assertIsNone(self.core.reply(lines, 1.0))
-        self.assertEqual(self.core.reply(b"heartbeat 007\r\n", 1.0), b"alive 7\n")
+            self.assertIsNone(self.core.reply(lines, 0.1))
+        self.assertEqual(self.core.reply(b"heartbeat 007\r\n", 0.1), b"alive 7\n")
+        self.assertEqual(self.core.reply(b"heartbeat 8\n", 0.5), b"alive 8\n")
+        self.assertEqual(self.core.reply(b"heartbeat 9\n", 0.9), b"")
+        self.assertEqual(self.core.strike(1.0), (b"alive 9\n" + number(1) + b"\n", 2.0))
         self.core.close(2.0)
         self.assertIsNone(self.core.reply(b"heartbeat 7\n", 2.0))
+
+
+class HeartbeatMachine(RuleBasedStateMachine):
+    """What may happen to a session while its client says that it is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.beaten = 0.0
+        self.beats = 0
+        #: Heartbeats that have no answer yet: the number, and the time until which it may wait.
+        self.waiting: list[tuple[int, float]] = []
+        self.away = False
+        self.numbers = 0
+
+    @initialize(
+        n=st.sampled_from([1, 5, 1000]),
+        next=st.sampled_from([0, 3, 1000]),
+        interval=st.sampled_from([0.05, 0.7, 1.0, 2.9, 60.0]),
+    )
+    def begin(self, n: int, next: int, interval: float) -> None:
+        """A session begins, or goes on."""
+        settings = ServerSettings(interval=interval, heartbeat=1000.0)
+        self.core = core = SequenceServerCore(settings, 0.0, lambda: ID, stream(7))
+        self.numbers = next = min(n, next)
+        if next:
+            core.message(encode(Resume(RECORD.id, next)), 0.0)
+            core.loaded(evolve(RECORD, n=n, interval=interval, sent=next), 0.0)
+            core.message(encode(Proof(proof(KEY, RECORD.id, ID.hex(), next))), 0.0)
+            core.attached(True, 0.0)
+        else:
+            core.message(encode(Start(n)), 0.0)
+            core.created(True, 0.0)
+        self.key = KEY if next else ID
+        core.events()
+        for line in core.outgoing():
+            self.numbers += type(read_server(line)) is Number
+
+    @rule(wait=st.sampled_from([0.0, 0.01, 0.1, 0.4, 1.0, 2.0, 5.0]), short=st.booleans())
+    def beat(self, wait: float, *, short: bool) -> None:
+        """A heartbeat comes after so long."""
+        self.advance(self.now + wait)
+        over = self.core.state == "over"
+        if not over:
+            patience = min(1.0, (self.now - self.beaten) / 2)
+            self.waiting.append((self.beats, self.now + patience))
+        self.beaten = self.now
+        answer = self.core.reply(b"heartbeat %d\n" % self.beats, self.now) if short else None
+        if answer is None:
+            self.core.message(b"heartbeat %d" % self.beats, self.now)
+        self.beats += 1
+        self.take((answer or b"").splitlines())
+
+    @rule(away=st.booleans(), wait=st.sampled_from([0.0, 0.3, 9.0]))
+    def store(self, *, away: bool, wait: float) -> None:
+        """The store answers from now on, or does not."""
+        self.away = away
+        self.advance(self.now + wait)
+
+    @rule(what=st.sampled_from(["done", "conflict", "wrong", "close"]), wait=st.floats(0.0, 0.5))
+    def end(self, what: str, wait: float) -> None:
+        """The session comes to an end here, if it may."""
+        self.advance(self.now + wait)
+        if what == "conflict":
+            self.core.conflict(self.now)
+        elif what == "close":
+            self.core.close(self.now)
+            self.waiting.clear()
+        elif what == "wrong" or self.core.state == "waiting":
+            self.core.message(what.encode(), self.now)
+        self.take([])
+
+    def advance(self, until: float) -> None:
+        """Time passes, and every call comes when it is due."""
+        while (due := self.core.deadline()) is not None and due <= until:
+            self.now = max(self.now, due)
+            struck = self.core.strike(self.now)
+            if struck is None:
+                self.core.tick(self.now)
+            self.take(struck[0].splitlines() if struck else [])
+        self.now = until
+
+    def take(self, lines: list[bytes]) -> None:
+        """What it says, in its order, and in time; the store hears what is for it."""
+        for event in self.core.events():
+            if isinstance(event, Progress) and self.core.state != "over":
+                if self.away:
+                    self.core.failed(self.now)
+                else:
+                    self.core.progressed(event.record.sent, self.now)
+        for line in map(read_server, [*lines, *self.core.outgoing()]):
+            if isinstance(line, Alive):
+                beat, limit = self.waiting.pop(0)
+                assert line.number == beat
+                assert self.now <= limit + 1e-9
+            elif isinstance(line, Number):
+                assert line == Number(self.numbers, value(self.key, line.index))
+                self.numbers += 1
+
+    @invariant()
+    def at_most_one_waits(self) -> None:
+        """No answer is forgotten: one may wait, until it may no longer, and none at the end."""
+        assert len(self.waiting) <= (self.beats > 0 and self.core.state == "running")
+        assert all(self.now <= limit + 1e-9 for _, limit in self.waiting)
+
+
+class MachineTests(SynchronousTestCase):
+    """Heartbeats and their answers, whatever happens."""
+
+    def explore(self, examples: int) -> None:
+        """So many runs."""
+        settings = hypothesis.settings(max_examples=examples, stateful_step_count=20)
+        run_state_machine_as_test(HeartbeatMachine, settings=settings)
+
+    def test_answers(self) -> None:
+        """Every heartbeat is answered once, in its order and in time."""
+        self.explore(60)
+
+    @thorough
+    def test_many_answers(self) -> None:
+        """Much of it."""
+        self.explore(800)

@@ -7,8 +7,11 @@ from typing import Any
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, gatherResults, succeed
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
 from twisted.logger import formatEvent
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.stream import LINGER
@@ -27,6 +30,7 @@ from lab.sequence.wire import LIMIT, Number, Rejected, Resumed, Session
 from lab.simulator import exhaust, explore, simulate
 from lab.simulator.network import Network
 from lab.simulator.parallel import cpus
+from tests.adapters.test_stream import Direct
 from tests.helpers import captured_logs, folder, thorough
 from tests.simulator.test_parity import Connecting, Side
 
@@ -261,6 +265,16 @@ class SimulatedTests(SynchronousTestCase):
                 net.link(*way, Fault(Latency(2.5), "far"))
             self.assertEqual(run.receive(20).outcome, "equal")
             self.assertEqual(sum(isinstance(event, Resumed) for event in run.seen), 0)
+
+    def test_any_heartbeat(self) -> None:
+        """The server may have others than its client, whose patience holds all the same."""
+        for heartbeat, interval in ((0.1, 60.0), (0.1, 0.31), (0.5, 1.0), (2.0, 2.9), (7.0, 8.0)):
+            with simulate(7) as net:
+                run = Run(net, ServerSettings(interval=interval, heartbeat=3.0))
+                for way in (("client", "server"), ("server", "client")):
+                    net.link(*way, Fault(Latency(heartbeat / 2, heartbeat / 3), "far"))
+                self.assertEqual(run.receive(3, heartbeat=heartbeat).outcome, "equal")
+                self.assertEqual([e for e in run.seen if isinstance(e, Retry | Resumed)], [])
 
     def test_half_open(self) -> None:
         """A link that is dead without a word is noticed by both sides in three intervals."""
@@ -598,6 +612,25 @@ class SimulatedTests(SynchronousTestCase):
         raw = file.read_bytes()
         for word in (b"start 3\n", b"number 0 ", b"checksum ", b"done\n"):
             self.assertTrue(word in raw, word)
+
+
+class SendTests(SynchronousTestCase):
+    """What goes to the system, and in how many pieces."""
+
+    def test_together(self) -> None:
+        """A number is one, also with the answer to a heartbeat."""
+        clock, transport = Clock(), Direct(1000)
+        protocol = SequenceFactory(clock).buildProtocol(None)
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"start 100\n")
+        for second in range(1, 11):
+            clock.pump([0.75, 0.25])
+            if second % 2 == 0:
+                protocol.dataReceived(b"heartbeat %d\n" % second)
+        sent = [b" ".join(part.split()[:-1:2]) for part in transport.at_once[1:]]
+        plain, both = b"number", b"alive number"
+        self.assertEqual(sent, [plain, plain, *[both, plain] * 4])
+        protocol.connectionLost(Failure(ConnectionDone()))
 
 
 class RealTests(TestCase):
