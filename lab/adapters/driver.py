@@ -61,17 +61,19 @@ class Driver:
     _stopped: bool = False
     busy: Callable[[], bool] = field(init=False)
     reply: Callable[[bytes, float], bytes | None] | None = field(init=False)
-    _strike: Callable[[float], tuple[bytes, float] | None] | None = field(init=False)
-    _batch: Callable[[list[bytes], float], int] = field(init=False)
-    _again: Callable[[Any, float], bool] = field(init=False)
+    #: The same core if it strikes, or takes batches, and the clock if it is a wheel. Methods are
+    #: not kept: there are many drivers, and each would be one thing more for the garbage collector.
+    _striking: Any = field(init=False)
+    _batching: Any = field(init=False)
+    _wheel: Any = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Find out once what the core can do."""
         self.busy = getattr(self.core, "busy", _never)
         self.reply = getattr(self.core, "reply", None)
-        self._strike = getattr(self.core, "strike", None)
-        self._again = getattr(self.clock, "again", _never)
-        self._batch = self.core.messages if isinstance(self.core, BatchCore) else self._each
+        self._striking = self.core if hasattr(self.core, "strike") else None
+        self._batching = self.core if isinstance(self.core, BatchCore) else None
+        self._wheel = self.clock if hasattr(self.clock, "again") else None
 
     def message(self, data: bytes) -> None:
         """The peer sent one message."""
@@ -80,7 +82,12 @@ class Driver:
 
     def messages(self, batch: list[bytes]) -> int:
         """The peer sent these messages; returns how many were taken."""
-        taken = self._batch(batch, self.clock.seconds())
+        now = self.clock.seconds()
+        taken: int = (
+            self._each(batch, now)
+            if self._batching is None
+            else self._batching.messages(batch, now)
+        )
         self.settle()
         return taken
 
@@ -157,15 +164,15 @@ class Driver:
         now, due = self.clock.seconds(), self._due
         now = max(now, due)
         self._ticked = now
-        if self._strike is not None and self.give is not None:
-            struck = self._strike(now)
+        if self._striking is not None and self.give is not None:
+            struck = self._striking.strike(now)
             if struck is not None:
                 data, due = struck
                 self.give(data)
                 if self._timer is None and not self._stopped:
                     self._due = due
                     # A wheel need not make another one; see `lab.adapters.wheel`.
-                    if self._again(made, due):
+                    if self._wheel is not None and self._wheel.again(made, due):
                         self._timer = made
                     else:
                         wait = max(0, due - self.clock.seconds())

@@ -68,6 +68,10 @@ TURN = 4 * PIECE
 READ_AHEAD = 65_536
 
 
+def _nobody(_: object) -> None:
+    """Who is told what nobody wants to know."""
+
+
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class LineCoreProtocol(Protocol):
     """
@@ -86,7 +90,7 @@ class LineCoreProtocol(Protocol):
     _ending = b"\n"
 
     def __init__(
-        self, driver: Driver, limit: int, lost: Callable[[Failure], None] = lambda reason: None
+        self, driver: Driver, limit: int, lost: Callable[[Failure], None] = _nobody
     ) -> None:
         self._driver = driver
         self._reader = LineReader(limit)
@@ -179,7 +183,9 @@ class LineCoreProtocol(Protocol):
         self._finished = True
         self._drop()
         self._driver.unplug()
-        self._lost(reason)
+        # Whoever is told may be we ourselves: nothing has to wait for the garbage collector.
+        lost, self._lost = self._lost, _nobody
+        lost(reason)
 
     def pauseProducing(self) -> None:
         """The peer does not take what we write: read no more."""
@@ -373,8 +379,6 @@ class ChunkCoreProtocol(LineCoreProtocol):
 
     _ending = b""
 
-    def __init__(
-        self, driver: Driver, lost: Callable[[Failure], None] = lambda reason: None
-    ) -> None:
+    def __init__(self, driver: Driver, lost: Callable[[Failure], None] = _nobody) -> None:
         super().__init__(driver, 0, lost)
         self._reader = _Chunks(0)

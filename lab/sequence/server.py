@@ -235,11 +235,16 @@ class SequenceServerCore:
 
     def outgoing(self) -> list[bytes]:
         """Lines."""
+        if not self._outgoing:
+            # The list stays: a new one for each of many cores keeps the garbage collector busy.
+            return []
         out, self._outgoing = self._outgoing, []
         return out
 
     def events(self) -> list[object]:
         """What the store is asked, and the end."""
+        if not self._events:
+            return []
         events, self._events = self._events, []
         return events
 

@@ -57,6 +57,10 @@ class Counters:
     rejected: int = 0
 
 
+def _deaf(_: object) -> None:
+    """Who is told what nobody is there for."""
+
+
 class _LivingProtocol(LineCoreProtocol):
     """A protocol whose core is told of any bytes: whoever sends lives."""
 
@@ -107,6 +111,9 @@ class SequenceProtocol(_LivingProtocol):
     def _closed(self, reason: Failure) -> None:
         """The connection is gone."""
         self._driver.close()
+        # What the store answers from now on is seen to in `_answer`: a connection that is gone
+        # is nothing that the garbage collector would have to find.
+        self._driver.tell = _deaf
         self._all.gone(self)
 
     def _tell(self, event: Any) -> None:
@@ -191,8 +198,11 @@ class SequenceProtocol(_LivingProtocol):
 
     def _answer(self, verb: Callable[..., None], *value: Any) -> None:
         """Tell the core what the store says."""
-        verb(*value, self._driver.clock.seconds())
-        self._driver.settle()
+        driver = self._driver
+        before, driver.tell = driver.tell, self._tell
+        verb(*value, driver.clock.seconds())
+        driver.settle()
+        driver.tell = before
 
 
 _REQUESTS: dict[type[Any], Callable[[SequenceProtocol, Any], object]] = {

@@ -678,7 +678,6 @@ class BodyTests(StreamCase):
         protocol, transport = self.connect(core)
         protocol.dataReceived(b"-5\n")
         core.messages = lambda batch, now: len(batch)
-        protocol._driver._batch = core.messages
         for _ in range(READ_AHEAD // 1000 + 2):
             protocol.dataReceived(b"a\n" * 500)
         self.assertTrue(transport.reads)

@@ -1,5 +1,7 @@
 """The sequence service on streams: in the simulator, and over real sockets."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -631,6 +633,21 @@ class SendTests(SynchronousTestCase):
         plain, both = b"number", b"alive number"
         self.assertEqual(sent, [plain, plain, *[both, plain] * 4])
         protocol.connectionLost(Failure(ConnectionDone()))
+
+    def test_no_garbage(self) -> None:
+        """Nothing of a connection that is gone waits for the garbage collector."""
+        clock, transport = Clock(), Direct(1000)
+        protocol = SequenceFactory(clock).buildProtocol(None)
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"start 100\n")
+        clock.advance(1.0)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        transport.unregisterProducer()  # as Twisted's do at their end
+        self.addCleanup(gc.enable)
+        gc.disable()
+        found = [weakref.ref(one) for one in (protocol, protocol.core)]
+        del protocol, transport
+        self.assertEqual([one() for one in found], [None, None])
 
 
 class RealTests(TestCase):
