@@ -28,12 +28,13 @@ from listeners import STEP
 from processes import HERE, BenchmarkError, Running, compile_program, serving
 
 PEERS = {
-    "txlab": ("txlab_sequence", "lab", "wheel"),
+    "txlab": ("txlab_sequence", "lab", "wheel", "rarely"),
     "asyncio": ("asyncio_sequence",),
     "C": ("ticker",),
     "C, together": ("ticker", "together"),
-    "no wheel": ("txlab_sequence", "lab"),
-    "Twisted's reactor": ("txlab_sequence", "wheel"),
+    "no wheel": ("txlab_sequence", "lab", "rarely"),
+    "Twisted's reactor": ("txlab_sequence", "wheel", "rarely"),
+    "Python's collector": ("txlab_sequence", "lab", "wheel"),
 }
 """The servers, and their scripts or the program with the words of these."""
 
@@ -107,14 +108,15 @@ def main(
     """
     Measure a server that sends each of many clients a number a second, and answers heartbeats.
 
-    txlab is the sequence server of this checkout, on our reactor and with its timers in a wheel;
-    the other two of ours lack one of these. asyncio is a plain asyncio server that does what a
-    client sees of it, and nothing of what makes sequences survive. C does the same in C (compiled
-    first: cc, or $CC) with one system call for each line, or with an answer and a number together:
-    that is the limit. A server is one process, or as many as it takes with this limit of open
-    files, all on one CPU; fresh ones for each measurement, in turn. Its clients are another
-    process, which uses epoll directly, for each of them. On 127.0.0.1. CPU and memory are those of
-    all processes together.
+    txlab is the sequence server of this checkout, on our reactor, with its timers in a wheel and
+    the garbage collector called as rarely as in lab-server; the others of ours lack one of these.
+    asyncio is a plain asyncio server that does what a client sees of it, and nothing of what makes
+    sequences survive. C does the same in C (compiled first: cc, or $CC) with one system call for
+    each line, or with an answer and a number together: that is the limit.
+
+    A server is one process, or as many as it takes with this limit of open files, all on one CPU;
+    fresh ones for each measurement, in turn. Its clients are another process, which uses epoll
+    directly, for each of them. On 127.0.0.1. CPU and memory are those of all processes together.
 
     Late is how much later a number came than the earliest of its connection says that it should.
     """

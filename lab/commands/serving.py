@@ -16,6 +16,7 @@ from lab.adapters.wheel import TimerWheel
 from lab.arithmetic.server import Counters
 from lab.arithmetic.tcp import ArithmeticFactory
 from lab.arithmetic.udp import ArithmeticDatagramProtocol
+from lab.commands.collecting import CollectorService
 from lab.commands.console import ConsoleService, ConsoleSession
 from lab.commands.control import ControlFactory, ControlService
 from lab.commands.giving_up import give_up
@@ -53,6 +54,7 @@ def make_services(options: Options) -> MultiService:
             "drop rate {rate:g}, seed {seed}", rate=options.settings.drop_rate, seed=options.seed
         )
     services = options.services()
+    CollectorService().setServiceParent(services)
     ports = count(1)
     # Its clients wait most of the time, and there may be thousands of them.
     sequence = SequenceFactory(TimerWheel(reactor), options.sequence, options.store)

@@ -1,5 +1,6 @@
 """The services that the options of ``twistd lab-server`` make."""
 
+import gc
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.logger import ILogObserver
 from twisted.python.failure import Failure
 
 from lab.commands import console, serving
+from lab.commands.collecting import YOUNG
 from lab.commands.options import one_line
 from lab.commands.serving import make_services
 from lab.commands.workers import Supervisor
@@ -103,7 +105,8 @@ class ServiceTests(ServerTestCase):
         self.assertEqual(sorted(places), sorted(expected))
         udp = [(port.port, port.interface) for port in self.reactor.udp]
         self.assertEqual(udp, [(50000, "127.0.0.1"), (50001, "127.0.0.1")])
-        self.assertEqual(len(list(service)), 7)
+        self.assertEqual(len(list(service)), 8)
+        self.assertEqual(gc.get_threshold()[0], YOUNG)
 
     def test_sequence(self) -> None:
         """Sequences, at all their endpoints by one factory, which says what it did."""
