@@ -10,17 +10,19 @@ proxy does for each of its clients.
 **How it does it.** One socket and one object that waits for it. Within a machine, and only there, a
 connection is there as soon as it was asked for, so it asks twice before it waits: then there is
 neither a turn of the reactor nor a timer, and the Deferred has fired already when it is given.
+Who makes very many calls `AddressEndpoint.begin`, and then there is no Deferred either.
 
 **What was refused.** To resolve names: what that costs, Twisted does as well.
 """
 
 import os
+import socket as sockets
 from errno import EALREADY, EINPROGRESS, EISCONN, EWOULDBLOCK
 from socket import AF_INET, AF_INET6, SO_ERROR, SOCK_STREAM, SOL_SOCKET, socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import (
     ConnectBindError,
     ConnectingCancelledError,
@@ -43,6 +45,8 @@ from lab.adapters.lean import LeanConnection
 #: What a socket says while it is being connected.
 _WAIT = {EALREADY, EINPROGRESS, EWOULDBLOCK}
 _DONE = {0, EISCONN}
+#: One that does not block, where the system makes such.
+_KIND = SOCK_STREAM | getattr(sockets, "SOCK_NONBLOCK", 0)
 
 
 class _Connected(LeanConnection):
@@ -60,7 +64,7 @@ class _Connected(LeanConnection):
 
     def _prefix(self) -> str:
         """What its lines in the log begin with."""
-        return f"{self._getLogPrefix(self.protocol)},client"
+        return f"{self._named(self.protocol)},client"
 
 
 @implementer(IStreamClientEndpoint)
@@ -85,49 +89,91 @@ class AddressEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> "Deferred[IProtocol]":
         """Connect; within a machine, that has been done when this returns."""
-        protocolFactory.doStart()
-        attempt = _Attempt(self, protocolFactory)
-        attempt.begin()
-        return attempt.done
+        connecting: Deferred[IProtocol] = maybeDeferred(self.begin, protocolFactory)
+        return connecting
+
+    def begin(self, factory: Any) -> Any:
+        """
+        Connect, without a Deferred where that has been done when this returns.
+
+        Args:
+            factory: Makes the protocol.
+
+        Returns:
+            The protocol, or a Deferred of it.
+
+        Raises:
+            Exception: What `connect` fails with, if that is known at once.
+        """
+        factory.doStart()
+        try:
+            made = socket(self.family, _KIND)
+        except OSError as error:
+            factory.doStop()
+            raise ConnectBindError(error.errno, error.strerror) from error
+        if made.gettimeout() != 0:
+            made.setblocking(False)  # noqa: FBT003 - Python's
+        result = made.connect_ex(self.address)
+        if result in _WAIT:
+            result = made.connect_ex(self.address)
+        if result in _WAIT:
+            return _Attempt(self, factory, made).done
+        return self.end(factory, made, result)
+
+    def end(self, factory: Any, made: socket, result: int) -> IProtocol:
+        """
+        Have a protocol on a socket that is connected, or say why it is not.
+
+        Args:
+            factory: Makes the protocol.
+            made: The socket.
+            result: The system's number of what became of it.
+
+        Raises:
+            Exception: Likewise.
+        """
+        transport = None
+        port: Any = None  # it was not accepted
+        try:
+            if result not in _DONE:
+                raise getConnectError((result, os.strerror(result)))  # noqa: TRY301 - as any other
+            protocol: IProtocol | None = factory.buildProtocol(self.peer)
+            if protocol is None:
+                raise NoProtocol  # noqa: TRY301 - likewise
+            transport = _Connected(made, protocol, self.address, port, 0, self.reactor)
+            transport.factory = factory
+            protocol.makeConnection(transport)
+        except Exception:
+            if transport is None:
+                made.close()
+                factory.doStop()
+            else:
+                transport.abortConnection()
+            raise
+        return protocol
 
 
 @implementer(IWriteDescriptor)
 class _Attempt:
     """
-    One attempt.
+    An attempt that takes time.
 
     Args:
         endpoint: Says where to.
         factory: Makes the protocol.
+        made: The socket, which is being connected.
 
     Attributes:
         done: Fires with the protocol.
     """
 
-    def __init__(self, endpoint: AddressEndpoint, factory: Any) -> None:
+    def __init__(self, endpoint: AddressEndpoint, factory: Any, made: socket) -> None:
         self._endpoint, self._factory = endpoint, factory
-        self._reactor = endpoint.reactor
+        self._reactor = reactor = endpoint.reactor
+        self._socket: socket | None = made
         self.done: Deferred[IProtocol] = Deferred(self._cancel)
-        self._socket: socket | None = None
-        self._timer: IDelayedCall | None = None
-
-    def begin(self) -> None:
-        """Try, and wait if it takes time."""
-        endpoint = self._endpoint
-        try:
-            made = self._socket = socket(endpoint.family, SOCK_STREAM)
-        except OSError as error:
-            self._fail(ConnectBindError(error.errno, error.strerror))
-            return
-        made.settimeout(0.0)
-        result = made.connect_ex(endpoint.address)
-        if result in _WAIT:
-            result = made.connect_ex(endpoint.address)
-        if result in _WAIT:
-            self._timer = self._reactor.callLater(endpoint.timeout, self._fail, TimeoutError())
-            self._reactor.addWriter(self)
-        else:
-            self._end(result)
+        self._timer: IDelayedCall = reactor.callLater(endpoint.timeout, self._fail, TimeoutError())
+        reactor.addWriter(self)
 
     def fileno(self) -> int:
         """The descriptor of the socket."""
@@ -139,47 +185,23 @@ class _Attempt:
 
     def doWrite(self) -> None:
         """It is there, or has failed."""
-        if self._socket is not None:
-            self._end(self._socket.getsockopt(SOL_SOCKET, SO_ERROR))
+        if self._socket is None:
+            return
+        result = self._socket.getsockopt(SOL_SOCKET, SO_ERROR)
+        try:
+            protocol = self._endpoint.end(self._factory, self._leave(), result)
+        except Exception:  # noqa: BLE001 - whatever it is, who has asked is told
+            self.done.errback()
+        else:
+            self.done.callback(protocol)
 
     def connectionLost(self, reason: Failure) -> None:
         """It has failed, as reactors tell that."""
         self.doWrite()
 
-    def _end(self, result: int) -> None:
-        """The attempt is over, with this of the system's numbers."""
-        if result in _DONE:
-            self._make()
-        else:
-            self._fail(getConnectError((result, os.strerror(result))))
-
-    def _make(self) -> None:
-        """Have a protocol on it."""
-        found, address = self._leave(), self._endpoint.address
-        transport = None
-        port: Any = None  # it was not accepted
-        try:
-            protocol = self._factory.buildProtocol(self._endpoint.peer)
-            if protocol is None:
-                raise NoProtocol  # noqa: TRY301 - a failure as any other
-            transport = _Connected(found, protocol, address, port, 0, self._reactor)
-            transport.factory = self._factory
-            protocol.makeConnection(transport)
-        except Exception:  # noqa: BLE001 - whatever it is, who has asked is told
-            if transport is None:
-                found.close()
-                self._factory.doStop()
-            else:
-                transport.abortConnection()
-            self.done.errback()
-        else:
-            self.done.callback(protocol)
-
     def _fail(self, error: Exception) -> None:
         """There is none."""
-        found = self._leave()
-        if found is not None:
-            found.close()
+        self._leave().close()
         self._factory.doStop()
         self.done.errback(error)
 
@@ -189,10 +211,8 @@ class _Attempt:
 
     def _leave(self) -> Any:
         """Wait no longer; the socket."""
-        if self._timer is not None:
-            self._reactor.removeWriter(self)
-            if self._timer.active():
-                self._timer.cancel()
-            self._timer = None
+        self._reactor.removeWriter(self)
+        if self._timer.active():
+            self._timer.cancel()
         found, self._socket = self._socket, None
         return found

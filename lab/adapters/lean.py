@@ -10,19 +10,26 @@ in the same order, for less CPU time at the beginning and at the end of a connec
 **How it does it.** It leaves out what is done for nothing: to make a socket non-blocking that is so
 already, to have the reactor forget what it was never told of, to make a name for ``repr`` and a
 ``Failure`` for each connection that ends as it should, to ask a ``Failure`` by the names of all
-classes what it is about.
+classes what it is about, to look for an adapter of a protocol that knows halves itself. Who has
+made a protocol ready may have it read at once what has come meanwhile, `LeanConnection.readNow`:
+that is an event less.
 
 **What was refused.** A ``doRead`` of our own for ports: of what a connection costs, Twisted's loop
 around ``accept`` takes two per cent, and it has an answer to every error.
 """
 
+import contextlib
+from collections.abc import Callable
+from socket import SHUT_WR
 from typing import Any
 
 from twisted.internet.address import IPv6Address
 from twisted.internet.error import ConnectionAborted
-from twisted.internet.interfaces import IListeningPort
-from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.interfaces import IHalfCloseableProtocol, IListeningPort
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Port, Server
+from twisted.python import log
 from twisted.python.failure import Failure
 
 from lab.adapters.eager import EagerServer
@@ -56,12 +63,22 @@ class LeanConnection(EagerServer):
             self._addressType = IPv6Address
         self._outbox = getattr(reactor, "outbox", None)
         self.logstr = self._prefix()
-        self.startReading()
+        self._reading = True
+        reactor.addReader(self)
         self.connected = True
 
     def __repr__(self) -> str:
         """Whose connection this is."""
         return f"<{type(self).__name__} {self.logstr}>"
+
+    def readNow(self) -> None:
+        """
+        Read what has come already, before the reactor tells of it.
+
+        An end and an error are left for the reactor to find.
+        """
+        if self._reading and self.doRead() is CONNECTION_LOST:
+            self._failed = CONNECTION_LOST  # the system tells once
 
     def startReading(self) -> None:
         """Have the reactor tell when there is something to be read."""
@@ -88,7 +105,24 @@ class LeanConnection(EagerServer):
     def readConnectionLost(self, reason: Failure) -> None:
         """The peer sends no more; the reactor has stopped to watch for that before."""
         self._reading = False
-        super().readConnectionLost(reason)
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self._tell(self.protocol.readConnectionLost)
+        else:
+            super().readConnectionLost(reason)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: FBT001 - Twisted's
+        """Have one that is told when to write."""
+        if streaming and self.producer is None and not self.TLS and not self.disconnected:
+            self.producer, self.streamingProducer = producer, True
+        else:
+            super().registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Have it no more."""
+        if self.TLS or self.disconnecting:
+            super().unregisterProducer()
+        else:
+            self.producer = None
 
     def loseConnection(self) -> None:
         """Close it, behind what is queued."""
@@ -106,16 +140,42 @@ class LeanConnection(EagerServer):
         if self.producer is not None:
             self.producer.stopProducing()
             self.producer = None
-        self.stopReading()
-        self.stopWriting()
+        if self._reading:
+            self.stopReading()
+        if self._writing:
+            self.stopWriting()
         self._closeSocket(not isinstance(reason.value, ConnectionAborted))
         protocol = self.protocol
         del self.protocol, self.socket, self.fileno
         protocol.connectionLost(reason)
 
+    def _closeWriteConnection(self) -> None:
+        """End our half; all has been written."""
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(SHUT_WR)
+            self._tell(self.protocol.writeConnectionLost)
+        else:
+            super()._closeWriteConnection()
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        """Tell the protocol of an end; one that makes a mistake at that loses the connection."""
+        try:
+            what()
+        except BaseException:  # noqa: BLE001 - as Twisted does
+            failure = Failure()
+            log.err()
+            self.connectionLost(failure)
+
     def _prefix(self) -> str:
         """What its lines in the log begin with."""
-        return f"{self._getLogPrefix(self.protocol)},{self.sessionno},{self.hostname}"
+        return f"{self._named(self.protocol)},{self.sessionno},{self.hostname}"
+
+    def _named(self, protocol: Any) -> str:
+        """What a protocol is called in the log: most by their class."""
+        kind = type(protocol)
+        usual = getattr(kind, "logPrefix", None) is Protocol.logPrefix
+        return kind.__name__ if usual else self._getLogPrefix(protocol)
 
 
 def lean(port: IListeningPort) -> IListeningPort:

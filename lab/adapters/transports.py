@@ -115,7 +115,8 @@ def close_whole(transport: Any) -> None:
     """
     if isinstance(transport, Connection) and is_idle(transport):
         transport._writeDisconnected = True  # noqa: SLF001 - there is no other way
-        close_ended(transport)
+        transport._shouldShutdown = False  # noqa: SLF001 - likewise
+        transport.loseConnection()
     else:
         transport.loseWriteConnection()
 

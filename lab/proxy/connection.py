@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Protocol as Interface
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from lab.adapters.connecting import AddressEndpoint
 from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.faults.fault import Fault
 from lab.faults.journal import Place
@@ -57,6 +58,11 @@ class _Upstream(Factory):
         """The leg."""
         return self._leg
 
+    def doStart(self) -> None:
+        """There is nothing to begin or to end with."""
+
+    doStop = doStart
+
 
 class Connection:
     """
@@ -72,6 +78,9 @@ class Connection:
         number: Of the connection, from 0.
     """
 
+    _connecting: Deferred[Any] | None = None
+    _begun = _over = False
+
     def __init__(self, keeper: Keeper, common: Common, link: str, number: int) -> None:
         self._keeper, self._common = keeper, common
         if common.capture is None:
@@ -81,19 +90,16 @@ class Connection:
             up, down = Way(near, far, common.tally), Way(far, near, common.tally)
         client = self.client = Leg(common.clock, self, near)
         upstream = self.upstream = Leg(common.clock, self, far)
-        forth, back = Place(link, number, "upstream"), Place(link, number, "downstream")
-        #: By direction; none when both legs are gone.
+        #: By where bytes come from; none when both legs are gone.
         self._pumps = {
-            "upstream": Pump(common, forth, client, upstream, self, self._lane, up),
-            "downstream": Pump(common, back, upstream, client, self, self._lane, down),
+            client: Pump(common, (link, number, "upstream"), client, upstream, self, up),
+            upstream: Pump(common, (link, number, "downstream"), upstream, client, self, down),
         }
-        self._connecting: Deferred[Any] | None = None
-        self._begun = self._over = False
 
     def follow(self, direction: str, faults: Sequence[Fault]) -> None:
         """Have these faults from now on."""
         if self._begun:
-            self._pumps[direction].follow(faults)
+            self._pumps[self.client if direction == "upstream" else self.upstream].follow(faults)
 
     def close(self, patience: float, why: str = "") -> None:
         """
@@ -123,39 +129,52 @@ class Connection:
     def made(self, leg: Leg) -> None:
         """One leg is there; the first is the client's."""
         if leg is self.client:
-            connecting = maybeDeferred(self._connect, _Upstream(self.upstream))
-            connecting.addErrback(self._refused)
-            if not self._begun and not self._over:  # it may have been done at once
-                self._connecting = connecting
-                leg.read(wanted=False)
+            self._connect()
             return
         self._connecting = None  # there is nothing to give up any more
         if self._over:
             leg.finish(LINGER)
             return
         self._begun = True
-        for direction, pump in self._pumps.items():
-            pump.begin(self._keeper.faults[direction])
+        now, faults = self._common.clock.seconds(), self._keeper.faults
+        for pump in self._pumps.values():
+            pump.begin(faults[pump.direction], now)
+        self.client.read_now()
 
     def ended(self, leg: Leg) -> None:
         """A peer sends no more."""
         if self._begun and not self._over:
-            back = self._pump_to(leg)
-            self._pump_from(leg).end()
+            back = self._pumps[self.upstream if leg is self.client else self.client]
+            self._pumps[leg].end()
             back.look()
 
     def lost(self, leg: Leg, reason: Failure) -> None:
         """A leg is gone."""
         if not self._over:
             self._lost(leg, reason)
-        if not self.client.there and not self.upstream.there:
+        if self._pumps and not self.client.there and not self.upstream.there:
             self._end()
             self._pumps = {}  # each has us: so nothing is left for the collector of garbage
             self._keeper.gone(self)
 
-    def _connect(self, factory: IProtocolFactory) -> Any:
-        """Connect the upstream; one that wants to know for whom is told."""
+    def _connect(self) -> None:
+        """Connect the upstream; nothing is read before it is there."""
+        try:
+            connecting = self._begin(_Upstream(self.upstream))
+        except Exception:  # noqa: BLE001 - whoever is asked for the upstream may fail
+            self._refused(Failure())
+            return
+        if connecting is not self.upstream:  # it is a Deferred
+            connecting.addErrback(self._refused)
+            if not self._begun and not self._over:  # it may have been done at once
+                self._connecting = connecting
+                self.client.read(wanted=False)
+
+    def _begin(self, factory: IProtocolFactory) -> Any:
+        """Begin to connect; an endpoint that wants to know for whom is told."""
         endpoint = self._keeper.connect()
+        if isinstance(endpoint, AddressEndpoint):
+            return endpoint.begin(factory)
         if isinstance(endpoint, HeadedEndpoint):
             client = self.client.transport
             return endpoint.connect_for(factory, client.getPeer(), client.getHost())
@@ -166,13 +185,13 @@ class Connection:
         if not self._begun:
             self.close(LINGER)
         elif isinstance(reason.value, ConnectionDone):
-            self._pump_from(leg).end()
+            self._pumps[leg].end()
         elif leg is self.upstream and not reason.check(ConnectionClosed):
             self._refused(reason)  # TLS has not agreed to it
         else:
             self.reset()
 
-    def _lane(self, fault: Fault, place: Place, now: float) -> Lane:
+    def lane(self, fault: Fault, place: Place, now: float) -> Lane:
         """A lane at a rate that connections have together; clients without an address are one."""
         client = getattr(self.client.transport.getPeer(), "host", "")
         return self._common.buckets.lane(fault, place, now, client)
@@ -182,14 +201,6 @@ class Connection:
         if not self._over:
             self._keeper.refuse(reason)
             self.close(LINGER, f"no upstream: {reason.getErrorMessage()}")
-
-    def _pump_from(self, leg: Leg) -> Pump:
-        """What takes what this leg sends."""
-        return self._pumps["upstream" if leg is self.client else "downstream"]
-
-    def _pump_to(self, leg: Leg) -> Pump:
-        """What writes to this leg."""
-        return self._pumps["downstream" if leg is self.client else "upstream"]
 
     def _end(self) -> None:
         """Relay nothing any more."""

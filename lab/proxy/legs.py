@@ -29,7 +29,14 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lab.adapters.transports import can_half_close, close_ended, close_whole, end_half, is_tcp
+from lab.adapters.lean import LeanConnection
+from lab.adapters.transports import (
+    can_half_close,
+    close_ended,
+    close_whole,
+    end_half,
+    is_tcp,
+)
 from lab.proxy.recording import StreamLeg
 
 #: A peer to which we have ended may take so long to end as well, in seconds.
@@ -84,22 +91,22 @@ class Leg(Protocol):
         early: Those bytes.
         there: Whether there is a transport now.
         ended: Whether the peer has said that it sends no more.
+        reading: Whether it is read from.
     """
 
     #: Any stream transport. Twisted sets it before connectionMade.
     transport: Any
+    there = ended = False
+    reading = True
+    _usable = False  # there, and it has not been aborted either
+    _shutting = _shut = False
+    _timer: IDelayedCall | None = None
 
     def __init__(self, clock: IReactorTime, owner: Owner, seen: StreamLeg | None = None) -> None:
         self._clock, self._owner = clock, owner
         self._seen = seen
         self.early: list[bytes] = []
         self.take: Callable[[bytes], object] = self.early.append
-        self.there = False
-        self._usable = False  # it has not been aborted either
-        self._reading = True
-        self.ended = False
-        self._shutting = self._shut = False
-        self._timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """There is a transport."""
@@ -121,7 +128,7 @@ class Leg(Protocol):
         self._owner.ended(self)
         if self._seen is not None:  # nobody has told, because nobody wants to know
             self._seen.ended(inbound=True)
-        if self._shut:
+        if self._shut and self.there:
             close_ended(self.transport)
 
     def writeConnectionLost(self) -> None:
@@ -150,12 +157,18 @@ class Leg(Protocol):
 
     def read(self, *, wanted: bool) -> None:
         """Read from the peer, or let it wait."""
-        if self._usable and not self.ended and wanted != self._reading:
-            self._reading = wanted
+        if self._usable and not self.ended and wanted != self.reading:
+            self.reading = wanted
             if wanted:
                 self.transport.resumeProducing()
             else:
                 self.transport.pauseProducing()
+
+    def read_now(self) -> None:
+        """Take what has come already: a client that speaks first has done so by now."""
+        transport = self.transport
+        if self._usable and self.reading and isinstance(transport, LeanConnection):
+            transport.readNow()
 
     def shut(self, why: str = "") -> None:
         """

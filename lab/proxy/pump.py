@@ -35,7 +35,7 @@ from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Journal, Place
 from lab.faults.link import Decisions
 from lab.faults.pipe import StreamLink
-from lab.faults.sharing import Buckets, Share
+from lab.faults.sharing import Buckets, Lane
 from lab.faults.streams import CLOSE, END, Mark
 from lab.faults.words import all_told
 from lab.proxy.legs import Leg
@@ -82,13 +82,16 @@ class Common:
 
 
 class Ends(Interface):
-    """Ends the whole connection."""
+    """The whole connection, as its pumps know it."""
 
     def close(self, patience: float, why: str = "") -> None:
         """With FIN on both legs, behind what was written."""
 
     def reset(self, why: str = "") -> None:
         """With RST on both legs."""
+
+    def lane(self, fault: Fault, place: Place, now: float) -> Lane:
+        """Give one at a rate that connections have together."""
 
 
 @implementer(IPushProducer)
@@ -98,68 +101,71 @@ class Pump:
 
     Args:
         common: What all pumps share.
-        place: Which relay, connection and direction it is.
+        where: Which relay, connection and direction it is: a `Place`, made if a fault wants one.
         source: Where bytes come from.
         sink: Where they go.
-        ends: Ends the connection.
-        share: Gives the lanes at rates that connections have together.
+        ends: Ends the connection, and gives the lanes at rates that connections have together.
         seen: What a capture has of it, if there is one.
+
+    Attributes:
+        direction: ``upstream`` or ``downstream``.
     """
 
     _log = Logger()
     _write: Callable[[bytes], object]
+    _link: StreamLink | None = None
+    _timer: IDelayedCall | None = None
+    _due = _begun = 0.0
+    _taken = 0
+    _stalled = _full = _ended = _stopped = False
+    #: What has the system move bytes, if it was ever asked to.
+    _splice: Splice | None = None
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what stands around a pump
+    def __init__(
         self,
         common: Common,
-        place: Place,
+        where: tuple[str, int, str],
         source: Leg,
         sink: Leg,
         ends: Ends,
-        share: Share,
         seen: Way | None = None,
     ) -> None:
-        self._common, self._place, self._share = common, place, share
-        self._seen = seen
+        self._common, self._where, self._seen = common, where, seen
         self._source, self._sink, self._ends = source, sink, ends
-        self._received, self._sent = common.received, common.sent
-        self._direction = place.direction
-        self._link: StreamLink | None = None
-        self._timer: IDelayedCall | None = None
-        self._due = self._begun = 0.0
-        self._room, self._taken = common.room, 0
-        self._stalled = self._full = self._ended = self._stopped = False
-        #: What has the system move bytes, if it was ever asked to.
-        self._splice: Splice | None = None
+        self._received, self._sent, self._room = common.received, common.sent, common.room
+        self.direction = where[2]
 
-    def begin(self, faults: Sequence[Fault]) -> None:
+    def begin(self, faults: Sequence[Fault], now: float) -> None:
         """Both legs are there."""
         if self._stopped:  # a fault of the other direction has ended it already
             return
-        self._begun = self._common.clock.seconds()
-        self._write = eager(self._sink.transport)
-        self._sink.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
-        self._source.take = self._through()
+        self._begun = now
+        source, transport = self._source, self._sink.transport
+        self._write = eager(transport)
+        transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+        source.take = self._through()
         self.follow(faults)
-        early, self._source.early = self._source.early, []
+        early, source.early = source.early, []
         for data in early:
-            self._source.take(data)
-        self._read()
+            source.take(data)
+        if not source.reading:  # it was not wanted before there was a sink
+            self._read()
 
     def follow(self, faults: Sequence[Fault]) -> None:
         """These faults are in force from now on, and no others."""
         if self._stopped or not (faults or self._link):
             return
-        self._unsplice()
+        if self._splice is not None:  # faults see the bytes again
+            self._splice.stop()
         common = self._common
         link = self._link = self._link or StreamLink(
             [],
             common.decisions,
-            self._place,
+            Place(*self._where),
             journal=common.journal,
             now=self._begun,
             watch=self._seen or common.tally,
-            share=self._share,
+            share=self._ends.lane,
         )
         self._do(link, link.update, faults)
         if not self._stopped:
@@ -191,13 +197,14 @@ class Pump:
 
     def stop(self) -> None:
         """Nothing goes on; what the system has under way goes out, as what was written does."""
-        self._unsplice()
+        if self._splice is not None:
+            self._splice.stop()
         self._stopped = True
         if self._link is not None:
             self._link.close()
             self._link = None
-        self._take(0)
-        self._disarm()
+            self._take(0)
+            self._disarm()
 
     # What the sink says.
 
@@ -225,8 +232,8 @@ class Pump:
     def _pass(self, data: bytes) -> None:
         """Bytes on a path without faults."""
         size = len(data)
-        self._received[self._direction] += size
-        self._sent[self._direction] += size
+        self._received[self.direction] += size
+        self._sent[self.direction] += size
         self._write(data)
         if size >= FULL and self._seen is None:
             self._have_spliced()
@@ -239,18 +246,13 @@ class Pump:
         if self._splice is not None:
             self._splice.start()
 
-    def _unsplice(self) -> None:
-        """See the bytes again; what the system has under way goes out before."""
-        if self._splice is not None:
-            self._splice.stop()
-
     def _count_received(self, size: int) -> None:
         """The system has taken so many bytes."""
-        self._received[self._direction] += size
+        self._received[self.direction] += size
 
     def _count_sent(self, size: int) -> None:
         """The system has moved them on."""
-        self._sent[self._direction] += size
+        self._sent[self.direction] += size
 
     def _pass_seen(self, seen: Way, data: bytes) -> None:
         """The same, and a capture has it."""
@@ -259,7 +261,7 @@ class Pump:
 
     def _feed(self, link: StreamLink, data: bytes) -> None:
         """Bytes on a path with faults."""
-        self._received[self._direction] += len(data)
+        self._received[self.direction] += len(data)
         self._do(link, self._feed_link, link, data)
 
     def _feed_link(self, link: StreamLink, data: bytes, now: float) -> None:
@@ -290,7 +292,7 @@ class Pump:
             function(*arguments, max(self._common.clock.seconds(), not_before))
             self._settle(link)
         except Exception:  # noqa: BLE001 - whatever it is, other connections go on
-            self._log.failure("{place} has met a bug and is reset", place=self._place)
+            self._log.failure("{place} has met a bug and is reset", place=Place(*self._where))
             self._ends.reset()
 
     # What goes out.
@@ -303,7 +305,7 @@ class Pump:
         if self._seen is not None:
             self._seen.left(data, link.departed)
         if data:
-            self._sent[self._direction] += len(data)
+            self._sent[self.direction] += len(data)
             self._write(data)
         for item in items:
             if isinstance(item, Mark) and not self._stopped:

@@ -171,7 +171,8 @@ class StreamRelay:
     def gone(self, connection: Connection) -> None:
         """A connection has no transport any more."""
         self._there.pop(connection, None)
-        self._tell()
+        if self._waiting:
+            self._tell()
 
     def _tell(self) -> None:
         """Tell those who wait for the last."""

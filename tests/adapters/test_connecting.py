@@ -9,7 +9,7 @@ from unittest import mock
 
 from twisted.internet import reactor as real_reactor
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import (
     ConnectBindError,
     ConnectError,
@@ -277,6 +277,22 @@ class SocketTests(TestCase):
         done = AddressEndpoint(reactor, "127.0.0.1", port.getHost().port).connect(Making(protocol))
         self.assertIs(self.successResultOf(done), protocol)
         await protocol.over
+
+    async def test_begin(self) -> None:
+        """Who does without a Deferred has the protocol at once, or one if it takes time."""
+        port = await self.listen()
+        endpoint = AddressEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        for kind in (socket.socket, Later):
+            protocol = Greeting()
+            with mock.patch.object(module, "socket", kind):
+                made = endpoint.begin(Making(protocol))
+            self.assertIsInstance(made, Greeting if kind is socket.socket else Deferred)
+            self.assertIs(await maybeDeferred(lambda found=made: found), protocol)
+            self.assertEqual(protocol.transport.getHandle().gettimeout(), 0)
+            await protocol.over
+            self.patch(module, "_KIND", socket.SOCK_STREAM)  # as where there is no other
+        with self.assertRaises(NoProtocol):
+            endpoint.begin(Making(None))
 
     async def test_refused(self) -> None:
         """Nobody listens: the same error, at once or later."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Server
 from twisted.internet.testing import StringTransport
@@ -30,6 +32,13 @@ _SCRIPT = st.lists(
     st.tuples(st.sampled_from(["event", "outside", "read", "end"]), st.lists(_MORE, max_size=4)),
     max_size=8,
 )
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a connection by TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        peer = socket.create_connection(server.getsockname())
+        return server.accept()[0], peer
 
 
 class Halves(Doing):
@@ -120,6 +129,67 @@ class SameTests(SynchronousTestCase):
         transport.connectionLost(Failure(ConnectionDone()))
         self.assertEqual((asked, noting.readers, transport.fileno()), ([], [], -1))
 
+    def test_read_now(self) -> None:
+        """What has come is read before the reactor tells; an end is left to it, and so is RST."""
+        for linger in (False, True):
+            ours, peer = tcp_pair()
+            self.addCleanup(peer.close)
+            fake: Any = Turns()
+            protocol = Halves()
+            got: list[bytes] = []
+            protocol.dataReceived = got.append  # type: ignore[method-assign]
+            transport = LeanConnection(ours, protocol, ("here", 1), None, 0, fake)
+            protocol.makeConnection(transport)
+            transport.readNow()
+            peer.sendall(b"early")
+            transport.readNow()
+            self.assertEqual(got, [b"early"])
+            peer.sendall(b"late")
+            transport.pauseProducing()
+            transport.readNow()
+            self.assertEqual(got, [b"early"])
+            transport.resumeProducing()
+            transport.readNow()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", linger, 0))
+            peer.close()
+            transport.readNow()
+            self.assertEqual((got, protocol.log), ([b"early", b"late"], []))
+            self.assertIs(transport.doRead(), CONNECTION_LOST if linger else CONNECTION_DONE)
+            transport.connectionLost(Failure(ConnectionDone()))
+
+    def test_mistakes_at_ends(self) -> None:
+        """A protocol that makes one when it is told of an end is disconnected."""
+        for what in ("readConnectionLost", "writeConnectionLost"):
+            ours, peer = socket.socketpair()
+            self.addCleanup(peer.close)
+            fake: Any = Turns()
+            protocol = Halves()
+            transport = LeanConnection(ours, protocol, ("here", 1), None, 0, fake)
+            protocol.makeConnection(transport)
+            setattr(protocol, what, lambda: 1 / 0)
+            transport.loseWriteConnection()
+            fake.turn()
+            if what == "readConnectionLost":
+                transport.readConnectionLost(Failure(ConnectionDone()))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertEqual((transport.connected, protocol.log[-1]), (0, "ZeroDivisionError"))
+
+    def test_no_halves(self) -> None:
+        """A protocol that knows none has one end; it goes on when its own half has ended."""
+        ours, peer = socket.socketpair()
+        self.addCleanup(peer.close)
+        fake: Any = Turns()
+        lost: list[Failure] = []
+        protocol: Any = Protocol()
+        protocol.connectionLost = lost.append
+        transport = LeanConnection(ours, protocol, ("here", 1), None, 0, fake)
+        protocol.makeConnection(transport)
+        transport.loseWriteConnection()
+        fake.turn()
+        self.assertEqual((peer.recv(1), lost), (b"", []))
+        transport.readConnectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(lost), 1)
+
     def test_names(self) -> None:
         """What logs call it is what they call Twisted's own, and addresses have their family."""
         for client, kind in (
@@ -136,6 +206,13 @@ class SameTests(SynchronousTestCase):
             self.assertIn(one.logPrefix(), repr(one))
             one.connectionLost(Failure(ConnectionDone()))
             self.assertIn("Doing,3", repr(one))
+        ours, peer = socket.socketpair()
+        self.addCleanup(peer.close)
+        named: Any = Protocol()
+        named.__class__ = type("Named", (Protocol,), {"logPrefix": lambda _: "my own"})
+        one = LeanConnection(ours, named, ("127.0.0.1", 7), None, 3, Turns())
+        self.addCleanup(ours.close)
+        self.assertEqual(one.logPrefix(), "my own,3,127.0.0.1")
 
 
 class Echo(Protocol):

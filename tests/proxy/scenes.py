@@ -127,6 +127,32 @@ class Peer(Whole):
             self.transport.loseConnection()
 
 
+def answer(server: Any) -> None:
+    """Say how much has come, and end."""
+    server.transport.write(b"%d bytes" % len(server.got))
+    server.transport.loseWriteConnection()
+
+
+def answering() -> Peer:
+    """A server that answers when its client has ended."""
+    return Peer(end=answer)
+
+
+class Never:
+    """An endpoint that never connects, and knows when it is given up."""
+
+    def __init__(self) -> None:
+        self.given_up = 0
+
+    def connect(self, factory: Any) -> "Deferred[Any]":
+        """Never."""
+
+        def cancel(_: object) -> None:
+            self.given_up += 1
+
+        return Deferred(cancel)
+
+
 class Serving(Factory):
     """
     Gives each client a server.

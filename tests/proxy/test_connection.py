@@ -1,16 +1,19 @@
 """How a relayed connection begins and ends, on a simulated network."""
 
+import socket
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import ISSLTransport, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from lab.adapters.connecting import AddressEndpoint
 from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Noop, Settings
 from lab.faults.streams import (
@@ -27,20 +30,21 @@ from lab.proxy.legs import LINGER
 from lab.simulator.network import simulate
 from lab.wire.proxy_protocol import encode
 from tests.proxy.captured import CLIENT, UPSTREAM
-from tests.proxy.scenes import Peer, SceneCase, Simulated, Whole, echo, faults, lose, shut
+from tests.proxy.scenes import (
+    Never,
+    Peer,
+    SceneCase,
+    Simulated,
+    Whole,
+    answering,
+    echo,
+    faults,
+    lose,
+    shut,
+)
+from tests.proxy.test_streams import SocketCase
 
 SLOW = faults(Latency(0.3))
-
-
-def answer(server: Any) -> None:
-    """Say how much has come, and end."""
-    server.transport.write(b"%d bytes" % len(server.got))
-    server.transport.loseWriteConnection()
-
-
-def answering() -> Peer:
-    """A server that answers when its client has ended."""
-    return Peer(end=answer)
 
 
 class EndingTests(SceneCase):
@@ -238,21 +242,6 @@ class SharedTests(SceneCase):
             self.assertApproximates(found, both, 0.06 * both)
 
 
-class Never:
-    """An endpoint that never connects, and knows when it is given up."""
-
-    def __init__(self) -> None:
-        self.given_up = 0
-
-    def connect(self, factory: Any) -> "Deferred[Any]":
-        """Never."""
-
-        def cancel(_: object) -> None:
-            self.given_up += 1
-
-        return Deferred(cancel)
-
-
 class BeginningTests(SceneCase):
     """Until there is an upstream."""
 
@@ -277,6 +266,23 @@ class BeginningTests(SceneCase):
             raise ZeroDivisionError
 
         scene = self.scene(connect=connect)
+        client = scene.client(Peer())
+        self.net.run_until(client.end_seen)
+        lose(client)
+        self.assertEqual(scene.relay.refused, 1)
+        scene.over()
+
+    def test_fails_at_once(self) -> None:
+        """An endpoint that knows at once that there is no way is none that is waited for."""
+
+        class Nowhere:
+            """An endpoint that leads nowhere."""
+
+            def connect(self, factory: Any) -> "Deferred[Any]":
+                """Fail."""
+                return fail(ZeroDivisionError())
+
+        scene = self.scene(connect=Nowhere)  # type: ignore[arg-type]
         client = scene.client(Peer())
         self.net.run_until(client.end_seen)
         lose(client)
@@ -453,6 +459,32 @@ class AnythingTests(SceneCase):
             if not corrupt:
                 whole = bytes(range(250)) * 2000 * len(steps)
                 self.assertTrue(all(whole.startswith(peer.got) for peer in peers))
+
+
+class AtOnceTests(SocketCase):
+    """Upstreams within the machine, on the reactor of this process."""
+
+    async def test_early(self) -> None:
+        """What a client has sent before its upstream is there is read with it, and in order."""
+        address = await self.begin(lambda: Peer(data=echo, end=shut))
+        client = await self.client(address)
+        client.transport.write(b"hello")
+        await client.arrived(5)
+        self.assertEqual(client.got, b"hello")
+        lose(client)
+        await client.lost
+
+    async def test_nobody_there(self) -> None:
+        """A client of an upstream that refuses at once gets the end."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            endpoint = AddressEndpoint(reactor, *probe.getsockname())
+            address = await self.begin(Peer, lambda _: endpoint)
+            client = await self.client(address)
+            await client.end_seen
+        self.assertEqual(self.relay.refused, 1)
+        lose(client)
+        await client.lost
 
 
 class SeenTests(SceneCase):

@@ -1,5 +1,6 @@
 """One leg, on a stand-in for a transport and a virtual clock."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -10,9 +11,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
+from lab.adapters.lean import LeanConnection
 from lab.capture.packets import ACK, SYN
 from lab.proxy.legs import LINGER, Leg
 from lab.proxy.recording import StreamLeg
+from tests.adapters.test_lean import tcp_pair
 from tests.proxy.captured import CLIENT, Captured
 
 
@@ -108,6 +111,22 @@ class LegTests(SynchronousTestCase):
         self.leg.readConnectionLost()
         self.leg.read(wanted=True)
         self.assertEqual((self.told(), self.owner.told), ([], ["made", "ended"]))
+
+    def test_read_now(self) -> None:
+        """What has come is read, if it is wanted, and if the transport can do that."""
+        ours, peer = tcp_pair()
+        self.addCleanup(peer.close)
+        peer.sendall(b"early")
+        reactor = SimpleNamespace(addReader=id, removeReader=id)
+        self.leg.read_now()
+        self.leg.makeConnection(LeanConnection(ours, self.leg, ("::1", 1), None, 0, reactor))
+        self.leg.read(wanted=False)
+        self.leg.read_now()
+        self.assertEqual(self.leg.early, [])
+        self.leg.read(wanted=True)
+        self.leg.read_now()
+        self.assertEqual(self.leg.early, [b"early"])
+        self.addCleanup(ours.close)
 
     def test_halves(self) -> None:
         """When both halves have ended, in any order, it closes."""

@@ -225,7 +225,7 @@ class PathTests(SceneCase):
         scene = self.scene(Peer)
         client, server = scene.pair()
         (connection,) = scene.relay._alive
-        direction = connection._pumps["upstream"]
+        direction = connection._pumps[connection.client]
         plain = direction._pass
         takes = []
         for chosen in ([], faults(Latency(1.0)), [], [never]):
@@ -236,8 +236,8 @@ class PathTests(SceneCase):
         self.assertEqual(takes, [True, False, True, True])
         self.net.run(2)
         self.assertEqual(server.got, b"xxxx")
-        self.assertEqual(connection.upstream.take, connection._pumps["downstream"]._pass)
-        self.assertIsNone(connection._pumps["downstream"]._link)
+        self.assertEqual(connection.upstream.take, connection._pumps[connection.upstream]._pass)
+        self.assertIsNone(connection._pumps[connection.upstream]._link)
 
     def test_early(self) -> None:
         """Bytes that a transport has brought unasked go first, through the faults."""
@@ -273,7 +273,7 @@ class PathTests(SceneCase):
         client, server = scene.pair()
         other, other_server = scene.pair()
         (connection, _) = scene.relay._alive
-        connection._pumps["upstream"]._link.feed = broken
+        connection._pumps[connection.client]._link.feed = broken
         client.transport.write(b"x")
         self.assertEqual(self.net.run_until(client.lost), "ConnectionLost")
         self.assertEqual(self.net.run_until(server.lost), "ConnectionLost")
@@ -290,7 +290,7 @@ class MemoryTests(SceneCase):
         scene = self.scene(lambda: Peer(made=lambda one: one.transport.pauseProducing()), settings)
         client, server = scene.pair()
         (connection,) = scene.relay._alive
-        ours = connection._pumps["upstream"]
+        ours = connection._pumps[connection.client]
 
         def inside() -> int:
             """Bytes that the relay has read, and not written to the network."""

@@ -31,8 +31,18 @@ from lab.faults.streams import Cut, LimitData, PacketLoss, ResetPeer, Slicer, Ti
 from lab.proxy.streams import QUIET, StreamRelay
 from tests.helpers import captured_logs, certify, folder
 from tests.proxy.captured import CLIENT, UPSTREAM, Captured
-from tests.proxy.scenes import Peer, SceneCase, Serving, Whole, echo, faults, lose, shut
-from tests.proxy.test_connection import Never, answering
+from tests.proxy.scenes import (
+    Never,
+    Peer,
+    SceneCase,
+    Serving,
+    Whole,
+    answering,
+    echo,
+    faults,
+    lose,
+    shut,
+)
 
 reactor: Any = real_reactor
 DATA = bytes(range(251)) * 4000  # 1,004,000 bytes
