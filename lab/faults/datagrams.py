@@ -92,6 +92,8 @@ class Latency:
 
     def begin(self, random: Random) -> Judge:
         """See `Settings`."""
+        if not self.jitter:
+            return _Everything(Verdict((self.latency,)))
         return _LatencyJudge(self, Draws(random, self.correlation))
 
 
@@ -105,8 +107,6 @@ class _LatencyJudge:
     def judge(self, size: int, now: float) -> Verdict:
         """Deliver later."""
         settings = self._settings
-        if not settings.jitter:
-            return Verdict((settings.latency,))
         draw = DISTRIBUTIONS[settings.distribution](self._draws)
         return Verdict((max(0.0, settings.latency + settings.jitter * draw),), draw=draw)
 

@@ -138,8 +138,10 @@ class _Seat:
         fault = self.schedule.fault
         start, size = self.came, size_of(item) if item else 0
         self.came += size
-        if any(one in (CLOSE, RESET) and one is not item for _, one in found):
-            watch.ended(fault)
+        for _, one in found:
+            if (one is CLOSE or one is RESET) and one is not item:
+                watch.ended(fault)
+                break
         if isinstance(fault.settings, Slicer):
             if len(found) > 1:
                 watch.judged(fault, "sliced", start, size)
@@ -231,6 +233,7 @@ class StreamLink:
         self.departed: list[Piece] = []
         self.end_touches: list[Touch] = []
         self._watch, self._share = watch, share
+        self._traces = watch is not None and watch.traces
         self._now = now
         self._out: list[Item] = []
         self._pieces: list[Piece] = []
@@ -248,7 +251,8 @@ class StreamLink:
             data: The bytes; one chunk, as far as faults judge chunks.
             now: In seconds; never less than at the call before.
         """
-        self.chunk = Chunk()
+        if self._traces:
+            self.chunk = Chunk()
         if data and not self._ended:
             self._come(data, now, self._piece(len(data)))
 
@@ -262,8 +266,7 @@ class StreamLink:
         """Time has come."""
         self._now = max(self._now, now)
         while (due := self._next()) is not None and due[0] <= now:
-            at, back = due
-            index = -back
+            at, index = due
             seat = self._seats[index]
             item = seat.step(at)
             if item is not None:
@@ -294,9 +297,12 @@ class StreamLink:
     @property
     def memory(self) -> int:
         """About how much memory those take, in bytes: small pieces take more than they hold."""
-        seats = self._seats
-        pieces = sum(len(seat.waiting) + seat.stage.pieces for seat in seats) + len(self._out)
-        return self.buffered + OVERHEAD * pieces
+        size, pieces = sum(map(size_of, self._out)), len(self._out)
+        for seat in self._seats:
+            stage = seat.stage
+            size += seat.waiting_bytes + stage.size
+            pieces += len(seat.waiting) + stage.pieces
+        return size + OVERHEAD * pieces
 
     def close(self) -> None:
         """Nothing comes or goes any more; what it has reserved of what is shared is free again."""
@@ -374,7 +380,7 @@ class StreamLink:
         schedule = Schedule(fault, self._now)
         judge = _Noted(*begun, self._seating, schedule)
         trail, watch = None, self._watch
-        if watch is not None and watch.traces:
+        if watch is not None and self._traces:
             watch = trail = Trail(watch, self.end_touches)
         judge.watch = watch
         judge.stage = self._stage(judge, begun[0], schedule)
@@ -389,8 +395,7 @@ class StreamLink:
 
     def _piece(self, size: int) -> Piece | None:
         """A chunk, to which nothing has been done."""
-        traced = self._watch is not None and self._watch.traces
-        return Piece(size, self.chunk) if traced else None
+        return Piece(size, self.chunk) if self._traces else None
 
     def _come(self, item: Item, now: float, piece: Piece | None = None) -> None:
         """An item comes in, behind what was to happen until now."""
@@ -399,10 +404,13 @@ class StreamLink:
         self.tick(now)
 
     def _next(self) -> tuple[float, int] | None:
-        """When something happens, and at which seat, as a number below 1."""
-        # At equal times the seat that is nearer to the way out goes first.
-        due = min(((seat.due(), -i) for i, seat in enumerate(self._seats)), default=None)
-        return due if due and due[0] < math.inf else None
+        """When something happens, and at which seat."""
+        first, found = math.inf, 0
+        for index, seat in enumerate(self._seats):
+            due = seat.due()
+            if due <= first:  # at equal times the seat that is nearer to the way out goes first
+                first, found = due, index
+        return (first, found) if first < math.inf else None
 
     def _give(self, index: int, item: Item, now: float, piece: Piece | None = None) -> None:
         """Give an item to a seat, or out."""

@@ -36,7 +36,7 @@ from lab.faults.journal import Journal, Place
 from lab.faults.link import Decisions
 from lab.faults.pipe import StreamLink
 from lab.faults.sharing import Buckets, Lane
-from lab.faults.streams import CLOSE, END, Mark
+from lab.faults.streams import CLOSE, END, Item, Mark
 from lab.faults.words import all_told
 from lab.proxy.legs import Leg
 from lab.proxy.recording import RelayRecording, Way
@@ -45,6 +45,8 @@ from lab.proxy.tally import Tally
 
 #: When a connection is closed, a peer may take so long to read what is due to it, in seconds.
 DRAIN = 60.0
+#: After a full chunk up to so many more are read in the same event.
+AT_ONCE = 7
 
 
 def _by_direction() -> dict[str, int]:
@@ -118,6 +120,8 @@ class Pump:
     _due = _begun = 0.0
     _taken = 0
     _stalled = _full = _ended = _stopped = False
+    #: The size of the chunk that has come last, and whether more are being read in the same event.
+    _last, _reads_on = 0, False
     #: What has the system move bytes, if it was ever asked to.
     _splice: Splice | None = None
 
@@ -263,6 +267,18 @@ class Pump:
         """Bytes on a path with faults."""
         self._received[self.direction] += len(data)
         self._do(link, self._feed_link, link, data)
+        self._last = len(data)
+        if not self._reads_on:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Where much comes, take what else is there: an event for each chunk costs much, too."""
+        self._reads_on, left = True, AT_ONCE
+        while left and self._last >= FULL:
+            left -= 1
+            self._last = 0
+            self._source.read_now()
+        self._reads_on = False
 
     def _feed_link(self, link: StreamLink, data: bytes, now: float) -> None:
         """Bytes go into the link; a capture has what faults did to them at once."""
@@ -300,6 +316,19 @@ class Pump:
     def _settle(self, link: StreamLink) -> None:
         """Take what has come out of the link, and see when more will."""
         items = link.outgoing()
+        if items or self._seen is not None:
+            self._let_out(items, link)
+        if self._stopped:
+            return
+        self.look()
+        self._arm(link)
+        full = self._take(link.memory) > (self._room.each // 2 if self._full else self._room.each)
+        if full != self._full:
+            self._full = full
+            self._read()
+
+    def _let_out(self, items: list[Item], link: StreamLink) -> None:
+        """Bytes and ends go out."""
         # An end is behind all bytes. They may be very many pieces, of very few bytes.
         data = b"".join([item for item in items if isinstance(item, bytes)])
         if self._seen is not None:
@@ -310,14 +339,6 @@ class Pump:
         for item in items:
             if isinstance(item, Mark) and not self._stopped:
                 self._end_by(item, link)
-        if self._stopped:
-            return
-        self.look()
-        self._arm(link)
-        full = self._take(link.memory) > (self._room.each // 2 if self._full else self._room.each)
-        if full != self._full:
-            self._full = full
-            self._read()
 
     def _take(self, memory: int) -> int:
         """The link takes so many bytes now; gives them back."""

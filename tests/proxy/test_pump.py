@@ -17,6 +17,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
+from lab.adapters.lean import LeanConnection
 from lab.adapters.splice import PIPES
 from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Noop, Settings
 from lab.faults.fault import Fault
@@ -458,6 +459,50 @@ class Flood(Peer):
 
 
 @skipUnless(hasattr(os, "splice"), "there is no splice here")
+class ReadingOnTests(SocketCase):
+    """Where much comes, chunks are read one behind the other."""
+
+    async def chunks(self, fault: Settings, data: bytes) -> list[int]:
+        """The sizes of the chunks of each event."""
+        events: list[list[int]] = []
+        address = await self.begin(lambda: Peer(end=shut))
+        self.relay.set_faults(faults(fault), [])
+        client = await self.client(address)
+        await self.servers.first()
+        (connection,) = self.relay._alive
+        take, pump = connection.client.take, connection._pumps[connection.client]
+
+        def taking(data: bytes) -> None:
+            if not pump._reads_on:
+                events.append([])
+            events[-1].append(len(data))
+            take(data)
+
+        connection.client.take = taking
+        client.transport.write(data)
+        await self.servers.all[0].arrived(len(data))
+        self.assertTrue(self.servers.all[0].got == data)
+        shut(client)
+        await client.lost
+        return [len(sizes) for sizes in events]
+
+    async def test_at_once(self) -> None:
+        """Several in one event, and no more than there should be: others have their turn, too."""
+        self.patch(module, "FULL", 1000)
+        self.patch(module, "AT_ONCE", 2)
+        self.patch(LeanConnection, "bufferSize", 1000)
+        found = await self.chunks(Latency(0.001), DATA)
+        self.assertEqual(max(found), 3)
+
+    async def test_stalled(self) -> None:
+        """Nothing is read on when there is no room in the link."""
+        self.patch(module, "FULL", 1000)
+        self.patch(LeanConnection, "bufferSize", 1000)
+        self.patch(module.Room, "each", 500)
+        found = await self.chunks(Latency(0.001), DATA)
+        self.assertEqual(set(found), {1})
+
+
 class SplicedTests(SocketCase):
     """On real sockets the system moves what nobody has to see."""
 
