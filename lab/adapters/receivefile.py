@@ -10,8 +10,9 @@ with. Let other connections have their turns. Where it can't be done, nothing is
 **How it does it.** Linux moves what is in a socket to a pipe, and from there to the file
 (``os.splice``): the bytes are copied once, and Python sees only how many they were. A wake-up
 moves at most what the pipe holds, 1 MiB, and all of it: nothing is left in the pipe between two
-wake-ups, so there is nothing to be lost with it. Whatever is not content is read in the usual way,
-a few bytes at a time if content stands behind it. Back pressure is the transport's own: who pauses
+wake-ups, so it is borrowed for each (`lab.adapters.splice.Pipes`), and few serve any number of
+connections. Whatever is not content is read in the usual way, a few bytes at a time if content
+stands behind it. Back pressure is the transport's own: who pauses
 it is not called. A file system that does not take bytes from a pipe has them written to it.
 
 **What was refused.** A second descriptor of the socket, with a reader of our own: it has to be
@@ -21,10 +22,8 @@ sockets, which may bring descriptors, and TLS, of which every byte has to be see
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -32,13 +31,12 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Connection
 
+from lab.adapters.splice import FULL, PIPES, Pipe, Pipes
 from lab.adapters.transports import is_tcp
 from lab.core import Part
 
-#: Most bytes of one wake-up, and of the pipe; a user may have 64 of them, and then smaller ones.
+#: Most bytes of one wake-up.
 CALL = 2**20
-# What sets the size of a pipe, on Linux; Python 3.10 has no name for it.
-_SIZE = 1031
 #: The system can't move bytes out of this socket.
 _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -72,12 +70,13 @@ class FileReceiver:
     Args:
         transport: Of Twisted's, over TCP.
         sink: Knows where bytes belong.
+        pipes: Where to borrow one.
     """
 
     _transport: Any
     _sink: Sink
+    _pipes: Pipes = PIPES
     _usual: Callable[[], Any] = field(init=False)
-    _pipe: tuple[int, int] | None = field(init=False, default=None)
     _able: bool = field(init=False, default=True)
 
     def begin(self) -> None:
@@ -88,51 +87,51 @@ class FileReceiver:
     def end(self) -> None:
         """The transport reads for itself again."""
         self._transport.__dict__.pop("doRead", None)
-        self._close()
-
-    def _close(self) -> None:
-        """No pipe any more, nor what is in it."""
-        if self._pipe is not None:
-            for end in self._pipe:
-                os.close(end)
-            self._pipe = None
 
     def _read(self) -> Any:
         """There is something to read; see ``IReadDescriptor``."""
         part = self._sink.room() if self._able else None
         if part is None:
-            self._transport.bufferSize = self._sink.ahead()
-            return self._usual()
+            return self._as_usual(self._sink.ahead() if self._able else FULL)
+        pipe = self._pipes.take()
+        if pipe is None:
+            return self._as_usual(FULL)
         try:
-            pipe = self._opened()
-            came = os.splice(
-                self._transport.fileno(), pipe[1], min(part.size, CALL), flags=os.SPLICE_F_NONBLOCK
-            )
-        except BlockingIOError:
-            return None
+            size = min(part.size, CALL, pipe.size)
+            came = os.splice(self._transport.fileno(), pipe.entry, size, flags=os.SPLICE_F_NONBLOCK)
         except OSError as error:
-            if error.errno not in _CANNOT and self._pipe is not None:
-                return CONNECTION_LOST
-            self._able = False
-            return self._usual()
+            self._pipes.give(pipe)
+            return self._failed(error)
         if not came:
-            return self._usual()  # which finds the end, too
-        try:
-            _empty(pipe[0], part, came)
-        except OSError as error:
-            self._close()
-            self._sink.failed(error)
-        else:
-            self._sink.placed(came)
+            self._pipes.give(pipe)
+            return self._as_usual(FULL)  # which finds the end, too
+        self._place(pipe, part, came)
         return None
 
-    def _opened(self) -> tuple[int, int]:
-        """The pipe, as large as may be."""
-        if self._pipe is None:
-            self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            with suppress(OSError):  # a user who has too many gets the usual size
-                fcntl.fcntl(self._pipe[1], _SIZE, CALL)
-        return self._pipe
+    def _as_usual(self, most: int) -> Any:
+        """Read so many bytes for the protocol, at most."""
+        self._transport.bufferSize = most
+        return self._usual()
+
+    def _failed(self, error: OSError) -> Any:
+        """Nothing could be read."""
+        if isinstance(error, BlockingIOError):
+            return None
+        if error.errno not in _CANNOT:
+            return CONNECTION_LOST
+        self._able = False
+        return self._as_usual(FULL)
+
+    def _place(self, pipe: Pipe, part: Part, size: int) -> None:
+        """Put what is in the pipe into the file."""
+        try:
+            _empty(pipe.exit, part, size)
+        except OSError as error:
+            self._pipes.drop(pipe)
+            self._sink.failed(error)
+        else:
+            self._pipes.give(pipe)
+            self._sink.placed(size)
 
 
 def _empty(pipe: int, part: Part, size: int) -> None:

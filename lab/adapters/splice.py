@@ -149,8 +149,12 @@ class Pipes:
         if len(self._free) < self.kept:
             self._free.append(pipe)
         else:
-            self._made -= 1
-            pipe.close()
+            self.drop(pipe)
+
+    def drop(self, pipe: Pipe) -> None:
+        """Close one that was taken, with what is in it."""
+        self._made -= 1
+        pipe.close()
 
     def close(self) -> None:
         """Close those that nobody needs."""

@@ -2,11 +2,11 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import select
 import socket
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from zope.interface import alsoProvides
 
 from lab.adapters import receivefile as module
 from lab.adapters.receivefile import CALL, FileReceiver, file_receiver
+from lab.adapters.splice import FULL, Pipes
 from lab.core import Part
 from tests.helpers import folder
 
@@ -100,6 +101,8 @@ class ReceiverTests(SynchronousTestCase):
         self.path = folder(self) / "file"
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT)
         self.addCleanup(os.close, self.fd)
+        self.pipes = Pipes()
+        self.addCleanup(self.pipes.close)
 
     def connect(self, parts: list[int], offset: int = 0) -> Any:
         """A connection that is read with this plan; gives plan, receiver, and the other end."""
@@ -110,6 +113,7 @@ class ReceiverTests(SynchronousTestCase):
         link.protocol = plan
         receiver = file_receiver(link, plan)
         assert receiver is not None
+        receiver._pipes = self.pipes
         receiver.begin()
         for close in (receiver.end, other.close, handle.close):
             self.addCleanup(close)
@@ -178,16 +182,35 @@ class ReceiverTests(SynchronousTestCase):
         self.assertEqual(link.bufferSize, 7)
 
     def test_nothing_yet(self) -> None:
-        """Where nothing came, nothing happens."""
+        """Where nothing came, nothing happens, and the pipe is there for others."""
         link, plan, receiver, _ = self.connect([0, 5])
         self.assertIsNone(link.doRead())
         self.assertEqual((plan.steps, plan.text), ([], b""))
-        pipe = receiver._pipe
-        self.assertEqual(fcntl.fcntl(pipe[1], 1032), CALL)
+        self.assertEqual((len(self.pipes._free), self.pipes._made), (1, 1))
         receiver.end()
-        for end in pipe:
-            self.assertRaises(OSError, os.fstat, end)
         self.assertEqual(link.doRead.__func__, Connection.doRead)
+
+    def test_shared(self) -> None:
+        """One pipe serves many connections, and nothing of one comes to another."""
+        self.pipes.limit = 1
+        links = [self.connect([0, 3], 3 * at) for at in range(5)]
+        for at, (link, plan, _, other) in enumerate(links):
+            other.sendall(b"%d%d%d" % (at, at, at))
+            self.assertIsNone(self.read(link))
+            self.assertEqual(plan.steps, [3])
+        self.assertEqual(self.path.read_bytes(), b"000111222333444")
+
+    def test_small_pipe(self) -> None:
+        """A wake-up moves no more than the pipe holds, or it could not be emptied at once."""
+        pipe = self.pipes.take()
+        assert pipe is not None
+        pipe.size = 4
+        self.pipes.give(pipe)
+        link, plan, _, other = self.connect([0, 6])
+        other.sendall(b"abcdef")
+        self.assertIsNone(self.read(link))
+        self.assertIsNone(self.read(link))
+        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcdef", [4, 2]))
 
     def test_end(self) -> None:
         """The end of the stream is the transport's, and so is a connection that broke."""
@@ -205,40 +228,32 @@ class ReceiverTests(SynchronousTestCase):
         self.assertIs(self.read(link), CONNECTION_LOST)
 
     def test_socket_refuses(self) -> None:
-        """A socket from which nothing can be moved is read."""
-        link, plan, _, other = self.connect([0, 5])
-        other.sendall(b"abcde")
+        """A socket from which nothing can be moved is read from then on, much at once."""
+        link, plan, _, other = self.connect([0, 50])
+        other.sendall(b"abcde" * 5)
 
         def splice(*_: Any, **__: Any) -> int:
             """It can't."""
             raise OSError(errno.EINVAL, "no")
 
-        self.patch(module.os, "splice", splice)
+        with mock.patch.object(module.os, "splice", splice):
+            self.assertIsNone(self.read(link))
+        other.sendall(b"abcde" * 5)
         self.assertIsNone(self.read(link))
-        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcde", []))
+        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcde" * 10, []))
+        self.assertEqual(link.bufferSize, FULL)
 
     def test_no_pipe(self) -> None:
-        """So it is where there can be no pipe; one that can't be large has its usual size."""
-        link, plan, receiver, other = self.connect([0, 5])
-        other.sendall(b"abcde")
-        with self.subTest("small"):
-
-            def refuse(*_: int) -> int:
-                """It has too many."""
-                raise PermissionError
-
-            self.patch(module.fcntl, "fcntl", refuse)
-            self.assertIsNotNone(receiver._opened())
-            receiver.end()
-            receiver.begin()
-
-        def fail(_: int) -> Any:
-            """Too many files."""
-            raise OSError(errno.EMFILE, "no")
-
-        self.patch(module.os, "pipe2", fail)
+        """So it is while there is no pipe to be had."""
+        self.pipes.limit = 0
+        link, plan, _, other = self.connect([0, 30])
+        other.sendall(b"abcde" * 4)
         self.assertIsNone(self.read(link))
-        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcde", []))
+        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcde" * 4, []))
+        self.pipes.limit = 1
+        other.sendall(b"abcde" * 2)
+        self.assertIsNone(self.read(link))
+        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcde" * 6, [10]))
 
     def test_file_refuses(self) -> None:
         """A file that takes nothing from a pipe is written to, however little it takes at once."""
@@ -266,6 +281,7 @@ class ReceiverTests(SynchronousTestCase):
         self.assertIsNone(self.read(link))
         [error] = plan.errors
         self.assertEqual((error.errno, plan.steps), (errno.ENOSPC, []))
+        self.assertEqual((self.pipes._free, self.pipes._made), ([], 0))
 
 
 def link_has(link: Any) -> bool:

@@ -423,6 +423,11 @@ class PipesTests(SynchronousTestCase):
         pipes.close()
         self.assertRaises(OSError, os.fstat, one.exit)
         self.assertEqual(pipes._made, 0)
+        pipe = pipes.take()
+        assert pipe is not None
+        pipes.drop(pipe)
+        self.assertRaises(OSError, os.fstat, pipe.exit)
+        self.assertEqual((pipes._free, pipes._made), ([], 0))
 
     def test_small(self) -> None:
         """A pipe that may not grow is used; of a very small one there is none, for a while."""
