@@ -96,6 +96,7 @@ def fetchers(
     port, other = str(ours.port), str(second.port)
     known: dict[str, tuple[Command, list[Sender]]] = {
         OURS: (client(port), [ours]),
+        "txlab, SHA-256": (client(port, "sha256"), [ours]),
         "txlab, unchecked": (client(port, "unchecked"), [ours]),
         "txlab, two servers": (client(port, other), [ours, second]),
     }

@@ -20,6 +20,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from lab.core import Part
+from lab.download.kinds import SHA256
 from lab.download.names import WrongName, check
 from lab.download.outcomes import Broken, Cut, Stalled
 from lab.download.settings import ClientSettings
@@ -72,13 +73,15 @@ class Digests:
         size: Of the file, in bytes.
         tag: Of this version of it, on this server.
         piece: Bytes of each but the last.
-        digests: The SHA-256 of each, one behind the other.
+        digests: Of each, one behind the other.
+        kind: Of these.
     """
 
     size: int
     tag: str
     piece: int
     digests: bytes = field(repr=False)
+    kind: str = SHA256
 
 
 @frozen
@@ -410,8 +413,8 @@ class DownloadClientCore:
         if asked.hashed is None:
             self._done(tuple(asked.entries), now)
         else:
-            found = asked.hashed
-            self._done(Digests(found.size, found.tag, found.piece, bytes(asked.digests)), now)
+            found, digests = asked.hashed, bytes(asked.digests)
+            self._done(Digests(found.size, found.tag, found.piece, digests, found.kind), now)
 
     def _done(self, value: Any, now: float) -> None:
         """A request has its answer."""

@@ -1,17 +1,17 @@
 """
-SHA-256 of files and their pieces, and what is kept of them.
+The SHA-256 of files, digests of their pieces, and what is kept of them.
 
 `digest` is a generator that reads some MiB at each step, so that whoever takes the steps, in a
 thread or not, can stop at each. It knows no threads.
 """
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Generator
 
 from attrs import define, field, frozen
 
 from lab.download.files import Files, Opened
+from lab.download.kinds import KINDS, SHA256
 from lab.download.names import short
 from lab.download.wire import Hashed, Refused, Status, Working, count_pieces, piece_size
 
@@ -35,7 +35,8 @@ class Digests:
         mtime_ns: When it was written, in nanoseconds since 1970.
         tag: The version.
         whole: The SHA-256 of all of it, 32 bytes.
-        pieces: Those of its pieces, 32 bytes each, one behind the other.
+        pieces: The digests of its pieces, 32 bytes each, one behind the other.
+        kind: Of these.
     """
 
     size: int
@@ -43,6 +44,7 @@ class Digests:
     tag: str
     whole: bytes
     pieces: bytes
+    kind: str = SHA256
 
     def status(self) -> Status:
         """As a reply to ``stat``."""
@@ -51,16 +53,21 @@ class Digests:
     def hashed(self) -> Hashed:
         """As the first line of a reply to ``hashes``."""
         piece = piece_size(self.size)
-        return Hashed(self.size, self.tag, piece, count_pieces(self.size, piece))
+        return Hashed(self.size, self.tag, piece, count_pieces(self.size, piece), self.kind)
 
 
-def digest(files: Files, name: str) -> Generator[Working, None, Digests | Refused]:
+def digest(
+    files: Files, name: str, kind: str = SHA256, known: Digests | None = None
+) -> Generator[Working, None, Digests | Refused]:
     """
     Read a file, as it is when it does not change meanwhile.
 
     Args:
         files: Has it.
         name: Its name.
+        kind: Of the digests of pieces, one of `lab.download.kinds.KINDS`.
+        known: What was found before, of another kind: of the same version of the file, the SHA-256
+            is not computed again.
 
     Yields:
         How far it is.
@@ -73,7 +80,8 @@ def digest(files: Files, name: str) -> Generator[Working, None, Digests | Refuse
     for _ in range(TRIES):
         file = files.open(name)
         try:
-            found = yield from _read(file)
+            whole = known.whole if known is not None and known.tag == file.tag else None
+            found = yield from _read(file, kind, whole)
         finally:
             file.close()
         if found is not None:
@@ -81,16 +89,17 @@ def digest(files: Files, name: str) -> Generator[Working, None, Digests | Refuse
     return Refused(409, f"{short(name)} was written to while it was read, {TRIES} times")
 
 
-def _read(file: Opened) -> Generator[Working, None, Digests | None]:
-    """Read an open file; nothing is found if it changes."""
+def _read(file: Opened, kind: str, known: bytes | None) -> Generator[Working, None, Digests | None]:
+    """Read an open file, whose SHA-256 may be known; nothing is found if it changes."""
     size, piece = file.size, piece_size(file.size)
-    whole, pieces, part, done = hashlib.sha256(), bytearray(), hashlib.sha256(), 0
+    whole, pieces, part, done = KINDS[SHA256](), bytearray(), KINDS[kind](), 0
     file.expect(0, size)
     while done < size:
         data = file.read(done, min(SLICE, size - done))
         if not data:
             return None
-        whole.update(data)
+        if known is None:
+            whole.update(data)
         view = memoryview(data)
         while view:
             some = view[: piece - done % piece]
@@ -99,46 +108,49 @@ def _read(file: Opened) -> Generator[Working, None, Digests | None]:
             view = view[len(some) :]
             if done % piece == 0 or done == size:
                 pieces += part.digest()
-                part = hashlib.sha256()
+                part = KINDS[kind]()
         yield Working(done, size)
     if file.changed():
         return None
-    return Digests(size, file.mtime_ns, file.tag, whole.digest(), bytes(pieces))
+    return Digests(size, file.mtime_ns, file.tag, known or whole.digest(), bytes(pieces), kind)
 
 
 @define(eq=False)
 class Cache:
     """
-    What was found, by names and versions; what was not asked for longest is forgotten first.
+    What was found, by names, versions and kinds; what was not asked for longest is forgotten first.
 
     Args:
         room: Bytes that all of it may take.
     """
 
     _room: int
-    _kept: OrderedDict[tuple[str, str], Digests] = field(init=False, factory=OrderedDict)
+    _kept: OrderedDict[tuple[str, str, str], Digests] = field(init=False, factory=OrderedDict)
     _taken: int = field(init=False, default=0)
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._kept)
 
-    def find(self, name: str, tag: str) -> Digests | None:
-        """What was found in this version of the file."""
-        found = self._kept.get((name, tag))
-        if found is not None:
-            self._kept.move_to_end((name, tag))
-        return found
+    def find(self, name: str, tag: str, kind: str = "") -> Digests | None:
+        """What was found in this version of the file, of this kind; if none is said, of any."""
+        for one in [kind] if kind else KINDS:
+            found = self._kept.get((name, tag, one))
+            if found is not None:
+                self._kept.move_to_end((name, tag, one))
+                return found
+        return None
 
     def keep(self, name: str, found: Digests) -> None:
         """Keep something, if there can be room for it."""
-        self._drop((name, found.tag))
-        self._kept[name, found.tag] = found
+        key = name, found.tag, found.kind
+        self._drop(key)
+        self._kept[key] = found
         self._taken += _cost(name, found)
         while self._taken > self._room:
             self._drop(next(iter(self._kept)))
 
-    def _drop(self, key: tuple[str, str]) -> None:
+    def _drop(self, key: tuple[str, str, str]) -> None:
         """Forget something, if it is there."""
         found = self._kept.pop(key, None)
         if found is not None:

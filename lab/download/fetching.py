@@ -26,6 +26,7 @@ from lab.budget import Rates
 from lab.core import Part
 from lab.download.copies import Copies
 from lab.download.intake import Intake
+from lab.download.kinds import SHA256
 from lab.download.landing import BATCH, Landing
 from lab.download.lane import Lane
 from lab.download.meter import Meter
@@ -34,7 +35,7 @@ from lab.download.scheduling import Scheduler
 from lab.download.settings import ClientSettings
 from lab.download.source import Source
 from lab.download.target import Target, Version
-from lab.download.versions import choose
+from lab.download.versions import choose, votes
 from lab.download.wire import Status
 from lab.errors import LabError, Unreachable
 
@@ -157,7 +158,7 @@ class Fetch:
         if self._sha256 is not None:
             found = await self._lane.do(self._target.sha256)
             if found != self._sha256:
-                for source in self._having(version):
+                for source in self._listing(version):
                     text = f"its file has the SHA-256 {found}, and it had said {self._sha256}"
                     source.leave_out(State.LYING, WrongData(text))
                 return None
@@ -169,7 +170,8 @@ class Fetch:
             self._target.path,
             version.size,
             self._sha256 or status.sha256,
-            self._sha256 is not None or version.digests.hex() == status.sha256,
+            self._sha256 is not None
+            or (version.kind, version.digests.hex()) == (SHA256, status.sha256),
             now - self._began,
             self._reused,
             self._got,
@@ -217,13 +219,13 @@ class Fetch:
             if all(source.exhausted for source in hopeful):
                 raise self._worst()
             return None
-        version, votes = choose(known)
+        version = choose(known)
         now = self._clock.seconds()
         if self._first is None:
             self._first = now
             self._later("grace", GRACE, self._notice)
         asking = [s for s in hopeful if s.state in {State.CONNECTING, State.ASKING}]
-        sure = self._sha256 is not None or 2 * votes > len(self._sources)
+        sure = self._sha256 is not None or 2 * votes(version, known)[1] > len(self._sources)
         if not sure and asking and now < self._first + GRACE:
             return None
         return version
@@ -235,13 +237,13 @@ class Fetch:
             return True
         hopeful = [source for source in self._sources.values() if self._hopeful(source)]
         known = self._versions()
-        ours = sum(version == self._version for version in known.values())
-        most, votes = choose(known) if known else (self._version, 0)
+        ours = votes(self._version, known)
+        most = votes(choose(known), known) if known else ours
         # One that was asked again, or is not there, may have what is downloaded.
         unknown = any(source.version is None for source in hopeful)
-        if most != self._version and votes > (len(self._sources) / 2 if unknown else ours):
+        if most > ours and most[0] > unknown * len(self._sources) / 2:
             return False
-        if unknown or any(source.version == self._version for source in hopeful):
+        if unknown or ours[0]:
             return None
         raise self._worst()
 
@@ -271,7 +273,7 @@ class Fetch:
         """Whether a source has what is downloaded."""
         if source.out or source.version is None or self._scheduler is None:
             return
-        if source.version == self._version:
+        if source in self._having(self._version):
             self._scheduler.add(source.name)
             if source.state is State.OTHER:
                 source.begin()
@@ -283,6 +285,9 @@ class Fetch:
 
     def known(self, source: Source) -> None:
         """It has told its version."""
+        for other in self._sources.values():
+            if other.version == source.version:
+                source.version = other.version  # one list in memory, which is quick to compare
         status = source.status
         if self._sha256 is not None and status is not None and status.sha256 != self._sha256:
             text = f"its file has the SHA-256 {status.sha256}, not {self._sha256}"
@@ -411,11 +416,20 @@ class Fetch:
         piece = landing.piece
         self._wrong += 1
         self._copies.wasted += landing.length
+        which = f"piece {piece} (at {landing.offset:,})"
+        listing = self._listing(self._version)
+        if source not in listing and source in self._having(self._version):
+            # Its own list is of another kind. Who is right is not known: they have two files.
+            text = f"{which} is not what the list of another server says"
+            source.leave_out(State.OTHER, WrongData(text))
+            for one in listing:
+                one.again()
+            return
         tries = self._tries[piece] = self._tries.get(piece, 0) + 1
         alone = len(set(landing.sources)) == 1
-        others = any(s is not source and s.ready for s in self._having(self._version))
+        others = any(s is not source and s.ready for s in listing)
         if (alone and others) or tries >= TRIES:
-            text = f"piece {piece} (at {landing.offset:,}) is not what the list of its file says"
+            text = f"{which} is not what the list of its file says"
             source.leave_out(State.LYING, WrongData(text))
         else:
             # Perhaps it was the list that was damaged on its way.
@@ -461,6 +475,16 @@ class Fetch:
 
     def _having(self, version: Version | None) -> list[Source]:
         """The sources with this version."""
+        return [
+            source
+            for source in self._sources.values()
+            if source.version is not None
+            and version is not None
+            and source.version.same_file(version)
+        ]
+
+    def _listing(self, version: Version | None) -> list[Source]:
+        """The sources that have told this very list."""
         return [source for source in self._sources.values() if source.version == version]
 
     def _versions(self) -> Mapping[str, Version]:

@@ -1,9 +1,8 @@
 """A piece on its way to the disk: what came of it, from whom, and whether it is right. Pure."""
 
-import hashlib
-from typing import Any
-
 from attrs import define, field
+
+from lab.download.kinds import KINDS, SHA256, Hash
 
 #: So many bytes are put together before they are written, or summed up if they are in the file. Of
 #: a piece that is not larger nothing is written from memory before it was checked.
@@ -21,13 +20,14 @@ class Landing:
         piece: Its number.
         offset: Where it belongs in the file, in bytes.
         length: Of it, in bytes.
-        digest: Its SHA-256.
+        digest: Of it.
+        kind: Of that.
 
     Attributes:
         got: Bytes that came.
         sources: Who has given them.
         dropped: Nobody wants it any more, and nothing of it is to be written from now on.
-        sha256: Of what was stored; whoever stores it sees to it.
+        hash: Of what was stored; whoever stores it sees to it.
         stored: Bytes that were stored.
         direct: Whether what comes may be put into the file before it was checked.
     """
@@ -36,14 +36,19 @@ class Landing:
     offset: int
     length: int
     digest: bytes = field(repr=False)
+    kind: str = SHA256
     got: int = field(init=False, default=0)
     sources: list[str] = field(init=False, factory=list)
     dropped: bool = field(init=False, default=False)
-    sha256: Any = field(init=False, factory=hashlib.sha256, repr=False)
+    hash: Hash = field(init=False, repr=False)
     stored: int = field(init=False, default=0)
     direct: bool = field(init=False, default=False)
     _chunks: list[bytes | int] = field(init=False, factory=list, repr=False)
     _waiting: int = field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        """Nothing was stored."""
+        self.hash = KINDS[self.kind]()
 
     @property
     def missing(self) -> int:

@@ -19,6 +19,7 @@ from lab.download.answers import AGAIN, refusal
 from lab.download.booking import Booking
 from lab.download.digests import Digests
 from lab.download.files import Files, matching
+from lab.download.kinds import SHA256, chosen
 from lab.download.listings import Listing
 from lab.download.meter import Meter
 from lab.download.sending import DigestSending, FileSending, Sending, TextSending
@@ -37,6 +38,7 @@ from lab.download.wire import (
     Stat,
     Working,
     encode,
+    piece_size,
     read_request,
 )
 from lab.errors import LabError
@@ -55,10 +57,12 @@ class Wanted:
     Args:
         request: What was asked: a list, or something that takes digests.
         tag: The version of the file that is there now.
+        kind: Of the digests of its pieces; empty if any will do.
     """
 
     request: List | Stat | Hashes
     tag: str = ""
+    kind: str = SHA256
 
 
 @define(eq=False)
@@ -263,11 +267,12 @@ class DownloadServerCore:
         else:
             file = self._files.open(request.name)
             file.close()
-            found = self.shared.cache.find(request.name, file.tag)
+            kind = _kind(request, file.size)
+            found = self.shared.cache.find(request.name, file.tag, kind)
             if found is not None:
                 self._tell(request, found)
                 return
-            wanted = Wanted(request, file.tag)
+            wanted = Wanted(request, file.tag, kind)
             self._working = Working(0, file.size)
         self._wanted, self._told = request, now
         self._events.append(wanted)
@@ -364,3 +369,10 @@ class DownloadServerCore:
         self._end()
         self._finished = True
         self._events.append(event)
+
+
+def _kind(request: Stat | Hashes, size: int) -> str:
+    """Of which kind the digests of pieces have to be; empty if any will do."""
+    if size <= piece_size(size):
+        return SHA256  # of the one piece there is it is that of the file, which is computed anyway
+    return chosen(request.kinds) if isinstance(request, Hashes) else ""

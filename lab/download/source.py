@@ -17,12 +17,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClien
 from lab.core import Part
 from lab.download.client import Data, Digests, Failed, Misplaced, Placed
 from lab.download.connection import Connection
+from lab.download.kinds import faster
 from lab.download.landing import Landing
 from lab.download.meter import Meter
 from lab.download.outcomes import Broken, Changed, Rejected, SourceProgress, State
 from lab.download.settings import ClientSettings
 from lab.download.target import Version
-from lab.download.wire import Busy, Get, Hashes, Stat, Status
+from lab.download.wire import Busy, Get, Hashes, Refused, Stat, Status
 from lab.errors import LabError
 from lab.rng import Random
 
@@ -118,6 +119,8 @@ class Source:
     #: Numbers of the last requests for digests and status, and the first of both answers.
     _asked: dict[int, bool] = field(init=False, factory=dict)
     _digests: Digests | None = field(init=False, default=None)
+    #: Whether it knows no kinds of digests, as older ones; then it has those that all know.
+    _plain: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         """Its meter, which begins when it is first asked for a piece."""
@@ -217,7 +220,8 @@ class Source:
     def _ask(self) -> None:
         """Ask for digests and status."""
         self._digests = None
-        for request in (Hashes(self._file), Stat(self._file)):
+        kinds = () if self._plain else faster()
+        for request in (Hashes(self._file, kinds), Stat(self._file)):
             assert self._connection is not None  # noqa: S101 - who asks has one
             self._asked[self._connection.ask(request)] = True
 
@@ -271,7 +275,11 @@ class Source:
             self._compare(value)
         else:
             self._asked.clear()
-            self._no(value, None)
+            if isinstance(value, Refused) and value.code == 300 and not self._plain and faster():
+                self._plain = True  # and if it was something else, it will say it again
+                self._ask()
+            else:
+                self._no(value, None)
 
     def _compare(self, status: Status) -> None:
         """Both answers are there; they have to be of one version."""
@@ -279,7 +287,8 @@ class Source:
         if found is None or (found.tag, found.size) != (status.tag, status.size):
             self._lost(Changed("the file was changed while it was looked at"))
             return
-        self.version, self.status = Version(found.size, found.piece, found.digests), status
+        self.version = Version(found.size, found.piece, found.digests, found.kind, status.sha256)
+        self.status = status
         self._told = True
         self._idle()
         self._owner.known(self)

@@ -25,6 +25,7 @@ from attrs import define, field, frozen
 
 from lab.core import Part
 from lab.download.disk import Disk
+from lab.download.kinds import KINDS, SHA256
 from lab.download.landing import Landing
 from lab.download.outcomes import InUse, NoRoom
 from lab.download.wire import count_pieces, tag
@@ -45,12 +46,27 @@ class Version:
     Args:
         size: In bytes.
         piece: Bytes of each piece but the last.
-        digests: The SHA-256 of each, one behind the other.
+        digests: Of each, one behind the other.
+        kind: Of these.
+        sha256: What its server says that the whole file has, 64 hexadecimal digits.
     """
 
     size: int
     piece: int
     digests: bytes = field(repr=False)
+    kind: str = SHA256
+    sha256: str = field(default="", eq=False, repr=False)
+
+    def same_file(self, other: "Version") -> bool:
+        """
+        Whether another list is of the same file, as far as that can be told.
+
+        Lists of one kind are held against each other, piece by piece. Of lists of two kinds it is
+        known only what their servers say of the whole file.
+        """
+        if self.kind == other.kind:
+            return self == other
+        return (self.size, self.sha256) == (other.size, other.sha256)
 
     @property
     def count(self) -> int:
@@ -58,7 +74,7 @@ class Version:
         return count_pieces(self.size, self.piece)
 
     def digest(self, piece: int) -> bytes:
-        """The SHA-256 of a piece."""
+        """That of a piece."""
         return self.digests[32 * piece : 32 * piece + 32]
 
     def length(self, piece: int) -> int:
@@ -67,7 +83,8 @@ class Version:
 
     def landing(self, piece: int) -> Landing:
         """Where a piece comes in."""
-        return Landing(piece, piece * self.piece, self.length(piece), self.digest(piece))
+        length, digest = self.length(piece), self.digest(piece)
+        return Landing(piece, piece * self.piece, length, digest, self.kind)
 
 
 class Stopped(Exception):
@@ -187,12 +204,12 @@ class Target:
                     continue
                 # One call for all: a thread may have to wait for the interpreter after each.
                 data = b"".join(run)
-                landing.sha256.update(data)
+                landing.hash.update(data)
                 loose.append((at, data))
                 at += len(data)
             landing.stored += at - start
             whole = landing.stored == landing.length
-            right = whole and landing.sha256.digest() == landing.digest
+            right = whole and landing.hash.digest() == landing.digest
             if right or not whole:
                 for offset, data in loose:
                     self._write(data, offset)
@@ -332,7 +349,7 @@ class Target:
             offset, length = piece * version.piece, version.length(piece)
             if offset + length > size:
                 break
-            digest = hashlib.sha256()
+            digest = KINDS[version.kind]()
             for data in self._bytes(file, offset, length):
                 digest.update(data)
             if digest.digest() == version.digest(piece):
@@ -375,7 +392,7 @@ class Target:
     def _sum(self, landing: Landing, offset: int, stop: int) -> None:
         """Have the digest of a piece know what is in the file there."""
         for data in self._bytes(self._begun, offset, stop - offset):
-            landing.sha256.update(data)
+            landing.hash.update(data)
 
     def _write(self, data: bytes, offset: int) -> None:
         """Write all of it."""

@@ -5,22 +5,27 @@ from collections.abc import Mapping
 from lab.download.target import Version
 
 
-def choose(versions: Mapping[str, Version]) -> tuple[Version, int]:
+def votes(version: Version, versions: Mapping[str, Version]) -> tuple[int, int]:
     """
-    The version that most sources have; of those with equally many, that of the first source.
+    What speaks for a version.
+
+    Args:
+        version: One.
+        versions: What the sources have, by their names.
+
+    Returns:
+        How many sources have that file, as far as can be told; and how many have told this very
+        list of its pieces, for those with lists of another kind may still say that it is wrong.
+    """
+    have = [other for other in versions.values() if other.same_file(version)]
+    return len(have), have.count(version)
+
+
+def choose(versions: Mapping[str, Version]) -> Version:
+    """
+    The version that has most votes; of those with equally many, that of the first source.
 
     Args:
         versions: At least one, by the names of the sources, in their order of preference.
-
-    Returns:
-        The version, and how many sources have it.
     """
-    groups: list[tuple[Version, int]] = []
-    for version in versions.values():
-        for number, (other, count) in enumerate(groups):
-            if version == other:
-                groups[number] = other, count + 1
-                break
-        else:
-            groups.append((version, 1))
-    return max(groups, key=lambda group: group[1])
+    return max(versions.values(), key=lambda version: votes(version, versions))

@@ -3,7 +3,8 @@ The lines of the download service, and what they say.
 
 A request is a line. A reply is a line, and behind some of them come more lines, or bytes: behind
 `Entries` so many `Entry`, behind `Hashed` so many digests, behind `Content` the bytes of the file.
-Which replies are possible follows from the request.
+Which replies are possible follows from the request. Who asks for digests may say which kinds it
+knows besides SHA-256; who does not, or is answered by somebody who knows none of these, gets that.
 
 Names are percent-encoded here, and not looked at any further: see `lab.download.names.check`.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from attrs import frozen
 
+from lab.download.kinds import SHA256
 from lab.download.names import GLOB, WrongName, quote, unquote
 from lab.errors import LabError
 
@@ -27,6 +29,8 @@ ENTRIES = 100_000
 #: Bytes of a piece that has a digest of its own, as long as there are not too many.
 PIECE = 2**20
 PIECES = 65_536
+#: Most kinds of digests that are asked for at once.
+CHOICE = 8
 #: Most bytes of a file.
 LARGEST = 2**63 - 1
 #: Why a server refuses: the request is wrong, there is no such file, it is another version now,
@@ -36,6 +40,7 @@ _DIGITS = re.compile(r"0|[1-9][0-9]{0,18}")
 # The time of a file system: 64 bits of seconds, and nanoseconds.
 _TIME = re.compile(r"0|-?[1-9][0-9]{0,27}")
 _HEX = re.compile(r"[0-9a-f]+")
+_KIND = re.compile(r"[a-z0-9]{1,16}")
 
 
 class WireError(LabError):
@@ -81,9 +86,16 @@ class Get:
 
 @frozen
 class Hashes:
-    """What are the SHA-256 of the file's pieces?"""
+    """
+    What are the digests of the file's pieces?
+
+    Args:
+        name: Of the file.
+        kinds: Of digests that are known besides SHA-256, the best first; 8 at most.
+    """
 
     name: str
+    kinds: tuple[str, ...] = ()
 
 
 @frozen
@@ -150,12 +162,14 @@ class Hashed:
         tag: The version of the file that was read.
         piece: Bytes of a piece; it follows from the size, see `piece_size`.
         count: How many there are; the last may be shorter.
+        kind: Of the digests: SHA-256, or one of those that were asked for.
     """
 
     size: int
     tag: str
     piece: int
     count: int
+    kind: str = SHA256
 
 
 @frozen
@@ -250,10 +264,12 @@ def read_reply(line: bytes, request: Request) -> Reply:
     if code_ == "102" and kind in {Stat, Hashes} and len(words) == 2:
         size = _number(words[1], "size")
         return Working(_number(words[0], "done", size), size)
-    count, read = _REPLIES.get(kind, (-1, _nothing))
-    if code_ != "200" or len(words) != count:
+    counts, read = _REPLIES.get(kind, ((), _nothing))
+    if code_ != "200" or len(words) not in counts:
         raise WireError(f"{_shown(line)} is no reply to {kind.__name__.lower()}")
     reply: Reply = read(*words)
+    if isinstance(reply, Hashed) and reply.kind not in _known(request):
+        raise WireError(f"digests of the kind {reply.kind!r} came, and nobody has asked for them")
     return reply
 
 
@@ -273,7 +289,7 @@ def read_entry(line: bytes) -> Entry:
 
 def read_digest(line: bytes) -> bytes:
     """
-    The SHA-256 of a piece, 32 bytes.
+    The digest of a piece, 32 bytes, of whatever kind.
 
     Raises:
         WireError: It is none.
@@ -383,13 +399,26 @@ def _get(name: str, offset: str = "0", length: str = "-", *version: str) -> Get:
     )
 
 
-def _hashed(size: str, version: str, piece: str, count: str) -> Hashed:
+def _kind(text: str) -> str:
+    """A kind of digests, be it known or not."""
+    if not _KIND.fullmatch(text):
+        raise WireError(f"kind is {text[:20]!a}; give 1 to 16 of a-z and 0-9")
+    return text
+
+
+def _known(request: Request) -> tuple[str, ...]:
+    """The kinds of digests that who asks knows."""
+    return (SHA256, *request.kinds) if isinstance(request, Hashes) else ()
+
+
+def _hashed(size: str, version: str, piece: str, count: str, kind: str = SHA256) -> Hashed:
     """The numbers of pieces have to fit together."""
     read = Hashed(
         _number(size, "size"),
         _tag(version),
         _number(piece, "piece"),
         _number(count, "count", PIECES),
+        _kind(kind),
     )
     right = piece_size(read.size)
     if (read.piece, read.count) != (right, count_pieces(read.size, right)):
@@ -408,20 +437,24 @@ _REQUESTS: dict[str, tuple[int, int, Callable[..., Any], str]] = {
     "list": (0, 1, lambda glob="*": List(_name(glob, GLOB)), "list [GLOB]"),
     "stat": (1, 1, lambda name: Stat(_name(name)), "stat NAME"),
     "get": (1, 4, _get, "get NAME [OFFSET [LENGTH [TAG]]]"),
-    "hashes": (1, 1, lambda name: Hashes(_name(name)), "hashes NAME"),
+    "hashes": (
+        *(1, 1 + CHOICE),
+        lambda name, *kinds: Hashes(_name(name), tuple(map(_kind, kinds))),
+        "hashes NAME [KIND...]",
+    ),
     "quit": (0, 0, Quit, "quit"),
 }
 _REFUSALS = frozenset(f"{code} ".encode() for code in CODES)
-_REPLIES: dict[type[Any], tuple[int, Callable[..., Any]]] = {
-    List: (1, lambda count: Entries(_number(count, "count", ENTRIES))),
+_REPLIES: dict[type[Any], tuple[tuple[int, ...], Callable[..., Any]]] = {
+    List: ((1,), lambda count: Entries(_number(count, "count", ENTRIES))),
     Stat: (
-        4,
+        (4,),
         lambda size, mtime_ns, version, digest: Status(
             _number(size, "size"), _time(mtime_ns), _tag(version), _hex(digest, "SHA-256", 32)
         ),
     ),
-    Get: (2, lambda length, version: Content(_number(length, "length"), _tag(version))),
-    Hashes: (4, _hashed),
+    Get: ((2,), lambda length, version: Content(_number(length, "length"), _tag(version))),
+    Hashes: ((4, 5), _hashed),
 }
 
 
@@ -440,13 +473,16 @@ _ENCODERS: dict[type[Any], Callable[[Any], str]] = {
     List: lambda request: "list" if request.glob == "*" else f"list {quote(request.glob, GLOB)}",
     Stat: lambda request: f"stat {quote(request.name)}",
     Get: _encode_get,
-    Hashes: lambda request: f"hashes {quote(request.name)}",
+    Hashes: lambda request: " ".join(["hashes", quote(request.name), *request.kinds]),
     Quit: lambda _: "quit",
     Entries: lambda reply: f"200 {reply.count}",
     Entry: lambda entry: f"{entry.size} {entry.mtime_ns} {quote(entry.name)}",
     Status: lambda reply: f"200 {reply.size} {reply.mtime_ns} {reply.tag} {reply.sha256}",
     Content: lambda reply: f"200 {reply.length} {reply.tag}",
-    Hashed: lambda reply: f"200 {reply.size} {reply.tag} {reply.piece} {reply.count}",
+    Hashed: lambda reply: (
+        f"200 {reply.size} {reply.tag} {reply.piece} {reply.count}"
+        + (f" {reply.kind}" if reply.kind != SHA256 else "")
+    ),
     Working: lambda reply: f"102 {reply.done} {reply.size}",
     Refused: lambda reply: f"{reply.code} {reply.text}",
     Busy: lambda reply: f"429 {math.ceil(round(reply.wait * 1000, 6))} {reply.text}",

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from lab.download.answers import AGAIN, refusal
 from lab.download.digests import Digests, digest
 from lab.download.files import Files
+from lab.download.kinds import KINDS
 from lab.download.lane import Run, elsewhere
 from lab.download.listings import Listing, listing
 from lab.download.server import Wanted
@@ -94,17 +95,14 @@ class Workshop:
     def ask(self, wanted: Wanted, asker: Asker) -> None:
         """Do something, for somebody."""
         request = wanted.request
-        if isinstance(request, List):
-            key: tuple[str, ...] = ("list", request.glob)
-        else:
-            key = ("digest", request.name, wanted.tag)
+        key = self._key(wanted)
         job = self._jobs.get(key)
         if job is None:
             full = self._full(request)
             if full:
                 self._reactor.callLater(0, asker.answer, Busy(AGAIN, full))
                 return
-            job = _Job(key, self._steps(request))
+            job = _Job(key, self._steps(key))
             self._jobs[key] = job
             self._waiting.append(job)
         job.askers.append(asker)
@@ -128,11 +126,25 @@ class Workshop:
             return f"lists of {held} bytes are being sent"
         return ""
 
-    def _steps(self, request: Any) -> Generator[Working, None, Found]:
-        """What is to be done."""
+    def _key(self, wanted: Wanted) -> tuple[str, ...]:
+        """What is the same for all who want the same."""
+        request = wanted.request
         if isinstance(request, List):
-            return listing(self._files, request.glob)
-        return digest(self._files, request.name)
+            return "list", request.glob
+        key = "digest", request.name, wanted.tag
+        # Any kind will do: what is being done, or else what takes least time.
+        kinds = [wanted.kind] if wanted.kind else [*KINDS]
+        return next(
+            (some for kind in kinds if (some := (*key, kind)) in self._jobs), (*key, kinds[0])
+        )
+
+    def _steps(self, key: tuple[str, ...]) -> Generator[Working, None, Found]:
+        """What is to be done."""
+        what, name, *more = key
+        if what == "list":
+            return listing(self._files, name)
+        tag, kind = more
+        return digest(self._files, name, kind, self._shared.cache.find(name, tag))
 
     def _start(self) -> None:
         """Begin what waits, as long as there are workers."""

@@ -8,6 +8,7 @@ from attrs import define, field
 from twisted.internet.protocol import Factory, Protocol
 
 from lab.download import wire
+from lab.download.kinds import KINDS, SHA256
 from lab.download.wire import (
     Busy,
     Content,
@@ -39,6 +40,7 @@ class Shelf(Factory):
         versions: How often each was changed.
         salt: Makes tags unlike those of other servers.
         lies: What is sent instead of a part, by offset.
+        kinds: Of digests that it knows besides SHA-256; None if it does not know what kinds are.
         hears: Called with each request; what it gives is sent instead of the answer.
         heard: All requests.
         served: Bytes of content that were sent.
@@ -49,6 +51,7 @@ class Shelf(Factory):
     salt: str = ""
     versions: dict[str, int] = field(factory=dict)
     lies: dict[int, bytes] = field(factory=dict)
+    kinds: tuple[str, ...] | None = ()
     hears: Callable[[Any], bytes | None] = lambda request: None
     heard: list[Any] = field(factory=list)
     served: int = 0
@@ -83,8 +86,15 @@ class Shelf(Factory):
         if isinstance(request, Stat):
             return lines(Status(len(data), 10**18, tag, sha256(data).hex()))
         if isinstance(request, Hashes):
-            return digests(data, tag)
+            return self.hashes(request, data, tag)
         return self.part(request, data, tag)
+
+    def hashes(self, request: Hashes, data: bytes, tag: str) -> bytes:
+        """The digests of pieces, or that it does not know what it is asked for."""
+        if self.kinds is None and request.kinds:
+            return lines(Refused(300, "hashes has 2 words behind it; give hashes NAME"))
+        known = [kind for kind in request.kinds if kind in (self.kinds or ())]
+        return digests(data, tag, *known[:1])
 
     def part(self, request: Get, data: bytes, tag: str) -> bytes:
         """Some content."""
@@ -120,11 +130,18 @@ def lines(*replies: Any) -> bytes:
     return b"".join(encode(reply) + b"\n" for reply in replies)
 
 
-def digests(data: bytes, tag: str) -> bytes:
+def digest(data: bytes, kind: str) -> bytes:
+    """The digest of this kind."""
+    made = KINDS[kind]()
+    made.update(data)
+    return made.digest()
+
+
+def digests(data: bytes, tag: str, kind: str = SHA256) -> bytes:
     """A whole answer to `Hashes`."""
     piece = wire.piece_size(len(data))
-    found = [sha256(data[start : start + piece]) for start in range(0, len(data), piece)]
-    return lines(Hashed(len(data), tag, piece, len(found)), *found)
+    found = [digest(data[start : start + piece], kind) for start in range(0, len(data), piece)]
+    return lines(Hashed(len(data), tag, piece, len(found), kind), *found)
 
 
 def busy(wait: float) -> bytes:

@@ -123,6 +123,13 @@ class AnswerTests(SynchronousTestCase):
         digests = Digests(0, TAG, wire.PIECE, b"")
         self.assertEqual(events, [Answered(1, ()), Answered(2, digests)])
 
+    def test_kinds(self) -> None:
+        """It is known of which kind the digests are."""
+        core = asked(Hashes("a", ("blake3",)))
+        events = told(core, lines(Hashed(5, TAG, wire.PIECE, 1, "blake3"), bytes(32)))
+        digests = Digests(5, TAG, wire.PIECE, bytes(32), "blake3")
+        self.assertEqual(events, [Answered(1, digests)])
+
     def test_busy(self) -> None:
         """A server may be too busy."""
         self.assertEqual(
@@ -141,6 +148,7 @@ class AnswerTests(SynchronousTestCase):
             (List(), lines(Entries(1), Entry(1, 1, "/etc/passwd")), "name that can't be"),
             (Hashes("a"), b"200 5 %s 5 1\n" % TAG.encode(), "give pieces of"),
             (Hashes("a"), lines(Hashed(5, TAG, wire.PIECE, 1)) + b"zz\n", "digest is"),
+            (Hashes("a"), lines(Hashed(5, TAG, wire.PIECE, 1, "blake3")), "nobody has asked"),
         ):
             error = failure(asked(request), answer)
             self.assertIsInstance(error, Broken)

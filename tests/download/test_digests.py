@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,8 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.download import digests as module
 from lab.download import wire
 from lab.download.digests import Cache, Digests, digest
+from lab.download.kinds import KINDS
 from lab.download.memory import MemoryCatalogue
 from lab.download.wire import Hashed, Refused, Status, Working
+from tests.download.servers import digest as digest_of
 
 
 def run(steps: Any) -> tuple[list[Working], Any]:
@@ -28,17 +31,21 @@ class DigestTests(SynchronousTestCase):
     """A file is read."""
 
     @settings(deadline=None, max_examples=50)
-    @given(st.integers(0, 70), st.integers(1, 9), st.integers(1, 20), st.integers(1, 30))
-    def test_pieces(self, size: int, piece: int, slice: int, pieces: int) -> None:
+    @given(
+        st.integers(0, 70),
+        st.integers(1, 9),
+        st.integers(1, 20),
+        st.integers(1, 30),
+        st.sampled_from([*KINDS]),
+    )
+    def test_pieces(self, size: int, piece: int, slice: int, pieces: int, kind: str) -> None:
         """Whatever the sizes of pieces and slices, the digests are those of the bytes."""
         data = bytes(range(size))
         with settings_of(PIECE=piece, PIECES=pieces), slices(slice):
-            steps, found = run(digest(MemoryCatalogue({"a": data}), "a"))
+            steps, found = run(digest(MemoryCatalogue({"a": data}), "a", kind))
             piece = wire.piece_size(size)
         self.assertEqual(found.whole, hashlib.sha256(data).digest())
-        expected = [
-            hashlib.sha256(data[start : start + piece]).digest() for start in range(0, size, piece)
-        ]
+        expected = [digest_of(data[start : start + piece], kind) for start in range(0, size, piece)]
         self.assertEqual(found.pieces, b"".join(expected))
         self.assertEqual([step.done for step in steps][-1:], [size] if size else [])
         self.assertEqual(len(steps), -(-size // slice))
@@ -51,6 +58,19 @@ class DigestTests(SynchronousTestCase):
         tag, whole = files.open("a").tag, hashlib.sha256(b"abc").hexdigest()
         self.assertEqual(found.status(), Status(3, 7, tag, whole))
         self.assertEqual(found.hashed(), Hashed(3, tag, 2**20, 1))
+        _, found = run(digest(files, "a", "blake3"))
+        self.assertEqual(found.status(), Status(3, 7, tag, whole))
+        self.assertEqual(found.hashed(), Hashed(3, tag, 2**20, 1, "blake3"))
+
+    def test_known(self) -> None:
+        """What is known of the version is not computed again; of another it is."""
+        files = MemoryCatalogue({"a": b"abc"})
+        known = Digests(3, 0, files.open("a").tag, b"known", b"")
+        _, found = run(digest(files, "a", "blake3", known))
+        self.assertEqual((found.whole, found.pieces), (b"known", digest_of(b"abc", "blake3")))
+        files.write("a", b"123")
+        _, found = run(digest(files, "a", "blake3", known))
+        self.assertEqual(found.whole, hashlib.sha256(b"123").digest())
 
     def changing(self, times: int) -> tuple[MemoryCatalogue, Any]:
         """What is found of a file that is written to so many times while it is read."""
@@ -145,6 +165,19 @@ class CacheTests(SynchronousTestCase):
         self.assertEqual(cache.find("a", "1"), found("1"))
         self.assertIsNone(cache.find("a", "2"))
         self.assertIsNone(cache.find("b", "1"))
+
+    def test_kinds(self) -> None:
+        """Each kind is kept for itself; who says none has any."""
+        cache = Cache(10_000)
+        plain = found("1")
+        other = evolve(plain, kind="blake3")
+        cache.keep("a", plain)
+        self.assertIsNone(cache.find("a", "1", "blake3"))
+        self.assertIs(cache.find("a", "1"), plain)
+        cache.keep("a", other)
+        self.assertIs(cache.find("a", "1", "blake3"), other)
+        self.assertIs(cache.find("a", "1", "sha256"), plain)
+        self.assertEqual(len(cache), 2)
 
     def test_room(self) -> None:
         """What was not asked for longest goes first, and nothing is counted twice."""

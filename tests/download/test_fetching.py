@@ -421,6 +421,21 @@ class LiesTests(FetchingTests):
         asked = self.scene.shelves["a"].heard
         self.assertEqual(sum(isinstance(request, Get) for request in asked), 3)
 
+    def test_damaged_list_of_another(self) -> None:
+        """Whose list it is, is asked for it again; who can't know it is not blamed at once."""
+        for name, kinds in (("a", ("blake3",)), ("b", ())):
+            self.scene.serve(name, f=DATA).kinds = kinds
+        shelf = self.scene.shelves["a"]
+        good = digests(DATA, shelf.tag("f"), "blake3")
+        at = good.index(b"\n") + 1
+        lists = [good[:at] + b"0" * 64 + good[at + 64 :]]
+        shelf.hears = lambda request: lists.pop() if lists and isinstance(request, Hashes) else None
+        # Only the other one gives the piece of which the list is wrong.
+        self.net.link("a", "client", Fault(Bandwidth(1000), "bandwidth"))
+        fetched = self.get(silence=30.0)
+        self.assertGreaterEqual(fetched.wrong, 1)
+        self.assertNotIn(State.LYING, self.states(fetched).values())
+
     def test_damaged_list(self) -> None:
         """Perhaps it was the list: it is asked for again, and what it says now counts."""
         shelf = self.scene.serve("a", f=DATA)
@@ -458,6 +473,47 @@ class VersionTests(FetchingTests):
         for name, data in (("a", OTHER), ("b", DATA), ("c", DATA)):
             self.scene.serve(name, f=data)
         self.assertEqual(self.states(self.get())["a"], State.OTHER)
+
+    def test_kinds(self) -> None:
+        """Servers that know different digests, or none but SHA-256, give one file together."""
+        for name, kinds in (("a", ("blake3",)), ("b", ()), ("c", None)):
+            self.scene.serve(name, f=DATA).kinds = kinds
+        for first in "ab":
+            self.scene.shelves = {
+                first: self.scene.shelves[first],
+                **self.scene.shelves,
+            }  # who says it first decides by what is checked
+            fetched = self.get()
+            self.scene.target.unlink()
+            self.assertEqual(fetched.sha256, sha256(DATA).hex())
+            self.assertEqual(fetched.wrong, 0)
+            self.assertEqual({source.pieces > 0 for source in fetched.sources}, {True})
+
+    def test_kinds_of_small_files(self) -> None:
+        """Of one piece only that is confirmed whose SHA-256 is known."""
+        shelf = self.scene.serve("a", f=b"hello")
+        self.assertTrue(self.get(b"hello").confirmed)
+        self.scene.target.unlink()
+        shelf.kinds = ("blake3",)
+        self.assertFalse(self.get(b"hello").confirmed)
+
+    def test_kinds_of_others(self) -> None:
+        """Who has another file is left out, whatever digests it knows."""
+        for name, data, kinds in (("a", OTHER, ("blake3",)), ("b", DATA, ()), ("c", DATA, None)):
+            self.scene.serve(name, f=data).kinds = kinds
+        self.assertEqual(self.states(self.get())["a"], State.OTHER)
+
+    def test_false_list(self) -> None:
+        """A list that is not of the file it says harms nobody who has that, but its server."""
+        for name, kinds in (("a", ("blake3",)), ("b", ()), ("c", ())):
+            self.scene.serve(name, f=DATA).kinds = kinds
+        self.scene.shelves["a"].hears = lambda request: (
+            digests(OTHER, self.scene.shelves["a"].tag("f"), "blake3")
+            if isinstance(request, Hashes)
+            else None
+        )
+        fetched = self.get()
+        self.assertEqual((fetched.wrong, self.states(fetched)["b"]), (0, State.WAITING))
 
     def test_tie(self) -> None:
         """Of two, what the first has."""

@@ -30,7 +30,7 @@ from lab.download.wire import (
 )
 from lab.wire.lines import LineReader
 from tests.arithmetic.test_grammar import Grammar, read_rules
-from tests.download.test_wire import REPLIES, REQUESTS
+from tests.download.test_wire import HASHES, REPLIES, REQUESTS
 
 PAGE = Path(__file__).parents[2] / "doc" / "reference" / "wire-download.rst"
 TEXT = PAGE.read_text()
@@ -76,8 +76,9 @@ def is_request(line: bytes) -> bool:
     return not line.startswith(b"get ") or fits(b" ".join(line.split(b" ")[2:4]))
 
 
-def is_reply(line: bytes, kind: type) -> bool:
+def is_reply(line: bytes, request: Any) -> bool:
     """What the page says of a reply: its grammar, and which numbers go together."""
+    kind = type(request)
     if not PATTERNS[kind].fullmatch(line):
         return False
     code, *words = line.split(b" ")
@@ -85,16 +86,17 @@ def is_reply(line: bytes, kind: type) -> bool:
         return int(words[0]) <= 10**9
     if code == b"102":
         return int(words[0]) <= int(words[1]) <= LARGEST
-    return code != b"200" or go_together(kind, int(words[0]), words)
+    return code != b"200" or go_together(request, int(words[0]), words)
 
 
-def go_together(kind: type, number: int, words: list[bytes]) -> bool:
+def go_together(request: Any, number: int, words: list[bytes]) -> bool:
     """Whether the numbers do that stand behind 200."""
-    if kind is Hashes:
+    if isinstance(request, Hashes):
         piece = piece_size(number)
         right = [b"%d" % piece, b"%d" % count_pieces(number, piece)]
-        return number <= LARGEST and words[2:] == right
-    return number <= (ENTRIES if kind is List else LARGEST)
+        kinds = {"sha256", *request.kinds} >= {word.decode() for word in words[4:]}
+        return number <= LARGEST and words[2:4] == right and kinds
+    return number <= (ENTRIES if isinstance(request, List) else LARGEST)
 
 
 class RequestTests(SynchronousTestCase):
@@ -112,6 +114,9 @@ class RequestTests(SynchronousTestCase):
     @example(b"get a 9223372036854775808")
     @example(b"list a\n")
     @example(b"stat %2")
+    @example(b"hashes a" + b" b" * 8)
+    @example(b"hashes a" + b" b" * 9)
+    @example(b"hashes a blake3 ")
     def test_mutated(self, line: bytes) -> None:
         """Right or wrong, page and parser say the same."""
         self.assertEqual(accepts(read_request, line), is_request(line), line)
@@ -138,13 +143,13 @@ class ReplyTests(SynchronousTestCase):
         self.assertTrue(PATTERNS[type(request)].fullmatch(encode(reply)))
 
     @settings(deadline=None, max_examples=150)
-    @given(st.data(), st.sampled_from([List(), Stat("a"), Get("a"), Hashes("a")]))
+    @given(st.data(), st.sampled_from([List(), Stat("a"), Get("a"), Hashes("a"), HASHES]))
     def test_mutated(self, data: st.DataObject, request: Any) -> None:
         """Right or wrong, page and parser say the same."""
         written = REPLIES.map(lambda both: encode(both[1]))
         made = st.from_regex(PATTERNS[type(request)], fullmatch=True)
         line = data.draw(written | mutations(written) | made | mutations(made))
-        right = is_reply(line, type(request))
+        right = is_reply(line, request)
         self.assertEqual(accepts(read_reply, line, request), right, line)
 
     @settings(deadline=None, max_examples=100)

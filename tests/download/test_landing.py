@@ -3,7 +3,9 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.download import landing
+from lab.download.kinds import KINDS
 from lab.download.landing import Landing
+from tests.download.servers import digest
 
 
 class LandingTests(SynchronousTestCase):
@@ -17,6 +19,13 @@ class LandingTests(SynchronousTestCase):
         one.add(b"llo", "a")
         self.assertEqual((one.ready, one.missing, one.sources), (True, 0, ["a"]))
         self.assertEqual((one.batch(), one.batch()), (([b"he", b"llo"], 5), ([], 0)))
+
+    def test_kind(self) -> None:
+        """Its digest is of the kind that is wanted."""
+        for kind in KINDS:
+            one = Landing(0, 0, 5, b"", kind)
+            one.hash.update(b"hello")
+            self.assertEqual(one.hash.digest(), digest(b"hello", kind))
 
     def test_large(self) -> None:
         """Of a large one, parts are stored on the way."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.core import Broken, FileBody, Finished, Left, Part
+from lab.download import wire
 from lab.download.answers import AGAIN
 from lab.download.digests import Digests, digest
 from lab.download.listings import Listing, listing
@@ -34,10 +35,15 @@ def tag(name: str) -> str:
     return MemoryCatalogue(FILES).open(name).tag
 
 
-def found(name: str) -> Digests:
+def found(name: str, kind: str = "sha256") -> Digests:
     """What hashing one of the files finds."""
-    result: Digests = run(digest(MemoryCatalogue(FILES), name))[1]
+    result: Digests = run(digest(MemoryCatalogue(FILES), name, kind))[1]
     return result
+
+
+def cut(digests: bytes) -> list[bytes]:
+    """One by one."""
+    return [digests[start : start + 32] for start in range(0, len(digests), 32)]
 
 
 class GetTests(SynchronousTestCase):
@@ -303,6 +309,32 @@ class WantedTests(SynchronousTestCase):
         core.shared.cache.keep("a", found("a"))
         play.receives(b"stat a").sends(encode(found("a").status()))
         play.receives(b"hashes a").sends(encode(found("a").hashed())).sends(lines).end()
+
+    def test_kinds(self) -> None:
+        """The first kind that both know; of one piece, that of the whole file."""
+        self.patch(wire, "PIECE", 5)
+        for line, kind in (
+            (b"hashes a md6 blake3 sha256", "blake3"),
+            (b"hashes a md6", "sha256"),
+            (b"hashes a", "sha256"),
+            (b"stat a", ""),
+        ):
+            request = wire.read_request(line)
+            Playbook(make()).receives(line).tells(Wanted(request, tag("a"), kind))
+        self.patch(wire, "PIECE", 10)
+        for line in (b"hashes a blake3", b"stat a"):
+            request = wire.read_request(line)
+            Playbook(make()).receives(line).tells(Wanted(request, tag("a"), "sha256"))
+
+    def test_kinds_kept(self) -> None:
+        """Each kind is made for itself; any is enough for a status."""
+        self.patch(wire, "PIECE", 5)
+        core = make()
+        core.shared.cache.keep("a", found("a", "blake3"))
+        play = Playbook(core).receives(b"stat a").sends(encode(found("a").status()))
+        play.receives(b"hashes a blake3").sends(encode(found("a", "blake3").hashed()))
+        play.sends(b"".join(encode(one) + b"\n" for one in cut(found("a", "blake3").pieces)))
+        play.receives(b"hashes a").tells(Wanted(Hashes("a"), tag("a")))
 
     def test_absent(self) -> None:
         """What is not there is not asked for."""

@@ -135,6 +135,10 @@ def chaos(net: Network) -> None:
         for server in servers:
             (scene.serve_really if really else scene.serve)(server, f=versions[0])
         honest = [server for server in servers[1:] if random.random() < 0.7] or [servers[0]]
+        if not really:
+            kinds = stream(net.seed, "kinds")
+            for server in servers:
+                scene.shelves[server].kinds = kinds.choice([None, (), ("blake3",)])
         if not really and len(honest) > len(servers) / 2:
             for server in set(servers) - set(honest):
                 scene.shelves[server].lies = {

@@ -1,6 +1,7 @@
 """One server that a file comes from."""
 
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
@@ -10,6 +11,7 @@ from lab.backoff import Backoff
 from lab.core import Part
 from lab.download import wire
 from lab.download.client import Misplaced, Placed
+from lab.download.kinds import KINDS
 from lab.download.landing import Landing
 from lab.download.outcomes import Broken, Changed, Rejected, Stalled, State, WrongData
 from lab.download.settings import ClientSettings
@@ -18,7 +20,7 @@ from lab.download.wire import Get, Hashes, Refused, Stat, Status
 from lab.errors import ConnectionRefused
 from lab.rng import stream
 from lab.simulator.testing import SimulationMixin
-from tests.download.servers import Shelf, busy, digests, lines
+from tests.download.servers import Shelf, busy, digest, digests, lines
 
 DATA = bytes(range(250))
 PIECE = 100
@@ -268,6 +270,51 @@ class SourceTests(SimulationMixin, SynchronousTestCase):
         )
         self.assertIsInstance(self.source.error, Rejected)
         self.assertEqual(self.notes.told[-1], ("gone", [1]))
+
+    def test_kinds(self) -> None:
+        """It is asked for the fastest digests, and has those that it knows."""
+        for kinds, kind in ((("blake3",), "blake3"), ((), "sha256")):
+            self.shelf.kinds = kinds
+            self.source.end()
+            self.begin()
+            version = self.source.version
+            assert version is not None
+            self.assertEqual(version.kind, kind)
+            self.assertEqual(version.digest(0), digest(DATA[:PIECE], kind))
+            self.assertEqual(version.sha256, digest(DATA, "sha256").hex())
+        self.assertEqual(self.shelf.heard[0], Hashes("f", ("blake3",)))
+
+    def test_old_server(self) -> None:
+        """One that does not know what kinds are is asked as before there were any."""
+        self.shelf.kinds = None
+        self.begin()
+        self.assertEqual(
+            self.shelf.heard,
+            [Hashes("f", ("blake3",)), Stat("f"), Hashes("f"), Stat("f")],
+        )
+        self.assertEqual((self.source.ready, self.notes.told), (True, ["known"]))
+        self.source.again()
+        self.net.run(0.5)
+        self.assertEqual(self.shelf.heard[4:], [Hashes("f"), Stat("f")])
+
+    def test_no_name(self) -> None:
+        """If that is not what it has against it, it will say so again, and is believed."""
+        self.answers(Hashes, *[lines(Refused(300, "that is no name"))] * 2)
+        self.begin()
+        self.assertEqual(
+            (self.source.state, str(self.source.error)), (State.REJECTED, "300 that is no name")
+        )
+        self.assertEqual(len(self.shelf.heard), 4)
+
+    def test_without(self) -> None:
+        """Where there is nothing but SHA-256 here, nothing else is asked for."""
+        self.shelf.kinds = ("blake3",)
+        with mock.patch.dict(KINDS):
+            del KINDS["blake3"]
+            self.answers(Hashes, lines(Refused(300, "that is no name")))
+            self.begin()
+            self.assertEqual(self.shelf.heard, [Hashes("f"), Stat("f")])
+        self.assertEqual(self.source.state, State.REJECTED)
 
     def test_busy(self) -> None:
         """A server that is too busy is left alone for as long as it says."""

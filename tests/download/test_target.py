@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,13 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.core import Part
 from lab.download import landing
 from lab.download.disk import Disk
+from lab.download.kinds import KINDS
 from lab.download.landing import Landing
 from lab.download.outcomes import InUse, NoRoom
 from lab.download.target import Stopped, Target, Version
 from lab.download.wire import tag
 from lab.errors import LocalError
 from tests.download.disks import Crashed, MemoryDisk
-from tests.download.servers import sha256
+from tests.download.servers import digest, sha256
 from tests.helpers import folder
 
 PIECE = 10
@@ -28,10 +30,11 @@ WHERE = Path("/data/out")
 PART = Path("/data/.out.part")
 
 
-def version(data: bytes) -> Version:
+def version(data: bytes, kind: str = "sha256") -> Version:
     """Of these bytes."""
     pieces = [data[start : start + PIECE] for start in range(0, len(data), PIECE)]
-    return Version(len(data), PIECE, b"".join(map(sha256, pieces)))
+    digests = b"".join(digest(piece, kind) for piece in pieces)
+    return Version(len(data), PIECE, digests, kind, sha256(data).hex())
 
 
 def fill(target: Target, data: bytes, have: list[int], pieces: Any = None) -> list[int]:
@@ -514,3 +517,27 @@ class VersionTests(SynchronousTestCase):
         one = wanted.landing(2)
         self.assertEqual((one.offset, one.length, one.digest), (20, 5, sha256(bytes(5))))
         self.assertLess(wanted.length(2), landing.BATCH)
+
+    def test_same_file(self) -> None:
+        """Lists of one kind are compared, whatever is said of the file; others by what is said."""
+        for kind, other in (("sha256", "blake3"), ("blake3", "sha256")):
+            one, said = version(b"1" * 25, kind), sha256(b"2" * 25).hex()
+            self.assertTrue(one.same_file(version(b"1" * 25, kind)))
+            self.assertTrue(one.same_file(evolve(one, sha256=said)))
+            self.assertFalse(one.same_file(version(b"2" * 25, kind)))
+            self.assertTrue(one.same_file(version(b"1" * 25, other)))
+            self.assertFalse(one.same_file(evolve(version(b"1" * 25, other), sha256=said)))
+            self.assertFalse(one.same_file(evolve(version(b"1" * 25, other), size=26)))
+
+    def test_kinds(self) -> None:
+        """Pieces that are there are found by lists of any kind."""
+        for kind in KINDS:
+            disk = MemoryDisk()
+            self.assertEqual(make(disk, bytes(25)), [])
+            target = Target(WHERE, disk)
+            self.addCleanup(target.close)
+            self.assertEqual(target.begin(version(bytes(20) + b"1" * 5, kind), ()), [0, 1])
+            one = target._version.landing(2)  # type: ignore[union-attr]
+            self.assertFalse(target.store(one, [b"2" * 5]))
+            one = target._version.landing(2)  # type: ignore[union-attr]
+            self.assertTrue(target.store(one, [b"1" * 5]))

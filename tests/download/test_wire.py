@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lab.download.wire import (
+    CHOICE,
     CODES,
     ENTRIES,
     LARGEST,
@@ -45,19 +46,24 @@ TIMES = st.integers(-(10**28) + 1, 10**28 - 1)
 TAGS = st.binary(min_size=16, max_size=16).map(bytes.hex)
 DIGESTS = st.binary(min_size=32, max_size=32)
 TEXTS = st.text(st.characters(exclude_categories=["C", "Z"]))
+KINDS = st.from_regex("[a-z0-9]{1,16}", fullmatch=True)
 REQUESTS = st.one_of(
     st.builds(List, NAMES),
     st.builds(Stat, NAMES),
     st.builds(Get, NAMES, SIZES | st.just(0), st.none() | SIZES, TAGS | st.just("")),
-    st.builds(Hashes, NAMES),
+    st.builds(Hashes, NAMES, st.lists(KINDS, max_size=CHOICE).map(tuple)),
     st.just(Quit()),
 )
 
 
-def hashed(size: int, tag: str) -> Hashed:
+def hashed(size: int, tag: str, kind: str) -> Hashed:
     """As a server has to say it."""
     piece = piece_size(size)
-    return Hashed(size, tag, piece, count_pieces(size, piece))
+    return Hashed(size, tag, piece, count_pieces(size, piece), kind)
+
+
+#: One who knows two kinds besides SHA-256.
+HASHES = Hashes("a", ("blake3", "k12"))
 
 
 REFUSALS = st.one_of(
@@ -70,7 +76,12 @@ REPLIES = st.one_of(
     st.tuples(st.just(List()), st.builds(Entries, st.integers(0, ENTRIES)) | REFUSALS),
     st.tuples(st.just(Stat("a")), STATUS | WORKING | REFUSALS),
     st.tuples(st.just(Get("a")), st.builds(Content, SIZES, TAGS) | REFUSALS),
-    st.tuples(st.just(Hashes("a")), st.builds(hashed, SIZES, TAGS) | WORKING | REFUSALS),
+    st.tuples(
+        st.just(HASHES),
+        st.builds(hashed, SIZES, TAGS, st.sampled_from(["sha256", *HASHES.kinds]))
+        | WORKING
+        | REFUSALS,
+    ),
 )
 
 
@@ -113,6 +124,20 @@ class LineTests(SynchronousTestCase):
         reply = Hashed(0, "a" * 32, 2**20, 0)
         self.assertEqual(read_reply(encode(reply), Hashes("a")), reply)
 
+    def test_kinds(self) -> None:
+        """A list is of SHA-256, or of a kind that was asked for; of the first nothing is said."""
+        plain = b"200 1 " + b"a" * 32 + b" 1048576 1"
+        for request in (Hashes("a"), HASHES):
+            reply = read_reply(plain, request)
+            self.assertEqual(reply, Hashed(1, "a" * 32, 2**20, 1, "sha256"))
+            self.assertEqual(encode(reply), plain)
+        self.assertEqual(encode(HASHES), b"hashes a blake3 k12")
+        self.assertEqual(read_reply(plain + b" k12", HASHES), hashed(1, "a" * 32, "k12"))
+        error = self.assertRaises(WireError, read_reply, plain + b" md5", HASHES)
+        self.assertEqual(
+            str(error), "digests of the kind 'md5' came, and nobody has asked for them"
+        )
+
     def test_few_words(self) -> None:
         """What is usual is left out."""
         for request, line in (
@@ -132,6 +157,11 @@ class LineTests(SynchronousTestCase):
             (b"LIST", "request is 'LIST'; give one of list, stat, get, hashes, quit"),
             (b"stat", "stat has 0 words behind it; give stat NAME"),
             (b"stat a b", "stat has 2 words behind it; give stat NAME"),
+            (b"hashes", "hashes has 0 words behind it; give hashes NAME [KIND...]"),
+            (b"hashes a" + b" b" * 9, "hashes has 10 words behind it; give hashes NAME [KIND...]"),
+            (b"hashes a ", "kind is ''; give 1 to 16 of a-z and 0-9"),
+            (b"hashes a B", "kind is 'B'; give 1 to 16 of a-z and 0-9"),
+            (b"hashes a " + b"b" * 17, "kind is 'bbbbbbbbbbbbbbbbb'; give 1 to 16 of a-z and 0-9"),
             (b"quit 1", "quit has 1 words behind it; give quit"),
             (b"get a 1 2 3 4", "get has 5 words behind it; give get NAME [OFFSET [LENGTH [TAG]]]"),
             (b"get a x", "offset is 'x'; give 0 to 9223372036854775807"),
@@ -175,6 +205,9 @@ class LineTests(SynchronousTestCase):
             (b"200 1 %s" % (b"g" * 32), Get("a")),
             (b"200 1 %s 1048576 2" % (b"a" * 32), Hashes("a")),
             (b"200 1 %s 1 1" % (b"a" * 32), Hashes("a")),
+            (b"200 1 %s 1048576 1 blake3" % (b"a" * 32), Hashes("a")),
+            (b"200 1 %s 1048576 1 Blake3" % (b"a" * 32), HASHES),
+            (b"200 1 %s 1048576 1 blake3 k12" % (b"a" * 32), HASHES),
             (b"200 %d %s 1048576 65537" % (2**36 + 1, b"a" * 32), Hashes("a")),
         ):
             self.assertRaises(WireError, read_reply, line, request)

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -68,7 +69,8 @@ class WorkshopTests(SynchronousTestCase):
         askers = [Asker() for _ in requests]
         for asker, request in zip(askers, requests, strict=True):
             tag = "" if isinstance(request, List) else self.files.open(request.name).tag
-            shop.ask(Wanted(request, tag), asker)
+            kind = (*request.kinds, "sha256")[0] if isinstance(request, Hashes) else ""
+            shop.ask(Wanted(request, tag, kind), asker)
         return askers
 
     def step(self) -> None:
@@ -101,6 +103,34 @@ class WorkshopTests(SynchronousTestCase):
         self.assertIs(first.told[-1], second.told[-1])
         self.assertIs(first.told[-1], third.told[-1])
         self.assertEqual(self.shared.counters.hashed, 1)
+
+    def test_kinds(self) -> None:
+        """A status has whatever is made, and otherwise what takes least time."""
+        fast = Hashes("a", ("blake3",))
+        for requests, kinds in (
+            ((Stat("a"), fast), ["blake3", "blake3"]),
+            ((Hashes("a"), Stat("a"), fast), ["sha256", "sha256", "blake3"]),
+            ((fast, Stat("a"), Hashes("a")), ["blake3", "blake3", "sha256"]),
+        ):
+            shop = self.make()
+            askers = self.ask(shop, *requests)
+            while self.steps:
+                self.step()
+            self.assertEqual([asker.told[-1].kind for asker in askers], kinds)
+            self.assertEqual(self.shared.counters.hashed, len(set(kinds)))
+
+    def test_another_kind(self) -> None:
+        """For another kind the file is read again, but its SHA-256 is known."""
+        shop = self.make()
+        [first] = self.ask(shop, Hashes("a"))
+        while self.steps:
+            self.step()
+        known = evolve(first.told[-1], whole=b"known")
+        self.shared.cache.keep("a", known)
+        [second] = self.ask(shop, Hashes("a", ("blake3",)))
+        while self.steps:
+            self.step()
+        self.assertEqual((second.told[-1].whole, second.told[-1].kind), (b"known", "blake3"))
 
     def test_another_version(self) -> None:
         """Who saw another version is not given what others have begun to read."""
