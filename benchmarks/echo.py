@@ -3,8 +3,9 @@ How fast is the echo service? ``python benchmarks/echo.py`` measures it beside o
 
 A file of 123,456,789 characters over TCP, asked for once, and again when its SHA-256 is known,
 beside Twisted's ``FileSender`` with a real file of that size; the reader is the same and throws all
-away. A stream over UDP as fast as may be, with and
-without batches, beside a program in C, a loop of ``transport.write`` on Twisted, and ``iperf3 -u``.
+away. A stream over UDP as fast as may be, with and without batches, beside a program in C, which
+writes the numbers by hand, or with snprintf, beside a loop of ``transport.write`` on Twisted, and
+``iperf3 -u``.
 The stream of the program in C, received at our port, at Twisted's own, and in C. Round trips at an
 interval, beside ``irtt``. The servers are processes of their own, and take turns, round after
 round. Compare within a run, never one run with another. Of the peers, those that are not installed
@@ -105,6 +106,7 @@ def main(*, frame: Frame, rounds: int, seconds: float, size: int, interval: int)
         else:
             send = [program, "send", str(round(PATIENCE + seconds))]
             streams["C"] = lambda: plain_stream(folder, seconds, *send)
+            streams["C, snprintf"] = lambda: plain_stream(folder, seconds, *send, "printf")
             for peer in (OURS, "Twisted"):
                 words = [*plain, "receive", peer]
                 receivers[peer] = partial(received, folder, seconds, send, *words)

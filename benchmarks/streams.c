@@ -4,8 +4,12 @@
  * "packet SEQ NS", 54 with one system call (UDP_SEGMENT), until it is sent "quit"; or it asks for
  * such a stream and receives it, as many as the kernel hands over with one call (UDP_GRO).
  *
- *     streams send LIFETIME
+ *     streams send LIFETIME [printf]
  *     streams receive PORT SECONDS
+ *
+ * Packets that leave together have one time, and numbers are written by hand, two digits at a time:
+ * the least that there is to do for a new number and a new time in each. With "printf" each has its
+ * own time, and snprintf writes both, which is how one writes it first.
  *
  * LIFETIME is in seconds; the process ends by itself after that, whatever happens to its parent.
  * The first listens on a free port of 127.0.0.1 and prints it: "udp PORT". The second prints how
@@ -74,7 +78,51 @@ static struct sockaddr_in place(int port)
     return address;
 }
 
+static char pairs[200]; /* "00" to "99" */
+
+static void make_pairs(void)
+{
+    for (int at = 0; at < 100; at++) {
+        pairs[2 * at] = '0' + at / 10;
+        pairs[2 * at + 1] = '0' + at % 10;
+    }
+}
+
+/* Write a number so that it ends there; gives where it begins. */
+static char *decimal(char *end, uint64_t number)
+{
+    for (; number >= 100; number /= 100)
+        memcpy(end -= 2, pairs + 2 * (number % 100), 2);
+    if (number >= 10)
+        return memcpy(end - 2, pairs + 2 * number, 2);
+    *--end = '0' + number;
+    return end;
+}
+
+static void blank(void)
+{
+    memset(packets, '.', sizeof packets);
+    for (int at = 0; at < BATCH; at++)
+        memcpy(packets + at * SIZE, "packet ", strlen("packet "));
+}
+
 static void stamp(uint64_t number)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    char time[32], *time_end = time + sizeof time, digits[20], *end = digits + sizeof digits;
+    *--time_end = ' ';
+    char *begin = decimal(time_end, now.tv_sec * 1000000000ULL + now.tv_nsec);
+    *--begin = ' ';
+    size_t behind = time + sizeof time - begin;
+    for (int at = 0; at < BATCH; at++) {
+        char *first = decimal(end, number + at), *to = packets + at * SIZE + strlen("packet ");
+        memcpy(to, first, end - first);
+        memcpy(to + (end - first), begin, behind);
+    }
+}
+
+static void stamp_by_printf(uint64_t number)
 {
     struct timespec now;
     for (int at = 0; at < BATCH; at++) {
@@ -86,7 +134,7 @@ static void stamp(uint64_t number)
     }
 }
 
-static void send_streams(void)
+static void send_streams(void (*stamp)(uint64_t))
 {
     int own = socket(AF_INET, SOCK_DGRAM, 0), size = SIZE;
     struct sockaddr_in address = place(0), peer;
@@ -96,7 +144,6 @@ static void send_streams(void)
     must(setsockopt(own, SOL_UDP, UDP_SEGMENT, &size, sizeof size), "UDP_SEGMENT");
     printf("udp %d\n", ntohs(address.sin_port));
     fflush(stdout);
-    memset(packets, '.', sizeof packets);
     uint64_t number = 0;
     int streaming = 0;
     for (;;) {
@@ -108,6 +155,7 @@ static void send_streams(void)
             streaming = came < 4 || memcmp(room, "quit", 4) != 0;
             peer = from;
             number = 0;
+            blank();
         }
         if (streaming) {
             stamp(number);
@@ -146,9 +194,10 @@ static void receive_stream(int port, double lasting)
 
 int main(int count, char **words)
 {
-    if (count == 3 && strcmp(words[1], "send") == 0) {
+    if (count >= 3 && strcmp(words[1], "send") == 0) {
         alarm(atoi(words[2]) + 1); /* its signal ends the process */
-        send_streams();
+        make_pairs();
+        send_streams(count == 4 && strcmp(words[3], "printf") == 0 ? stamp_by_printf : stamp);
     } else if (count == 4 && strcmp(words[1], "receive") == 0) {
         receive_stream(atoi(words[2]), atof(words[3]));
     } else {

@@ -7,7 +7,7 @@ after each verb that tells it something, `outgoing`, `events` and `deadline`, in
 Time is in seconds, from any origin, and never goes back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
@@ -112,34 +112,37 @@ class FileBody(Body, Protocol):
 @frozen
 class Datagrams:
     """
-    Datagrams of one size that leave together, in one piece, as a core has made them.
+    Datagrams of one size that leave together, and are made as they leave.
 
     A core that sends datagrams may give this in `outgoing` instead of each of them. So whoever
-    sends can hand all to the system at once.
+    sends can hand as many to the system at once as it takes, and needs memory for these only:
+    always the same, which the processor has at hand.
 
     Args:
-        data: One behind the other; not empty.
-        size: Bytes of each; more than 0, and a divisor of the length of the data.
+        make: Gives those from one number to before another, one behind the other. They hold until
+            it is called again.
+        count: How many there are; at least 1.
+        size: Bytes of each; more than 0.
 
-    >>> list(Datagrams(b"one two ", 4))
+    >>> list(Datagrams(lambda begin, end: b"one two "[4 * begin : 4 * end], 2, 4))
     [b'one ', b'two ']
     """
 
-    data: bytes
+    make: Callable[[int, int], bytes | bytearray | memoryview]
+    count: int
     size: int
 
     def __iter__(self) -> Iterator[bytes]:
         """Each of them."""
-        data, size = self.data, self.size
-        return (data[at : at + size] for at in range(0, len(data), size))
+        return (bytes(self.make(number, number + 1)) for number in range(self.count))
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self.data) // self.size
+        return self.count
 
     def __bytes__(self) -> bytes:
         """All of them, without their seams."""
-        return self.data
+        return bytes(self.make(0, self.count))
 
 
 class Core(Protocol):

@@ -15,6 +15,8 @@ import twisted.internet
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from lab.core import Datagrams
+
 
 def thorough(test: Callable[..., Any]) -> Any:
     """Mark a longer exploration: pytest makes it when it is asked to, and trial does not again."""
@@ -38,6 +40,11 @@ def folder(test: SynchronousTestCase) -> Path:
     made = tempfile.TemporaryDirectory()
     test.addCleanup(made.cleanup)
     return Path(made.name)
+
+
+def together(data: bytes, size: int) -> Datagrams:
+    """Datagrams of this size that make up the data."""
+    return Datagrams(lambda begin, end: data[begin * size : end * size], len(data) // size, size)
 
 
 def certify(path: Path, *names: str) -> None:

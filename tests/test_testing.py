@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial import reporter
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lab.core import Datagrams
 from lab.testing import PIECE, Fate, Pair, Playbook, at_once, chunkings, tell_at_failure
+from tests.helpers import together
 
 
 @frozen
@@ -141,7 +141,7 @@ class PlaybookTests(SynchronousTestCase):
     def test_datagrams(self) -> None:
         """Datagrams that leave together are so many messages."""
         bell = Bell()
-        bell._outgoing = [Datagrams(b"onetwo", 3)]  # type: ignore[list-item]
+        bell._outgoing = [together(b"onetwo", 3)]  # type: ignore[list-item]
         Playbook(bell).receives(b"hey").sends(b"one").sends(b"two").sends(b"ok").end()
 
     def test_chart(self) -> None:

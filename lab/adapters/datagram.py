@@ -61,12 +61,14 @@ class _Sender(DatagramProtocol):
         single: list[bytes] = []
         for message in messages:
             if isinstance(message, Datagrams):
-                self.sender.send(single, address)
+                if single:
+                    self.sender.send(single, address)
+                    single = []
                 self.sender.send_together(message, address)
-                single = []
             else:
                 single.append(message)
-        self.sender.send(single, address)
+        if single:
+            self.sender.send(single, address)
 
 
 class PeersProtocol(_Sender):

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field
@@ -28,6 +29,8 @@ from lab.core import Datagrams
 UDP_SEGMENT = 103
 #: Most datagrams, and most bytes, of a batch: what every kernel takes, and a datagram of IPv4.
 SEGMENTS, SIZE = 64, 65_507
+#: Of so many hosts it is remembered which batches they can't have.
+HOSTS = 1000
 
 # Not in this way: larger than the route takes in one piece, a route that encrypts, a kernel or a
 # card that can't.
@@ -71,9 +74,9 @@ class DatagramSender:
 
     A protocol has one, and calls `send` with all that is due for a peer. A transport that is not
     Twisted's own for sockets, and a system without ``UDP_SEGMENT``, get each datagram by itself. So
-    do datagrams of a size that was refused once, and larger ones, whoever they are for. What finds
-    no room waits, if the transport is a `lab.adapters.udp.DatagramPort`. What can't be sent is
-    lost, as datagrams may be, and counted.
+    do datagrams of a size that was refused once on the way to the same host, and larger ones. What
+    finds no room waits, if the transport is a `lab.adapters.udp.DatagramPort`. What can't be sent
+    is lost, as datagrams may be, and counted.
 
     Args:
         protocol: Whose transport is used.
@@ -94,9 +97,11 @@ class DatagramSender:
     unsent: int = field(init=False, default=0)
     #: The transport that was used last.
     _transport: Any = field(init=False, default=None)
-    #: The socket that was looked at last, and the size from which on it takes no batches.
+    #: The socket that was looked at last, the size from which on it takes no batches, and that from
+    #: which on it takes none for a host.
     _socket: Any = field(init=False, default=None)
-    _too_large: int = field(init=False, default=0)
+    _most: int = field(init=False, default=0)
+    _limits: dict[str | None, int] = field(init=False, factory=dict)
     _log = Logger()
 
     def send(self, messages: Sequence[bytes], address: Address | None = None) -> None:
@@ -116,22 +121,23 @@ class DatagramSender:
 
     def send_together(self, datagrams: Datagrams, address: Address | None = None) -> None:
         """
-        Send datagrams that are in one piece already; that takes less time than `send`.
+        Send datagrams that are made in batches; that takes less time than `send`.
 
         Args:
             datagrams: The datagrams.
             address: Numeric; None if the transport is connected.
         """
         self._meet()
-        size = datagrams.size
-        step = size * max(1, min(SEGMENTS, SIZE // size))
-        data = memoryview(datagrams.data)
-        for begin in range(0, len(data), step):
-            batch = data[begin : begin + step]
-            count = len(batch) // size
-            if count == 1 or not self._together([batch], size, count, address):
-                for message in Datagrams(bytes(batch), size):
-                    self._alone(message, address)
+        size, count = datagrams.size, datagrams.count
+        step, begin = max(1, min(SEGMENTS, SIZE // size)), 0
+        while begin < count:
+            if step > 1:
+                begin = self._in_batches(datagrams, begin, step, address)
+            end = min(begin + step, count)
+            refused = datagrams.make(begin, end)
+            for at in range(0, len(refused), size):
+                self._alone(bytes(refused[at : at + size]), address)
+            begin = end
 
     def _meet(self) -> None:
         """Hear what the transport drops, whichever it is now."""
@@ -153,38 +159,76 @@ class DatagramSender:
             self.written += 1
 
     def _together(
-        self, batch: Sequence[bytes | memoryview], size: int, count: int, address: Address | None
+        self, batch: Sequence[bytes], size: int, count: int, address: Address | None
     ) -> bool:
         """Send a batch; gives whether it was sent or lost, and has not to be sent one by one."""
         transport: Any = self._protocol.transport
-        if size >= self._limit(transport) or not _is_numeric(address):
+        if not self._may(transport, size, address):
             return False
-        patient = isinstance(transport, DatagramPort)
-        if patient and transport.backlog:
-            return False
-        segment = [(SOL_UDP, UDP_SEGMENT, struct.pack("=H", size))]
+        to = (address,) if address else ()
         try:
-            transport.socket.sendmsg(batch, segment, 0, *([address] if address else []))
+            transport.socket.sendmsg(batch, _segment(size), 0, *to)
         except OSError as error:
-            if error.errno in _NOT_SO:
-                self._too_large = size
-            if patient or not is_full(error):
-                return False
-            # What would be sent one by one now would find no room either.
-            self._failed(count, address, error)
-        else:
-            self.batched += count
-            self.batches += 1
+            return self._is_lost(error, size, count, address)
+        self.batched += count
+        self.batches += 1
         return True
 
-    def _limit(self, transport: Any) -> int:
-        """The size of datagrams from which on there are no batches."""
+    def _in_batches(
+        self, datagrams: Datagrams, begin: int, step: int, address: Address | None
+    ) -> int:
+        """Send batches of those from this one on; gives which is the first to be sent alone."""
+        size, count, make = datagrams.size, datagrams.count, datagrams.make
+        transport: Any = self._protocol.transport
+        if not self._may(transport, size, address):
+            return begin
+        # Between two calls of the system there is as little as can be: it leaves nothing of us in
+        # the processor's caches.
+        send, segment = transport.socket.sendmsg, _segment(size)
+        to = (address,) if address else ()
+        while begin < count - 1:
+            end = min(begin + step, count)
+            try:
+                send((make(begin, end),), segment, 0, *to)
+            except OSError as error:
+                if not self._is_lost(error, size, end - begin, address):
+                    return begin
+            else:
+                self.batched += end - begin
+                self.batches += 1
+            begin = end
+        return begin
+
+    def _may(self, transport: Any, size: int, address: Address | None) -> bool:
+        """Whether datagrams of this size may be sent in batches now."""
+        if size >= self._limit(transport, address[0] if address else None):
+            return False
+        return not (isinstance(transport, DatagramPort) and transport.backlog)
+
+    def _is_lost(self, error: OSError, size: int, count: int, address: Address | None) -> bool:
+        """Whether a batch that was not sent is lost, and has not to be sent one by one."""
+        if error.errno in _NOT_SO:
+            self._limits[address[0] if address else None] = size
+        if isinstance(self._protocol.transport, DatagramPort) or not is_full(error):
+            return False
+        # What would be sent one by one now would find no room either.
+        self._failed(count, address, error)
+        return True
+
+    def _limit(self, transport: Any, host: str | None) -> int:
+        """The size of datagrams from which on a host gets no batches."""
         if not isinstance(transport, Port):
             return 0
         if transport.socket is not self._socket:
             self._socket = transport.socket
-            self._too_large = SIZE if _is_able(transport.socket) else 0
-        return self._too_large
+            self._most = SIZE if _is_able(transport.socket) else 0
+            self._limits.clear()
+        limit = self._limits.get(host)
+        if limit is None:
+            if len(self._limits) >= HOSTS:
+                self._limits.clear()
+            limit = self._limits[host] = self._most if _is_numeric(host) else 0
+        return limit
 
     def _failed(self, count: int, address: Address | None, error: Exception) -> None:
         """The system did not take these."""
@@ -206,9 +250,15 @@ class DatagramSender:
             self._losing(count)
 
 
-def _is_numeric(address: Address | None) -> bool:
+@lru_cache(64)
+def _segment(size: int) -> list[tuple[int, int, bytes]]:
+    """What says the size of datagrams to the system."""
+    return [(SOL_UDP, UDP_SEGMENT, struct.pack("=H", size))]
+
+
+def _is_numeric(host: str | None) -> bool:
     """Whether nothing has to be looked up; a name is a mistake, as the transport will say."""
-    return address is None or bool(isIPAddress(address[0]) or isIPv6Address(address[0]))
+    return host is None or bool(isIPAddress(host) or isIPv6Address(host))
 
 
 def _is_able(socket: socket.socket) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from attrs import define, field
 
 from lab.core import Datagrams
+from lab.echo.packets import Packets
 from lab.echo.pattern import Sum, characters
 from lab.echo.wire import (
     Data,
@@ -20,13 +21,8 @@ from lab.echo.wire import (
     Stream,
     StreamEnd,
     encode,
-    encode_packets,
 )
 from lab.pacing import Schedule
-
-#: Packets are made together up to so many bytes: what the system takes at once of datagrams. More
-#: is slower, because memory for that comes from the system anew each time.
-TOGETHER = 65_507
 
 
 class Run(Protocol):
@@ -106,15 +102,14 @@ class PacketRun:
             self._note(due, now)
         else:
             count = self._schedule.take(now, most)
-        id, bare = self.request.id, self.request.size - len(self._ending)
-        at, first = int(now * 1e9), self._sent
+        if not count:
+            return []
+        first, size = self._sent, self.request.size
         self._sent += count
-        taken, step = [], max(1, TOGETHER // self.request.size)
-        for begin in range(first, self._sent, step):
-            seqs = range(begin, min(begin + step, self._sent))
-            packets = encode_packets(id, seqs, at, bare, self._ending)
-            taken.append(packets if len(seqs) == 1 else Datagrams(packets, self.request.size))
-        return taken
+        packets = Packets(self.request.id, first, int(now * 1e9), size, self._ending)
+        if count == 1:
+            return [bytes(packets.make(0, 1))]
+        return [Datagrams(packets.make, count, size)]
 
     def next(self) -> float | None:
         """When the next packet is due."""

@@ -91,6 +91,8 @@ __all__ = [
 ]
 
 _ENCODERS = requests.ENCODERS | replies.ENCODERS
+# The last three digits of a number that has more.
+_DIGITS = [b"%03d" % number for number in range(1000)]
 
 
 def encode(message: Any) -> bytes:
@@ -122,14 +124,24 @@ def encode_packets(id: bytes, seqs: range, sent_ns: int, size: int, ending: byte
         size: Bytes of each, `LEAST_SIZE` - 1 or more.
         ending: What stands behind each.
     """
-    # All whose numbers have as many digits are written at once, which takes half the time. An id
-    # has no percent sign.
-    form, packets, first = b"%spacket %%d %d " % (encode_id(id), sent_ns), [], seqs.start
+    name, time = b"%spacket " % encode_id(id), b" %d " % sent_ns
+    if len(seqs) == 1:
+        return (b"%s%d%s" % (name, seqs.start, time)).ljust(size, b".") + ending
+    # Of those in a row only the last digits differ. So they are these digits, joined by what stands
+    # between them: that takes a quarter of the time of formatting each.
+    packets, first = [], seqs.start
     while first < seqs.stop:
-        digits = len(str(first))
-        stop = min(seqs.stop, 10**digits)
-        one = form.ljust(size - digits + len(b"%d"), b".") + ending
-        packets.append(one * (stop - first) % tuple(range(first, stop)))
+        thousands, last = divmod(first, 1000)
+        if thousands:
+            stop = min(seqs.stop, (thousands + 1) * 1000)
+            before, digits = b"%s%d" % (name, thousands), _DIGITS[last : last + stop - first]
+        else:
+            stop = min(seqs.stop, 10 ** len(str(first)))
+            before, digits = name, [b"%d" % number for number in range(first, stop)]
+        behind = time.ljust(size - len(before) - len(digits[0]), b".") + ending
+        digits[0] = before + digits[0]
+        digits[-1] += behind
+        packets.append((behind + before).join(digits))
         first = stop
     return b"".join(packets)
 

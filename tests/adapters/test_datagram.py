@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from lab.adapters.datagram import Address, PeerProtocol, PeersProtocol, answers_too
 from lab.adapters.driver import Driver
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
-from lab.core import Datagrams, Finished
-from tests.helpers import captured_logs
+from lab.core import Finished
+from tests.helpers import captured_logs, together
 
 ONE, OTHER, THIRD = (("192.0.2.1", port) for port in (5000, 5001, 5002))
 
@@ -148,9 +148,12 @@ class PeersTests(SynchronousTestCase):
         """Datagrams that leave together keep their place among others."""
         self.make()
         self.receive((b"a", ONE))
-        self.cores[0].out = [b"1", Datagrams(b"2345", 2), b"6", b"7", Datagrams(b"89", 1)]  # type: ignore[list-item]
+        self.cores[0].out = [b"1", together(b"2345", 2), b"6", b"7", together(b"89", 1)]  # type: ignore[list-item]
         sent = [data for data, _ in self.receive((b"b", ONE))]
         self.assertEqual(sent, [b"1", b"23", b"45", b"6", b"7", b"8", b"9", b"2 b"])
+        del self.port.sent[:]
+        self.server._send([together(b"1234", 2), together(b"56", 1)], ONE)
+        self.assertEqual([data for data, _ in self.port.sent], [b"12", b"34", b"5", b"6"])
 
     def test_room(self) -> None:
         """With no room for a new peer, the one that was silent for longest is closed."""

@@ -16,10 +16,9 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.backlog import DATAGRAMS
-from lab.adapters.offload import SEGMENTS, SIZE, DatagramSender, batches
-from lab.core import Datagrams
+from lab.adapters.offload import HOSTS, SEGMENTS, SIZE, DatagramSender, batches
 from tests.adapters.ports import PortCase
-from tests.helpers import captured_logs
+from tests.helpers import captured_logs, together
 
 PEER = "192.0.2.1", 5000
 
@@ -132,7 +131,7 @@ class SenderTests(SynchronousTestCase):
         for size, count, calls, written in cases:
             port = StandIn(Faulty())
             sender = make(port)
-            sender.send_together(Datagrams(b"x" * size * count, size), PEER)
+            sender.send_together(together(b"x" * size * count, size), PEER)
             self.assertEqual(counted(sender), (count - written, calls, written, 0))
             self.assertEqual(port.written, [(b"x" * size, PEER)] * written)
             self.assertEqual([tried <= SIZE for tried in port.socket.tried], [True] * calls)
@@ -142,7 +141,7 @@ class SenderTests(SynchronousTestCase):
         for number, expected in ((errno.EIO, (0, 0, 3, 0)), (errno.EAGAIN, (0, 0, 0, 3))):
             port = StandIn(Faulty(None, [OSError(number, "no")]))
             sender = make(port)
-            sender.send_together(Datagrams(b"aabbcc", 2), PEER)
+            sender.send_together(together(b"aabbcc", 2), PEER)
             self.assertEqual(counted(sender), expected)
             one_by_one = [(one, PEER) for one in (b"aa", b"bb", b"cc")]
             self.assertEqual(port.written, one_by_one if number == errno.EIO else [])
@@ -196,6 +195,34 @@ class SenderTests(SynchronousTestCase):
                 sender.send([b"x" * size] * 3, PEER)
             self.assertEqual(port.socket.tried, [100, 99])
             self.assertEqual(counted(sender), (3, 1, 9, 0))
+
+    def test_refused_on_one_way(self) -> None:
+        """What is refused on the way to one host is nothing for the others; ports do not matter."""
+        others = [("192.0.2.1", 5001), ("192.0.2.2", 5000), ("192.0.2.1", 5000), None]
+        port = StandIn(Faulty(None, [OSError(errno.EINVAL, "not so")]))
+        sender = make(port)
+        for peer in (PEER, *others):
+            sender.send([b"x" * 100] * 3, peer)
+        self.assertEqual(port.socket.tried, [100] * 3)
+        self.assertEqual([peer for _, peer in port.written[::3]], [PEER, others[0], others[2]])
+        # With another socket they may have them again.
+        port.socket = Faulty()
+        sender.send([b"x" * 100] * 3, PEER)
+        self.assertEqual(port.socket.tried, [100])
+
+    def test_many_hosts(self) -> None:
+        """Not more is remembered than so many hosts; one that is forgotten is tried again."""
+        refusing = [OSError(errno.EINVAL, "not so")] * (HOSTS + 1)
+        port = StandIn(Faulty(None, refusing))
+        sender = make(port)
+        for number in range(HOSTS):
+            sender.send([b"a", b"b"], (f"10.0.{number // 250}.{number % 250}", 5000))
+            self.assertLessEqual(len(sender._limits), HOSTS)
+        for _ in range(2):
+            sender.send([b"a", b"b"], PEER)
+            sender.send([b"a", b"b"], ("10.0.0.0", 5000))
+        self.assertEqual(len(port.socket.tried), HOSTS + 3)
+        self.assertEqual(counted(sender), (4, 2, 2 * HOSTS + 4, 0))
 
     def test_another_error(self) -> None:
         """What has nothing to do with batches is found out one by one, and they are tried again."""
@@ -369,7 +396,7 @@ class LoopbackTests(TestCase):
             """So many of a size."""
             expected = [bytes([number]) * size for number in range(count)]
             for sender in (able, unable):
-                sender.send_together(Datagrams(b"".join(expected), size), self.place)
+                sender.send_together(together(b"".join(expected), size), self.place)
                 self.assertEqual(self.arrived(count), expected)
 
         examine()

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.core import Finished
 from lab.echo.answers import Counters
 from lab.echo.budget import Budget
-from lab.echo.datagrams import BULK, ENDS, SOON, TICK, TURN, EchoDatagramCore
+from lab.echo.datagrams import BATCHES, ENDS, SOON, TICK, TURN, EchoDatagramCore
 from lab.echo.pattern import characters
 from lab.echo.settings import ServerSettings
 from lab.echo.wire import (
@@ -181,8 +181,8 @@ class StreamTests(SynchronousTestCase):
 
     def test_turns(self) -> None:
         """However much is due, no more goes out in a turn than its share."""
-        core = make(pace=1e12)
-        core.message(proved(b"stream 0 1000 1000"), 0.0)
+        core = make(pace=1e12, packets=2000)
+        core.message(proved(b"stream 0 2000 1000"), 0.0)
         self.assertEqual((len(each(core.outgoing())), core.deadline()), (1, TICK))
         turns, now = 0, TICK
         while core._slots[b""].running:
@@ -192,17 +192,19 @@ class StreamTests(SynchronousTestCase):
             core.tick(now)
             turns, now = turns + 1, now + SOON
             if core._slots[b""].running:
-                self.assertLessEqual(BULK - 1000, sum(map(len, out := each(core.outgoing()))))
-                self.assertLessEqual(sum(map(len, out)), BULK)
-        self.assertEqual(turns, math.ceil(999 / 256))
+                self.assertEqual(len(each(core.outgoing())), BATCHES * 64)
+        self.assertEqual(turns, math.ceil(1999 / (BATCHES * 64)))
 
     def test_made_together(self) -> None:
-        """What leaves together is in few pieces."""
-        core = make(pace=1e9)
-        core.message(proved(b"stream 0 1000 1000"), 0.0)
-        core.outgoing()
-        core.tick(0.1)
-        self.assertEqual([len(bytes(one)) for one in core.outgoing()], [65_000] * 3 + [61_000])
+        """What leaves together is in one piece, and makes full batches."""
+        for size, batch in ((64, 64), (1000, 64), (1200, 54), (40_000, 1), (65_507, 1)):
+            core = make(pace=1e12, size=65_507, packets=10_000)
+            core.message(proved(b"stream 0 10000 %d" % size), 0.0)
+            core.outgoing()
+            core.tick(0.1)
+            (datagrams,) = core.outgoing()
+            self.assertEqual((len(datagrams), datagrams.size), (BATCHES * batch, size))
+            self.assertEqual(len(bytes(datagrams)), BATCHES * batch * size)
 
     def test_does_not_catch_up(self) -> None:
         """With interval 0, what could not be sent for a while does not come all at once."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.core import Datagrams
 from lab.echo.pattern import characters
-from lab.echo.runs import TOGETHER, FileRun, PacketRun, PieceRun, Run
+from lab.echo.runs import FileRun, PacketRun, PieceRun, Run
 from lab.echo.wire import (
     Data,
     Digest,
@@ -117,20 +117,19 @@ class PacketTests(SynchronousTestCase):
         self.assertEqual(end(run), StreamEnd(23, 0, 0, 0))
 
     def test_together(self) -> None:
-        """What is due at a time is in few pieces, none longer than the system takes at once."""
+        """What is due at a time is in one piece."""
         for ending in (b"", b"\n"):
             run = PacketRun(Stream(0, 1000, 1200), 5.0, ending)
-            one, two, three = run.take(120 * 1200, 5.0)
-            self.assertEqual([len(one), len(two), len(three)], [TOGETHER // 1200] * 2 + [12])
-            seqs = [read_reply(data[:1199]).seq for data in each([one, two, three])]
-            self.assertEqual(seqs, list(range(120)))
-            for piece in (one, two, three):
-                self.assertIsInstance(piece, Datagrams)
-                self.assertLessEqual(len(bytes(piece)), TOGETHER)
+            (piece,) = run.take(120 * 1200, 5.0)
+            self.assertIsInstance(piece, Datagrams)
+            self.assertEqual((len(piece), piece.size), (120, 1200))
             (single,) = run.take(1, 6.0)
             self.assertEqual((type(single), len(single)), (bytes, 1200))
-        run = PacketRun(Stream(0, 9, TOGETHER), 5.0)
-        self.assertEqual([len(one) for one in run.take(3 * TOGETHER, 5.0)], [TOGETHER] * 3)
+            # What was given is made whenever it is asked for.
+            for _ in range(2):
+                read = [read_reply(data[:1199]) for data in each([piece, single])]
+                self.assertEqual([packet.seq for packet in read], list(range(121)))
+                self.assertEqual({packet.sent_ns for packet in read[:120]}, {5 * 10**9})
 
     def test_stop(self) -> None:
         """One that is stopped has ended, and says how many there were."""

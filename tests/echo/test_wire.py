@@ -125,7 +125,7 @@ class ReplyTests(SynchronousTestCase):
 
     @given(
         IDS,
-        st.integers(0, 10**9) | st.sampled_from((0, 8, 97, 995, 99_999_990)),
+        st.integers(0, 10**9) | st.sampled_from((0, 8, 97, 995, 999, 1990, 99_999_990)),
         st.integers(0, 40),
         NUMBERS,
         st.integers(LEAST_SIZE - 1, 200),
