@@ -233,8 +233,9 @@ class WorkTests(SynchronousTestCase):
 
         rest, seen = [data[i : i + 1] for i in range(len(data))], list[list[str]]()
         self.patch(os, "read", lambda fd, size: rest.pop(0) if rest else b"")
-        self.patch(signal, "signal", lambda number, what: None)
-        self.patch(room, "end_with_parent", lambda: None)
+        self.done: list[Any] = []
+        self.patch(signal, "signal", lambda *what: self.done.append(what))
+        self.patch(room, "end_with_parent", lambda: self.done.append("with parent"))
         self.patch(twistd, "run", lambda: seen.append(list(sys.argv)))
         self.patch(sys, "argv", sys.argv)
         work()
@@ -243,4 +244,6 @@ class WorkTests(SynchronousTestCase):
     def test_work(self) -> None:
         """A worker runs twistd with the words that it reads, or nothing if nobody says any."""
         self.assertEqual(self.worker(b'["-n", "a b"]\n'), [["twistd", "-n", "a b"]])
+        # Ctrl-C is for the supervisor, with which it ends, however that ends.
+        self.assertEqual(self.done, [(signal.SIGINT, signal.SIG_IGN), "with parent"])
         self.assertEqual(self.worker(b'["-n'), [])

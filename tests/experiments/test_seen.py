@@ -212,5 +212,8 @@ class LookTests(SynchronousTestCase):
         """A FIFO is refused; nobody has to write to it before that is said."""
         place = folder(self) / "fifo"
         os.mkfifo(place)
+        held = os.open(place, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, held)
+        os.write(held, b"or to open it would wait for ever")
         error = self.assertRaises(LocalError, look, place)
         self.assertIn("it is a FIFO: give a pcapng file or a journal", str(error))
