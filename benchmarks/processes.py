@@ -136,7 +136,7 @@ def compile_program(name: str, folder: Path) -> Path:
         BenchmarkError: There is no compiler, or it fails.
     """
     program = folder / name
-    command = [*find_compiler(), "-O2", "-o", str(program), str(HERE / f"{name}.c")]
+    command = [*find_compiler(), "-O3", "-o", str(program), str(HERE / f"{name}.c")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if result.returncode != 0:
         reason = _last_line(result.stderr) or f"exit code {result.returncode}"

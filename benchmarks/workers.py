@@ -26,6 +26,7 @@ from processes import (
     waited_seconds,
     write_requests,
 )
+from questions import Lines, make_questions
 from turns import Measure, show, take_turns
 
 CONNECTIONS = 64
@@ -52,21 +53,26 @@ class Kind:
     What is asked.
 
     Args:
-        request: One line, the same again and again.
+        name: For people.
+        requests: Lines, which are asked in turn, again and again.
         depth: Requests in flight on each connection.
     """
 
-    request: bytes
+    name: str
+    requests: list[bytes]
     depth: int
 
     @property
     def title(self) -> str:
         """For people."""
-        return f"{self.request.decode()}, {CONNECTIONS} connections, {self.depth} in flight on each"
+        return f"{self.name}; {CONNECTIONS} connections, {self.depth:,} in flight on each"
 
 
-KINDS = (Kind(b"+,1,1", 1000), Kind(b"**,7,4000", 4))
-"""One that is little work, and one that is much (3,381 digits); each costs the generator little."""
+KINDS = (
+    Kind("+ - * of operands up to a million", Lines().requests(make_questions(10_000)), 1000),
+    Kind("**,7,4000 (3,381 digits)", [b"**,7,4000\n"], 4),
+)
+"""Little work a request, and much; both cost the generator little."""
 
 
 @click.command()
@@ -117,7 +123,7 @@ def _sample(program: Path, kind: Kind, count: int, seconds: float) -> Figures:
     words = ["--workers", str(count), "--arithmetic", endpoint]
     twistd = [sys.executable, "-c", TWISTD, "--reactor=lab", "-n", "--pidfile="]
     ready = b"listens on" if count == 1 else b"workers serve"
-    requests = write_requests(folder / "requests", [kind.request + b"\n"])
+    requests = write_requests(folder / "requests", kind.requests)
     load = Load("tcp", "lines", requests, CONNECTIONS, kind.depth, 0, seconds)
     with announcing(_name(count), [*twistd, "lab-server", *words], folder, ready) as found:
         server = evolve(found, ports={"tcp": port})

@@ -1,5 +1,6 @@
 """The answering side: a core for each peer, that computes. Knows no transport."""
 
+import json
 import math
 import operator
 import re
@@ -21,7 +22,8 @@ TURN = 65536
 _BULK = 4
 # So many bytes may be a single line; whether they are is looked at first.
 _SHORT = 64
-_SIGNED = b"0123456789+-"
+_DIGITS = b"0123456789"
+_SIGNED = _DIGITS + b"+-"
 # What is between the two commas and the line ending of a sum: without an id, and with one.
 _PLAIN = _SIGNED + b"*"
 _ANY = bytes(byte for byte in range(256) if byte not in b",\n")
@@ -31,6 +33,12 @@ _HEADS = re.compile(rb"(?:(?:#[A-Za-z0-9-]{1,20}+ )?[-+*]\n)*+")
 _SUM = re.compile(rb"((?:#[A-Za-z0-9-]{1,20} )?)([-+*]),([+-]?[0-9]++),([+-]?[0-9]++)\r?\n")
 _EXACT = {b"+": operator.add, b"-": operator.sub, b"*": operator.mul}
 _sum_of = _EXACT.__getitem__
+# Sums as one list of integers: each operator is one of these, and a line ending a comma.
+_CODES = b"123"
+_AS_LIST = bytes.maketrans(b"".join(_EXACT) + b"\n", _CODES + b",")
+_sum_of_code = dict(zip(map(int, _CODES.decode()), _EXACT.values(), strict=True)).__getitem__
+_ALIKE = bytes.maketrans(b"-*", b"++")
+_read_list = json.JSONDecoder().raw_decode
 
 
 @define
@@ -208,8 +216,12 @@ def answer_sums(lines: bytes, count: int) -> bytes | None:
     >>> answer_sums(b"+,1,1\n#k3-7 *,6,7\n", 2)
     b'200,2\n#k3-7 200,42\n'
     """
-    if len(lines) > LIMIT and not _all_short(lines):
-        return None
+    if len(lines) > LIMIT:
+        if not _all_short(lines):
+            return None
+        answers = _answer_list(lines, count)
+        if answers is not None:
+            return answers
     shape = b",,\n" * count
     plain = lines.translate(None, _PLAIN) == shape
     if not plain and lines.translate(None, _ANY) != shape:
@@ -223,6 +235,23 @@ def answer_sums(lines: bytes, count: int) -> bytes | None:
     try:
         values = map(call, map(_sum_of, heads), map(int, lefts), map(int, rights))
         return b"200,%d\n" * count % (*values,)
+    except (KeyError, ValueError):
+        return None
+
+
+def _answer_list(lines: bytes, count: int) -> bytes | None:
+    """
+    The same for many lines of an operator and digits only; None also for leading zeros.
+
+    JSON's reader cuts a list and makes the integers in one, which takes three quarters of the time.
+    """
+    if lines.translate(_ALIKE, _DIGITS) != b"+,,\n" * count:
+        return None
+    try:
+        numbers, _ = _read_list("[" + lines[:-1].translate(_AS_LIST).decode() + "]")
+        # With a digit beside it, an operator has become a number that is none of the codes.
+        sums = map(_sum_of_code, numbers[::3])
+        return b"200,%d\n" * count % (*map(call, sums, numbers[1::3], numbers[2::3]),)
     except (KeyError, ValueError):
         return None
 

@@ -250,6 +250,8 @@ NEARLY = st.one_of(
     st.lists(FIELDS, max_size=7).map(b",".join),
 )
 LINES = SUMS | SUMS | SUMS | NEARLY
+#: Lines of what long batches are made of.
+ALMOST_LISTED = st.lists(st.sampled_from(b"+-*,,0123"), max_size=9).map(bytes)
 #: Lines whose fields add up to as many as three each.
 UNEVEN = st.lists(
     st.integers(1, 5).flatmap(lambda n: st.lists(FIELDS, min_size=n, max_size=n).map(b",".join)),
@@ -295,6 +297,23 @@ class BatchTests(SynchronousTestCase):
     def test_as_one_by_one_at_length(self, lines: list[bytes]) -> None:
         """The same, for longer."""
         self.assertAsOneByOne(lines)
+
+    @settings(deadline=None)
+    @given(st.lists(ALMOST_LISTED, min_size=1, max_size=4))
+    @example([b"1+,1,1"])
+    @example([b"0+,1,1"])
+    @example([b"+0,1,1"])
+    @example([b"1,+,1"])
+    @example([b"+,,1"])
+    @example([b"+,1,"])
+    @example([b"+,00,1"])
+    @example([b"+,1,01"])
+    @example([b"+,+1,-0"])
+    @example([b"12,3"])
+    @example([b"+,1", b"1,+,1,1"])
+    def test_behind_many(self, lines: list[bytes]) -> None:
+        """Behind so many sums that all are read as one list, lines get what they get alone."""
+        self.assertAsOneByOne([*[b"+,1,1", b"-,2,3", b"*,4,5"] * 60, *lines])
 
     @settings(deadline=None)
     @given(st.lists(SUMS, min_size=1, max_size=9), NEARLY, st.integers(0, 9))
