@@ -1,11 +1,11 @@
 """
 How fast is the echo service? ``python benchmarks/echo.py`` measures it beside others.
 
-A file of 123,456,789 characters over TCP, asked for once, and again when its SHA-256 is known,
-beside Twisted's ``FileSender`` with a real file of that size; the reader is the same and throws all
-away. A stream over UDP as fast as may be, with and without batches, beside a program in C, which
-writes the numbers by hand, or with snprintf, beside a loop of ``transport.write`` on Twisted, and
-``iperf3 -u``.
+A file of 123,456,789 characters over TCP, asked for once, and again when its SHA-256 is known, also
+after another that is longer, beside Twisted's ``FileSender`` with a real file of that size; the
+reader is the same and throws all away. A stream over UDP as fast as may be, with and without
+batches, beside a program in C, which writes the numbers by hand, or with snprintf, beside a loop of
+``transport.write`` on Twisted, and ``iperf3 -u``.
 The stream of the program in C, received at our port, at Twisted's own, and in C. Round trips at an
 interval, beside ``irtt``. The servers are processes of their own, and take turns, round after
 round. Compare within a run, never one run with another. Of the peers, those that are not installed
@@ -16,10 +16,12 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import click
+from attrs import frozen
 
 from datagrams import (
     PATIENCE,
@@ -39,16 +41,34 @@ SIZE = 123_456_789
 """Characters of the file."""
 
 
-def receive(folder: Path, size: int, request: bytes, *words: str, times: int = 1) -> Figures:
+@frozen
+class Question:
     """
-    Ask a server, whose script and arguments these words are, for a file, and throw it away.
+    What a server is asked.
+
+    Args:
+        request: The bytes.
+        size: So many bytes come.
+    """
+
+    request: bytes
+    size: int
+
+
+def generated(size: int) -> Question:
+    """A file of so many characters; a line comes before it, and a line end and one behind it."""
+    around = len(f"200 ready {size}\n\nsha256 \n") + 64
+    return Question(b"file %d\n" % size, size + around)
+
+
+def receive(folder: Path, questions: Sequence[Question], *words: str) -> Figures:
+    """
+    Ask a server, whose script and arguments these words are, for files, and throw them away.
 
     Args:
         folder: For what it logs.
-        size: Bytes that come.
-        request: What it is asked.
+        questions: What it is asked, one after the other; the last is measured.
         words: Its script, and arguments.
-        times: How often it is asked; the last time is measured.
     """
     room = bytearray(2**18)
     command = [sys.executable, str(HERE / "peers" / words[0]), *words[1:]]
@@ -56,15 +76,15 @@ def receive(folder: Path, size: int, request: bytes, *words: str, times: int = 1
         serving(words[0], command, folder) as server,
         socket.create_connection(("127.0.0.1", server.ports["tcp"]), PATIENCE) as connection,
     ):
-        for _ in range(times):
+        for question in questions:
             cpu, began = cpu_seconds(server.pid), time.perf_counter()
-            connection.sendall(request)
+            connection.sendall(question.request)
             came = 0
-            while came < size and (more := connection.recv_into(room)):
+            while came < question.size and (more := connection.recv_into(room)):
                 came += more
+            if came < question.size:
+                raise BenchmarkError(f"only {came:,} of {question.size:,} bytes came")
         took, cpu = time.perf_counter() - began, cpu_seconds(server.pid) - cpu
-    if came < size:
-        raise BenchmarkError(f"only {came:,} of {size:,} bytes came")
     return {"MB/s": came / took / 1e6, "CPU s/GiB": cpu / came * 2**30}
 
 
@@ -82,15 +102,14 @@ def main(*, frame: Frame, rounds: int, seconds: float, size: int, interval: int)
         folder = Path(name)
         file = folder / "file"
         file.write_bytes(b"x" * size)
-        # The line before, the line end, and the line of the checksum come besides.
-        request, whole = b"file %d\n" % size, size + 72
+        ours, real = "echo_server.py", ["file_sender.py", str(file)]
+        one, shorter, go = generated(size), generated(size * 9 // 10), Question(b"go\n", size)
         files: dict[str, Measure] = {
-            OURS: lambda: receive(folder, whole, request, "echo_server.py"),
-            "txlab, again": lambda: receive(folder, whole, request, "echo_server.py", times=2),
-            "FileSender": lambda: receive(folder, size, b"go\n", "file_sender.py", str(file)),
-            "FileSender, 1 MiB": lambda: receive(
-                folder, size, b"go\n", "file_sender.py", str(file), str(2**20)
-            ),
+            OURS: lambda: receive(folder, [one], ours),
+            "txlab, again": lambda: receive(folder, [one, one], ours),
+            "txlab, after a longer one": lambda: receive(folder, [one, shorter], ours),
+            "FileSender": lambda: receive(folder, [go], *real),
+            "FileSender, 1 MiB": lambda: receive(folder, [go], *real, str(2**20)),
         }
         streams: dict[str, Measure] = {
             OURS: lambda: stream(folder, seconds),

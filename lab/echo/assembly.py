@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from attrs import define, field
 
 from lab.echo.outcomes import Received
-from lab.echo.pattern import Sum, chunks, first_difference
+from lab.echo.pattern import chunks, first_difference
 from lab.echo.ranges import Ranges
+from lab.echo.sums import Sum
 from lab.echo.wire import Data, File
 
 #: What is missing is one gap if no more than so many characters are between.

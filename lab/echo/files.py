@@ -22,7 +22,8 @@ from lab.echo.outcomes import (
     Stalled,
     WrongData,
 )
-from lab.echo.pattern import Sum, first_difference
+from lab.echo.pattern import first_difference
+from lab.echo.sums import Sum
 from lab.echo.wire import Busy, Digest, File, Ready, Refused, WireError, encode, read_reply
 from lab.errors import NoAnswer, Unreachable
 from lab.units import show_seconds

@@ -7,7 +7,6 @@ number. So a character that is changed differs from the text, and a block that i
 shows it by its number.
 """
 
-import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -17,9 +16,6 @@ from lab.rng import stream
 BLOCK = 4096
 #: Characters that are made at a time, unless somebody says how many.
 CHUNK = 65_536
-#: The SHA-256 of parts of so many characters is remembered, once it is known: of shorter ones it is
-#: found in less than a millisecond, and those that were lost on the way are all others.
-LONG = 2**20
 # Characters of the text. It is prime, so that the rotation has all values.
 _PERIOD = 4099
 _REST = BLOCK - 16
@@ -87,57 +83,6 @@ def first_difference(seed: int, offset: int, data: bytes) -> int | None:
             return offset + at + _first(expected, data[at : at + len(expected)])
         at += len(expected)
     return None
-
-
-class Sum:
-    """
-    The SHA-256 of a part of a file, whose characters are handed over in order.
-
-    To find it takes three times as long as to make the characters. They are always the same, and
-    so is it: of a part of at least `LONG` characters that was summed up before, it is known, and is
-    not found again. The last 1,024 of them are remembered, with 200 bytes each.
-
-    Args:
-        seed: Which file.
-        offset: Of the first character.
-        length: How many.
-
-    >>> one = Sum(0, 10, 4)
-    >>> one.update(characters(0, 10, 4))
-    >>> one.hexdigest() == hashlib.sha256(characters(0, 10, 4)).hexdigest()
-    True
-    """
-
-    def __init__(self, seed: int, offset: int, length: int) -> None:
-        self._left = length
-        self._found = _found(seed, offset, length) if length >= LONG else []
-        self._known = bool(self._found)
-        self._sha256 = hashlib.sha256()
-
-    def update(self, data: bytes) -> None:
-        """
-        The next characters.
-
-        Args:
-            data: They have to be those of the file.
-        """
-        self._left -= len(data)
-        if not self._known:
-            self._sha256.update(data)
-
-    def hexdigest(self) -> str:
-        """The SHA-256 of the part, when all was handed over; 64 hexadecimal digits."""
-        if self._left:
-            raise AssertionError(f"{self._left:,} characters were not handed over")
-        if not self._found:
-            self._found.append(self._sha256.hexdigest())
-        return self._found[0]
-
-
-@lru_cache(1024)
-def _found(seed: int, offset: int, length: int) -> list[str]:  # noqa: ARG001 - the part
-    """Where the SHA-256 of a part is put when it is known."""
-    return []
 
 
 def _first(one: bytes, other: bytes) -> int:

@@ -11,7 +11,8 @@ from attrs import define, field
 
 from lab.core import Datagrams
 from lab.echo.packets import Packets
-from lab.echo.pattern import Sum, characters
+from lab.echo.pattern import characters
+from lab.echo.sums import Sum
 from lab.echo.wire import (
     Data,
     Digest,

@@ -1,6 +1,5 @@
 """Files that are nowhere."""
 
-import hashlib
 import random
 import string
 
@@ -8,8 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.echo import pattern
-from lab.echo.pattern import BLOCK, LONG, Sum, characters, chunks, first_difference
+from lab.echo.pattern import BLOCK, characters, chunks, first_difference
 
 SEEDS = st.integers(0, 2**63 - 1)
 OFFSETS = st.integers(0, 3 * BLOCK) | st.integers(0, 10**15)
@@ -67,67 +65,6 @@ class CharactersTests(SynchronousTestCase):
     def test_chunks_unless_said(self) -> None:
         """A default size makes the same."""
         self.assertEqual(b"".join(chunks(3, 5, 200_000)), characters(3, 5, 200_000))
-
-
-class SumTests(SynchronousTestCase):
-    """The SHA-256 of parts."""
-
-    def setUp(self) -> None:
-        """Nothing is known yet, nor afterwards."""
-        pattern._found.cache_clear()
-        self.addCleanup(pattern._found.cache_clear)
-
-    @settings(deadline=None)
-    @given(SEEDS, OFFSETS, st.lists(LENGTHS, max_size=4))
-    def test_any_parts(self, seed: int, offset: int, lengths: list[int]) -> None:
-        """However many at a time, it is that of all characters."""
-        total = Sum(seed, offset, sum(lengths))
-        at = offset
-        for length in lengths:
-            total.update(characters(seed, at, length))
-            at += length
-        whole = characters(seed, offset, sum(lengths))
-        self.assertEqual(total.hexdigest(), hashlib.sha256(whole).hexdigest())
-
-    def test_known(self) -> None:
-        """Of a long part that was summed up before it is known; others are others."""
-        for seed, offset, length in ((7, 0, LONG), (7, 1, LONG), (8, 0, LONG), (7, 0, LONG + 1)):
-            whole = characters(seed, offset, length)
-            expected = hashlib.sha256(whole).hexdigest()
-            first, second = Sum(seed, offset, length), Sum(seed, offset, length)
-            first.update(whole)
-            self.assertEqual(first.hexdigest(), expected)
-            second.update(whole)
-            self.assertEqual((second.hexdigest(), first.hexdigest()), (expected, expected))
-            again = Sum(seed, offset, length)
-            # Nothing is summed up any more: what is handed over does not matter.
-            again.update(bytes(length))
-            self.assertEqual(again._sha256.digest(), hashlib.sha256().digest())
-            self.assertEqual(again.hexdigest(), expected)
-
-    def test_short(self) -> None:
-        """Of shorter parts nothing is remembered."""
-        for _ in range(2):
-            short = Sum(7, 0, LONG - 1)
-            short.update(bytes(LONG - 1))
-            self.assertEqual(short.hexdigest(), hashlib.sha256(bytes(LONG - 1)).hexdigest())
-        self.assertEqual(pattern._found.cache_info().currsize, 0)
-
-    def test_not_all(self) -> None:
-        """It is not to be had before all was handed over, be it known or not."""
-        whole = characters(7, 0, LONG)
-        for _ in range(2):
-            total = Sum(7, 0, LONG)
-            total.update(whole[1:])
-            self.assertRaises(AssertionError, total.hexdigest)
-            total.update(whole[:1])
-            total.hexdigest()
-
-    def test_bounded(self) -> None:
-        """A thousand are remembered, whatever is asked for."""
-        for offset in range(2000):
-            Sum(7, offset, LONG)
-        self.assertEqual(pattern._found.cache_info().currsize, 1024)
 
 
 class DifferenceTests(SynchronousTestCase):
