@@ -5,6 +5,8 @@
  *     ends stream PORT SECONDS        one stream at full speed
  *     ends ask PORT SECONDS           64 bytes there and back, one after the other
  *     ends connect PORT SECONDS N     connections that ask once and close, N at a time
+ *     ends echo LIFETIME              sends datagrams back at a free port, and prints "udp PORT"
+ *     ends datagrams PORT SECONDS N   64 bytes there and back by UDP, N on their way
  *
  * The first byte of a connection says what the origin does: with 'e' it sends back what comes, with
  * 's' it throws away what comes without looking at it, and says at the end how many bytes it was.
@@ -16,6 +18,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +38,7 @@ enum {
     MAX_TIMES = 1 << 22,
     EVENTS = 256,
     PATIENCE = 10,     /* seconds that a single answer may take */
+    LOST = 100,        /* milliseconds of silence after which what is on its way is lost */
 };
 
 static char chunk[CHUNK];
@@ -234,6 +238,46 @@ static void many(int port, double seconds, int number)
     printf("{\"count\": %d, \"seconds\": %.6f}\n", done, now() - begin);
 }
 
+static void echo(double seconds)
+{
+    struct sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    struct timeval second = {.tv_sec = 1};
+    double end = now() + seconds;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    check(bind(fd, (struct sockaddr *)&address, size) == 0, "bind");
+    check(getsockname(fd, (struct sockaddr *)&address, &size) == 0, "getsockname");
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+    printf("udp %d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    while (now() < end) {
+        ssize_t came = recvfrom(fd, chunk, sizeof chunk, 0, (struct sockaddr *)&address, &size);
+        if (came >= 0)
+            sendto(fd, chunk, (size_t)came, 0, (struct sockaddr *)&address, size);
+    }
+}
+
+static void datagrams(int port, double seconds, int number)
+{
+    struct sockaddr_in address = loopback(port);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), under_way = 0, done = 0, lost = 0;
+    check(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "connect");
+    double begin = now();
+    while (now() < begin + seconds) {
+        struct pollfd polled = {.fd = fd, .events = POLLIN};
+        for (; under_way < number; under_way++)
+            send(fd, chunk, QUESTION, 0);
+        if (poll(&polled, 1, LOST) == 0) {
+            lost += under_way;
+            under_way = 0;
+        }
+        for (; recv(fd, chunk, QUESTION, 0) == QUESTION; done++)
+            under_way -= under_way > 0;
+    }
+    check(done > 0, "no datagram has come back");
+    printf("{\"count\": %d, \"lost\": %d, \"seconds\": %.6f}\n", done, lost, now() - begin);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -247,9 +291,13 @@ int main(int argc, char **argv)
         ask(port, seconds);
     else if (argc == 5 && strcmp(what, "connect") == 0 && seconds > 0 && atoi(argv[4]) > 0)
         many(port, seconds, atoi(argv[4]));
+    else if (argc == 3 && strcmp(what, "echo") == 0 && port > 0)
+        echo(port);
+    else if (argc == 5 && strcmp(what, "datagrams") == 0 && seconds > 0 && atoi(argv[4]) > 0)
+        datagrams(port, seconds, atoi(argv[4]));
     else {
         fputs("usage: ends origin LIFETIME | stream PORT SECONDS | ask PORT SECONDS | "
-              "connect PORT SECONDS N\n", stderr);
+              "connect PORT SECONDS N | echo LIFETIME | datagrams PORT SECONDS N\n", stderr);
         return 2;
     }
     return 0;

@@ -168,7 +168,9 @@ def serving(name: str, command: Sequence[str], folder: Path) -> Iterator[Running
 
 
 @contextmanager
-def listening(name: str, command: Sequence[str], folder: Path, port: int) -> Iterator[Running]:
+def listening(
+    name: str, command: Sequence[str], folder: Path, port: int, transport: str = "tcp"
+) -> Iterator[Running]:
     """
     Run a server of somebody else's, which says nothing when it is ready.
 
@@ -177,6 +179,7 @@ def listening(name: str, command: Sequence[str], folder: Path, port: int) -> Ite
         command: It must listen at the port.
         folder: For the log of its standard error.
         port: Where it is to listen, on 127.0.0.1.
+        transport: ``tcp`` or ``udp``.
 
     Raises:
         BenchmarkError: It is not there, it ended, or does not listen in time.
@@ -184,14 +187,14 @@ def listening(name: str, command: Sequence[str], folder: Path, port: int) -> Ite
     try:
         with _started(name, command, folder, subprocess.DEVNULL) as (process, log):
             deadline = time.monotonic() + START
-            while not _connects(port):
+            while not (_is_taken(port) if transport == "udp" else _connects(port)):
                 if process.poll() is not None:
                     said = _last_line(_read(log)) or f"exit code {process.returncode}"
                     raise BenchmarkError(f"{name}: does not start: {said}")
                 if time.monotonic() > deadline:
                     raise BenchmarkError(f"{name}: does not listen at {port} in {START:g} s")
                 time.sleep(0.02)
-            yield Running(name, process.pid, {"tcp": port}, log)
+            yield Running(name, process.pid, {transport: port}, log)
     except FileNotFoundError as error:
         raise BenchmarkError(f"{name}: {error.filename!r} is not there") from error
 
@@ -242,6 +245,16 @@ def _connects(port: int) -> bool:
     """Whether somebody listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_taken(port: int) -> bool:
+    """Whether somebody waits for datagrams there."""
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def free_port() -> int:

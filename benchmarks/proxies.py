@@ -48,6 +48,9 @@ SOCAT = (
 )
 """A process for each connection."""
 
+SOCAT_UDP = "socat UDP-LISTEN:{listen},bind=127.0.0.1,fork,reuseaddr UDP:127.0.0.1:{upstream}"
+"""A process for each client."""
+
 
 @frozen
 class Proxy:
@@ -82,6 +85,11 @@ def _twisted(name: str, upstream: int, folder: Path) -> Iterator[Running]:
         yield running
 
 
+def _datagrams(name: str, upstream: int, folder: Path) -> Iterator[Running]:
+    """One of those in ``peers/relays.py``, for datagrams."""
+    return _twisted(f"udp-{name}", upstream, folder)
+
+
 def _splicer(name: str, upstream: int, folder: Path) -> Iterator[Running]:
     """``splicer.c``."""
     program = compile_program("splicer", folder)
@@ -89,7 +97,7 @@ def _splicer(name: str, upstream: int, folder: Path) -> Iterator[Running]:
         yield running
 
 
-def _command(text: str) -> Callable[[str, int, Path], Iterator[Running]]:
+def _command(text: str, transport: str = "tcp") -> Callable[[str, int, Path], Iterator[Running]]:
     """What starts a command that has places for the ports."""
 
     def start(name: str, upstream: int, folder: Path) -> Iterator[Running]:
@@ -100,7 +108,7 @@ def _command(text: str) -> Callable[[str, int, Path], Iterator[Running]]:
             for word in shlex.split(text)
         ]
         words[0] = _find(words[0]) or words[0]
-        with listening(name, words, folder, port) as running:
+        with listening(name, words, folder, port, transport) as running:
             yield running
 
     return start
@@ -153,18 +161,30 @@ PROXIES = {
 """Those that are known, by name."""
 
 
-def choose(only: Sequence[str], commands: Sequence[str]) -> dict[str, Proxy]:
+DATAGRAMS = {
+    "relay": Proxy("txlab", _datagrams),
+    "lean": Proxy("txlab, reactor lab", _datagrams),
+    "socat": Proxy("socat", _command(SOCAT_UDP, "udp"), "socat"),
+}
+"""Those for datagrams, by name."""
+
+
+def choose(
+    known: dict[str, Proxy], only: Sequence[str], commands: Sequence[str]
+) -> dict[str, Proxy]:
     """
     Return what is to be measured, by name.
 
     Args:
-        only: Of `PROXIES`; all if there are none.
+        known: `PROXIES` or `DATAGRAMS`.
+        only: Of these; all if there are none.
         commands: More of them, with ``{listen}`` and ``{upstream}`` where ports belong.
 
     Raises:
         BenchmarkError: A command that has no place for a port, or can't be read.
     """
-    found = {name: PROXIES[name] for name in only or PROXIES if name in PROXIES}
+    transport = "udp" if known is DATAGRAMS else "tcp"
+    found = {name: known[name] for name in only or known if name in known}
     for number, text in enumerate(commands, 1):
         if "{listen}" not in text or "{upstream}" not in text:
             raise BenchmarkError(f"peer is {text!r}; write {{listen}} and {{upstream}} for ports")
@@ -172,7 +192,7 @@ def choose(only: Sequence[str], commands: Sequence[str]) -> dict[str, Proxy]:
             program = shlex.split(text)[0]
         except ValueError as error:
             raise BenchmarkError(f"peer is {text!r}; {error}") from error
-        found[f"peer-{number}"] = Proxy(Path(program).name, _command(text))
+        found[f"peer-{number}"] = Proxy(Path(program).name, _command(text, transport))
     return found
 
 

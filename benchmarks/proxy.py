@@ -1,5 +1,7 @@
 """
-How fast is the proxy for streams? ``python benchmarks/proxy.py`` measures it beside others.
+How fast is the proxy? ``python benchmarks/proxy.py`` measures it for streams, beside others.
+
+With ``--datagrams`` it measures that for datagrams.
 
 One origin answers behind all of them, and is also asked directly. All are measured in turn, round
 after round, so that whatever else the machine does hits all of them. Compare within a run, never
@@ -22,7 +24,7 @@ from rich.table import Table
 
 from frame import Frame, framed
 from processes import BenchmarkError, Running, compile_program, cpu_seconds, serving
-from proxies import LIFETIME, PROXIES, Proxy, choose, running
+from proxies import DATAGRAMS, LIFETIME, PROXIES, Proxy, choose, running
 from report import cell
 
 DIRECT = "direct"
@@ -32,9 +34,9 @@ OURS = "relay"
 """Ours, without faults: what ratios are of."""
 
 AT_A_TIME = 32
-"""How many connections there are at a time, where there are many."""
+"""How many connections there are at a time, or datagrams on their way, where there are many."""
 
-LESS_IS_BETTER = {"CPU s/GiB", "p50 us", "p99 us"}
+LESS_IS_BETTER = {"CPU s/GiB", "p50 us", "p99 us", "CPU us, 1", f"CPU us, {AT_A_TIME}"}
 """Of which figures less is better."""
 
 Rows = dict[str, dict[str, list[float]]]
@@ -61,7 +63,8 @@ class Client:
         Raises:
             BenchmarkError: The proxy did not do what it should.
         """
-        words = [mode, str(proxy.ports["tcp"]), str(self.seconds), *map(str, more)]
+        (port,) = proxy.ports.values()
+        words = [mode, str(port), str(self.seconds), *map(str, more)]
         command = [str(self.program), *words]
         try:
             done = subprocess.run(
@@ -73,6 +76,10 @@ class Client:
             raise BenchmarkError(f"{proxy.name}: {done.stderr.strip()}")
         found: dict[str, float] = json.loads(done.stdout)
         return found
+
+
+Measure = Callable[[Client, Running], dict[str, float]]
+"""Gives figures by what they are."""
 
 
 def throughput(client: Client, proxy: Running) -> dict[str, float]:
@@ -99,7 +106,19 @@ def connections(client: Client, proxy: Running) -> dict[str, float]:
     return found
 
 
-MEASURES: tuple[Callable[[Client, Running], dict[str, float]], ...] = (
+def datagrams(client: Client, proxy: Running) -> dict[str, float]:
+    """Datagrams that come back, one after the other and many at a time."""
+    found = {}
+    for number, name in ((1, "1 at a time"), (AT_A_TIME, f"{AT_A_TIME} at a time")):
+        before = cpu_seconds(proxy.pid)
+        got = client.run("datagrams", proxy, number)
+        found[name] = got["count"] / got["seconds"]
+        found[f"CPU us, {number}"] = (cpu_seconds(proxy.pid) - before) / got["count"] * 1e6
+        found[f"lost, {number}"] = got["lost"]
+    return found
+
+
+MEASURES: tuple[Measure, ...] = (
     throughput,
     round_trips,
     connections,
@@ -114,34 +133,45 @@ MEASURES: tuple[Callable[[Client, Running], dict[str, float]], ...] = (
     "--peer", "commands", multiple=True, metavar="CMD",
     help="One more: a command with {listen} and {upstream} for the ports.",
 )  # fmt: skip
+@click.option("--datagrams", "udp", is_flag=True, help="Of datagrams, not of streams.")
 @framed("proxy")
 def main(
-    *, frame: Frame, rounds: int, seconds: float, only: tuple[str, ...], commands: tuple[str, ...]
+    *,
+    frame: Frame,
+    rounds: int,
+    seconds: float,
+    only: tuple[str, ...],
+    commands: tuple[str, ...],
+    udp: bool,
 ) -> None:
     """
     Measure the proxy for streams of this checkout beside others, on 127.0.0.1.
 
     Each round measures each of them: one stream at full speed, 64 bytes there and back one after
     the other, and connections that ask once, one after the other and 32 at a time. ROUNDS times
-    all of that, of SECONDS seconds each.
+    all of that, of SECONDS seconds each. Of datagrams: 64 bytes there and back, one on its way and
+    32, and how many were lost.
     """
+    known, measures = (DATAGRAMS, (datagrams,)) if udp else (PROXIES, MEASURES)
     try:
-        proxies = choose(only, commands)
+        proxies = choose(known, only, commands)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-proxy-")))
             client = Client(compile_program("ends", folder), seconds)
-            started = start(client, proxies, folder, stack)
+            started = start(client, "echo" if udp else "origin", proxies, folder, stack)
             if only and DIRECT not in only:
                 del started[DIRECT]
-            rows = measure_all(client, started, rounds)
+            rows = measure_all(client, started, rounds, measures)
     except (BenchmarkError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    titles = {DIRECT: "no proxy", **{name: proxy.title for name, proxy in PROXIES.items()}}
+    titles = {DIRECT: "no proxy", **{name: proxy.title for name, proxy in known.items()}}
     titles |= {name: proxy.title for name, proxy in proxies.items()}
     show(frame, rows, titles, rounds, seconds)
 
 
-def measure_all(client: Client, started: dict[str, Running], rounds: int) -> Rows:
+def measure_all(
+    client: Client, started: dict[str, Running], rounds: int, measures: tuple[Measure, ...]
+) -> Rows:
     """
     Measure all in turn, round after round.
 
@@ -152,7 +182,7 @@ def measure_all(client: Client, started: dict[str, Running], rounds: int) -> Row
         raise BenchmarkError("nothing of that is there to be measured")
     rows: Rows = defaultdict(lambda: defaultdict(list))
     for turn in range(rounds):
-        for measure in MEASURES:
+        for measure in measures:
             for name in list(started)[:: 1 if turn % 2 == 0 else -1]:
                 for what, value in measure(client, started[name]).items():
                     rows[name][what].append(value)
@@ -160,15 +190,16 @@ def measure_all(client: Client, started: dict[str, Running], rounds: int) -> Row
 
 
 def start(
-    client: Client, proxies: dict[str, Proxy], folder: Path, stack: ExitStack
+    client: Client, kind: str, proxies: dict[str, Proxy], folder: Path, stack: ExitStack
 ) -> dict[str, Running]:
-    """Start the origin, and what is measured if it is there; leaving the stack ends all."""
-    command = (str(client.program), "origin", LIFETIME)
+    """Start such an origin, and what is measured if it is there; leaving the stack ends all."""
+    command = (str(client.program), kind, LIFETIME)
     origin = stack.enter_context(serving("origin", command, folder))
     found = {DIRECT: origin}
     for name, proxy in proxies.items():
         if proxy.there:
-            found[name] = stack.enter_context(running(name, proxy, origin.ports["tcp"], folder))
+            (port,) = origin.ports.values()
+            found[name] = stack.enter_context(running(name, proxy, port, folder))
         else:
             click.echo(f"{proxy.title} is left out: there is no {proxy.program}", err=True)
     return found

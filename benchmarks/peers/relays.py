@@ -1,9 +1,14 @@
-"""Proxies on Twisted: ours, without faults or with a latency, and Twisted's own portforward."""
+"""
+Proxies on Twisted: ours, without faults or with a latency, and Twisted's own portforward.
+
+Ours for datagrams is ``udp-relay``, and with the reactor `lab.adapters.epoll` it is ``udp-lean``.
+"""
 
 import signal
 import sys
+from typing import Any
 
-if sys.argv[1:2] == ["lean"]:
+if sys.argv[1:2] in (["lean"], ["udp-lean"]):
     from lab.adapters.epoll import install
 
     install()
@@ -12,10 +17,12 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory
 from twisted.protocols.portforward import ProxyFactory
 
+from lab.adapters.endpoints import DatagramServerEndpoint
 from lab.adapters.lean import lean
 from lab.faults.datagrams import Latency
 from lab.faults.fault import Fault
 from lab.faults.journal import Dice
+from lab.proxy.datagrams import DatagramRelay
 from lab.proxy.ports import connector
 from lab.proxy.streams import StreamRelay
 
@@ -30,15 +37,26 @@ def make(kind: str, port: int) -> Factory:
     return relay.factory
 
 
-def main() -> None:
-    """Forward to a port, until it has been so many seconds: KIND PORT SECONDS."""
-    kind, port, seconds = sys.argv[1:]
-    factory = make(kind, int(port))
+def listen(kind: str, port: int) -> int:
+    """Relay to this port; gives ours."""
+    if kind.startswith("udp"):
+        connect = connector(reactor, f"127.0.0.1:{port}", "udp")
+        relay = DatagramRelay(reactor, kind, connect, decisions=Dice(7))
+        made: Any = DatagramServerEndpoint(reactor, 0, "127.0.0.1").listen(relay.protocol)
+        return int(made.getHost().port)
+    factory = make(kind, port)
     factory.noisy = False
     listening = reactor.listenTCP(0, factory, backlog=1024, interface="127.0.0.1")
     if kind != "portforward":
         lean(listening)  # as the proxy does
-    sys.stdout.write(f"tcp {listening.getHost().port}\n")
+    return int(listening.getHost().port)
+
+
+def main() -> None:
+    """Forward to a port, until it has been so many seconds: KIND PORT SECONDS."""
+    kind, port, seconds = sys.argv[1:]
+    transport = "udp" if kind.startswith("udp") else "tcp"
+    sys.stdout.write(f"{transport} {listen(kind, int(port))}\n")
     sys.stdout.flush()
     signal.alarm(int(seconds))
     reactor.run()
