@@ -140,10 +140,8 @@ class LeanConnection(EagerServer):
         if self.producer is not None:
             self.producer.stopProducing()
             self.producer = None
-        if self._reading:
-            self.stopReading()
-        if self._writing:
-            self.stopWriting()
+        self.stopReading()
+        self.stopWriting()
         self._closeSocket(not isinstance(reason.value, ConnectionAborted))
         protocol = self.protocol
         del self.protocol, self.socket, self.fileno

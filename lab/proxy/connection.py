@@ -69,7 +69,8 @@ class Connection:
     A connection.
 
     Nothing is read from the client before the upstream is there: its bytes wait with the kernel,
-    and faults begin for both directions at once.
+    and faults begin for both directions at once. What has come until then is read in that very
+    event, and costs none of its own.
 
     Args:
         keeper: Is asked for the upstream, and told what happens.

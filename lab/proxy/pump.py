@@ -9,7 +9,8 @@ see `lab.proxy.room`.
 **How it does it.** It is the producer of the leg that it writes to, and reads from the other while
 that leg takes what is written and there is room inside the link. What a fault drops is not
 inside, so dropping never holds up anybody. A link in which no fault is at work is passed by; it is
-kept, because its faults go on counting where they were. A capture is told what comes in when faults
+kept, because its faults go on counting where they were. Where much comes into a link, several
+chunks are read at an event, each judged for itself. A capture is told what comes in when faults
 have judged it, and then what goes out; without one nobody asks for each chunk whether there is one.
 Where nobody has to see the bytes, neither faults nor a capture, and much comes at a time, the
 system moves them by itself (`lab.adapters.splice`); as soon as a fault comes, what is under way
