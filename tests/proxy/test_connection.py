@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from lab.adapters.connecting import AddressEndpoint
+from lab.adapters.lean import LeanConnection
 from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.faults.datagrams import Bandwidth, Blackhole, Corrupt, Latency, Loss, Noop, Settings
 from lab.faults.streams import (
@@ -29,6 +30,7 @@ from lab.faults.streams import (
 from lab.proxy.legs import LINGER
 from lab.simulator.network import simulate
 from lab.wire.proxy_protocol import encode
+from tests.adapters.test_lean import tcp_pair
 from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import (
     Never,
@@ -465,14 +467,19 @@ class AtOnceTests(SocketCase):
     """Upstreams within the machine, on the reactor of this process."""
 
     async def test_early(self) -> None:
-        """What a client has sent before its upstream is there is read with it, and in order."""
-        address = await self.begin(lambda: Peer(data=echo, end=shut))
-        client = await self.client(address)
-        client.transport.write(b"hello")
-        await client.arrived(5)
-        self.assertEqual(client.got, b"hello")
-        lose(client)
-        await client.lost
+        """What a client has sent before its upstream is there is read in the same event."""
+        await self.begin(lambda: Peer(data=echo, end=shut))
+        ours, peer = tcp_pair()
+        self.addCleanup(peer.close)
+        peer.sendall(b"hello")
+        leg = self.relay.accept()
+        leg.makeConnection(LeanConnection(ours, leg, peer.getsockname(), None, 0, reactor))
+        self.assertEqual(self.relay.received["upstream"], 5)
+        server = await self.servers.first()
+        await server.arrived(5)
+        peer.shutdown(socket.SHUT_WR)
+        await server.lost
+        self.assertEqual(peer.recv(9), b"hello")
 
     async def test_nobody_there(self) -> None:
         """A client of an upstream that refuses at once gets the end."""
