@@ -9,11 +9,13 @@ with. Let other connections have their turns. Where it can't be done, nothing is
 
 **How it does it.** Linux moves what is in a socket to a pipe, and from there to the file
 (``os.splice``): the bytes are copied once, and Python sees only how many they were. A wake-up
-moves at most what the pipe holds, 1 MiB, and all of it: nothing is left in the pipe between two
-wake-ups, so it is borrowed for each (`lab.adapters.splice.Pipes`), and few serve any number of
-connections. Whatever is not content is read in the usual way, a few bytes at a time if content
-stands behind it. Back pressure is the transport's own: who pauses
-it is not called. A file system that does not take bytes from a pipe has them written to it.
+moves at most 1 MiB, in as many steps as the pipe needs for what is there, for bytes of many small
+packets fill it sooner. Nothing is left in the pipe between two wake-ups, so it is borrowed for each
+(`lab.adapters.splice.Pipes`), and few serve any number of connections. Whatever is not content is
+read in the usual way, a few bytes at a time if content stands behind it, and then the content in
+the same wake-up. Back pressure is the transport's own, and the sink's: who pauses the transport is
+not called, and has no room. A file system that does not take bytes from a pipe has them written to
+it.
 
 **What was refused.** A second descriptor of the socket, with a reader of our own: it has to be
 stopped and ended beside the transport, in the right order, and finds errors that the transport does
@@ -46,7 +48,7 @@ class Sink(Protocol):
 
     def room(self) -> Part | None:
         """
-        Where the bytes that come next belong; asked before each wake-up.
+        Where the bytes that come next belong; asked at each wake-up, and behind what was read.
 
         Returns:
             None: they are to be read, and given to the protocol.
@@ -90,31 +92,57 @@ class FileReceiver:
 
     def _read(self) -> Any:
         """There is something to read; see ``IReadDescriptor``."""
-        part = self._sink.room() if self._able else None
-        if part is None:
-            return self._as_usual(self._sink.ahead() if self._able else FULL)
-        pipe = self._pipes.take()
-        if pipe is None:
+        if not self._able:
             return self._as_usual(FULL)
-        try:
-            size = min(part.size, CALL, pipe.size)
-            came = os.splice(self._transport.fileno(), pipe.entry, size, flags=os.SPLICE_F_NONBLOCK)
-        except OSError as error:
-            self._pipes.give(pipe)
-            return self._failed(error)
-        if not came:
-            self._pipes.give(pipe)
-            return self._as_usual(FULL)  # which finds the end, too
-        self._place(pipe, part, came)
-        return None
+        part = self._sink.room()
+        if part is None:
+            ended = self._as_usual(self._sink.ahead())
+            # What follows on a line is there with it, as a rule.
+            part = None if ended is not None else self._sink.room()
+            if part is None:
+                return ended
+        return self._move(part)
 
     def _as_usual(self, most: int) -> Any:
         """Read so many bytes for the protocol, at most."""
         self._transport.bufferSize = most
         return self._usual()
 
-    def _failed(self, error: OSError) -> Any:
-        """Nothing could be read."""
+    def _move(self, part: Part) -> Any:
+        """Put into the file what there is for it."""
+        pipe = self._pipes.take()
+        if pipe is None:
+            return self._as_usual(FULL)
+        most, moved, error = min(part.size, CALL), 0, None
+        while moved < most:
+            try:
+                came = self._fill(pipe, most - moved)
+            except OSError as found:
+                error = found
+                break
+            if not came:
+                break
+            try:
+                _empty(pipe, part, moved, came)
+            except OSError as found:
+                self._pipes.drop(pipe)
+                self._sink.failed(found)
+                return None
+            moved += came
+        self._pipes.give(pipe)
+        return self._moved(moved, error)
+
+    def _fill(self, pipe: Pipe, most: int) -> int:
+        """Have the pipe take bytes; returns how many, 0 at the end of the stream."""
+        size = min(most, pipe.size)
+        return os.splice(self._transport.fileno(), pipe.entry, size, flags=os.SPLICE_F_NONBLOCK)
+
+    def _moved(self, size: int, error: OSError | None) -> Any:
+        """So many bytes are in the file, and perhaps there was an error behind them."""
+        if size:
+            self._sink.placed(size)
+        if error is None:
+            return None if size else self._as_usual(FULL)  # which finds the end, too
         if isinstance(error, BlockingIOError):
             return None
         if error.errno not in _CANNOT:
@@ -122,28 +150,18 @@ class FileReceiver:
         self._able = False
         return self._as_usual(FULL)
 
-    def _place(self, pipe: Pipe, part: Part, size: int) -> None:
-        """Put what is in the pipe into the file."""
-        try:
-            _empty(pipe.exit, part, size)
-        except OSError as error:
-            self._pipes.drop(pipe)
-            self._sink.failed(error)
-        else:
-            self._pipes.give(pipe)
-            self._sink.placed(size)
 
-
-def _empty(pipe: int, part: Part, size: int) -> None:
-    """Put all that is in a pipe into the file, or fail."""
-    at, stop = part.offset, part.offset + size
+def _empty(pipe: Pipe, part: Part, done: int, size: int) -> None:
+    """Put all that is in a pipe into the file, behind what was done of a part, or fail."""
+    at = part.offset + done
+    stop = at + size
     try:
         while at < stop:
-            at += os.splice(pipe, part.fd, stop - at, offset_dst=at)
+            at += os.splice(pipe.exit, part.fd, stop - at, offset_dst=at)
     except OSError:
         # Whether it is the file system that can't do this, or the disk that is full, writing tells.
         while at < stop:
-            data = memoryview(os.read(pipe, stop - at))
+            data = memoryview(os.read(pipe.exit, stop - at))
             while data:
                 wrote = os.pwrite(part.fd, data, at)
                 at, data = at + wrote, data[wrote:]

@@ -51,7 +51,7 @@ WORK = 2**20
 PATIENCE = 30
 #: It is not waited for longer than this, in seconds, whatever it says.
 LONGEST = 86_400.0
-#: Most bytes that are read at once, and of the line before content that has a place in a file.
+#: Most bytes that are read at once, and of a line that is there instead of the one before content.
 CHUNK = 65_536
 HEAD = 64
 #: A timer that comes so late, in seconds, says that we were not running: what waits to be read is
@@ -245,7 +245,12 @@ class DownloadClientCore:
 
     def ahead(self) -> int:
         """How many bytes are to be read at once, at most, while there is no such `room`."""
-        return CHUNK if self._held or self._place() is None else HEAD
+        if self._held or self._place() is None:
+            return CHUNK
+        request: Any = self._asked[0].request
+        # The line before content is known, so that none of that is read with it.
+        line = len(encode(Content(request.length or 0, request.tag))) + 1
+        return line - len(self._line) if len(self._line) < line else HEAD
 
     def placed(self, size: int, now: float) -> None:
         """So many bytes of content have come, and are where `room` said."""

@@ -18,6 +18,11 @@ LONGEST_COMPONENT = 255
 GLOB = "*?[]!"
 _PLAIN = "A-Za-z0-9._~/-"
 _CODED = re.compile(rb"%([0-9A-Fa-f]{2})")
+# What is percent-encoded in names, and in patterns of names.
+_SPECIAL = {
+    plain: re.compile(rb"[^%s%s]" % (re.escape(plain).encode(), _PLAIN.encode()))
+    for plain in ("", GLOB)
+}
 
 
 class WrongName(LabError):
@@ -30,7 +35,7 @@ def quote(name: str, plain: str = "") -> str:
 
     Args:
         name: Of a file, or a pattern of names.
-        plain: Characters that are left besides, `GLOB` in a pattern.
+        plain: Characters that are left besides: none, or `GLOB` in a pattern.
 
     Raises:
         WrongName: It has a surrogate that stands for no byte.
@@ -38,11 +43,8 @@ def quote(name: str, plain: str = "") -> str:
     >>> quote("a b/100%.txt"), quote("data-*", GLOB)
     ('a%20b/100%25.txt', 'data-*')
     """
-    return re.sub(
-        rb"[^%s%s]" % (re.escape(plain).encode(), _PLAIN.encode()),
-        lambda found: b"%%%02X" % ord(found[0]),
-        _bytes(name),
-    ).decode("ascii")
+    special = _SPECIAL[plain]
+    return special.sub(lambda found: b"%%%02X" % ord(found[0]), _bytes(name)).decode("ascii")
 
 
 def unquote(text: str, plain: str = "") -> str:

@@ -201,7 +201,7 @@ class ReceiverTests(SynchronousTestCase):
         self.assertEqual(self.path.read_bytes(), b"000111222333444")
 
     def test_small_pipe(self) -> None:
-        """A wake-up moves no more than the pipe holds, or it could not be emptied at once."""
+        """A wake-up fills a pipe again and again, and never more than it holds."""
         pipe = self.pipes.take()
         assert pipe is not None
         pipe.size = 4
@@ -209,8 +209,43 @@ class ReceiverTests(SynchronousTestCase):
         link, plan, _, other = self.connect([0, 6])
         other.sendall(b"abcdef")
         self.assertIsNone(self.read(link))
+        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcdef", [6]))
+
+    def test_behind_text(self) -> None:
+        """Content that stands behind text is moved in the same wake-up; no more than there is."""
+        link, plan, _, other = self.connect([7, 6, 1])
+        other.sendall(b"0123456abc")
         self.assertIsNone(self.read(link))
-        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abcdef", [4, 2]))
+        self.assertEqual((plan.text, plan.steps), (b"0123456", [3]))
+        other.sendall(b"def!")
+        self.assertIsNone(self.read(link))
+        self.assertEqual((plan.text, plan.steps), (b"0123456", [3, 3]))
+        self.assertIsNone(self.read(link))
+        self.assertEqual((plan.text, self.path.read_bytes()), (b"0123456!", b"abcdef"))
+
+    def test_end_behind_text(self) -> None:
+        """A connection that ends with the text is not read again."""
+        link, plan, _, other = self.connect([7, 6])
+        self.assertIsNone(link.doRead())
+        other.shutdown(socket.SHUT_WR)
+        self.assertIs(self.read(link), CONNECTION_DONE)
+        self.assertEqual(plan.steps, [])
+
+    def test_error_behind_content(self) -> None:
+        """What came before an error is in the file; the error is not forgotten over that."""
+        link, plan, receiver, other = self.connect([0, 9])
+        other.sendall(b"abc")
+        steps = iter([receiver._fill])
+
+        def fill(*words: Any) -> int:
+            """The second time the connection is broken."""
+            for step in steps:
+                return step(*words)
+            raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+        self.patch(FileReceiver, "_fill", lambda _, *words: fill(*words))
+        self.assertIs(self.read(link), CONNECTION_LOST)
+        self.assertEqual((self.path.read_bytes(), plan.steps), (b"abc", [3]))
 
     def test_end(self) -> None:
         """The end of the stream is the transport's, and so is a connection that broke."""

@@ -252,13 +252,16 @@ class TimeTests(SynchronousTestCase):
         def into(number: int) -> Part | None:
             """It has one that is larger, and then one that is smaller than what comes."""
             numbers.append(number)
-            return Part(7, 100, 9 if len(numbers) < 3 else 2)
+            return Part(7, 100, 9 if len(numbers) < 4 else 2)
 
         self.assertEqual((core.room(), core.ahead()), (None, CHUNK))
         first = core.ask(Get("a", 0, 5, TAG), 0.0, into)
         second = core.ask(Get("a", 5, 5, TAG), 0.0)
-        self.assertEqual((core.room(), core.ahead()), (None, HEAD))
-        self.assertEqual(told(core, lines(Content(5, TAG)) + b"h"), [Data(first, b"h")])
+        line = lines(Content(5, TAG))
+        self.assertEqual((core.room(), core.ahead()), (None, len(line)))
+        self.assertEqual(told(core, line[:-2]), [])
+        self.assertEqual(core.ahead(), 2)
+        self.assertEqual(told(core, line[-2:] + b"h"), [Data(first, b"h")])
         self.assertEqual((core.room(), core.room()), (Part(7, 100, 4), Part(7, 100, 2)))
         self.assertEqual(set(numbers), {first})
         core.hold(3.0)
@@ -271,6 +274,28 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual((core.events(), core.deadline()), (said, 16.0))
         self.assertEqual(told(core, lines(Content(5, TAG)) + b"h"), [Data(second, b"h")])
         self.assertIsNone(core.room())
+
+    def test_another_line(self) -> None:
+        """Where a longer line comes, as that there is none, it is read to its end."""
+        core = asked()
+        number = core.ask(Get("a", 0, 5, TAG), 0.0, lambda number: Part(7, 0, 5))
+        line, events = (
+            b"404 there is no such file, nor has there been one, as far as is known\n",
+            [],
+        )
+        while line:
+            ahead = core.ahead()
+            self.assertGreater(ahead, 0)
+            events += told(core, line[:ahead])
+            line = line[ahead:]
+        self.assertIsInstance(events[0].value, Refused)
+        self.assertEqual((events[0].number, len(events)), (number, 1))
+        core.ask(Get("a", 0, 5, TAG), 0.0, lambda number: Part(7, 0, 5))
+        line = lines(Content(5, TAG))
+        self.assertEqual(told(core, line[:-1] + b"\r"), [])
+        self.assertEqual(core.ahead(), HEAD)
+        self.assertEqual(told(core, b"\n"), [])
+        self.assertEqual(core.room(), Part(7, 0, 5))
 
     def test_misplaced(self) -> None:
         """A file that takes no more is the end."""
