@@ -474,6 +474,23 @@ class VersionTests(FetchingTests):
             self.scene.serve(name, f=data)
         self.assertEqual(self.states(self.get())["a"], State.OTHER)
 
+    def test_one_list(self) -> None:
+        """Equal lists are held once, however many servers have told them."""
+        held: list[set[int]] = []
+        choose = fetching.choose
+
+        def note(known: Any) -> Version:
+            """Which lists there are."""
+            if len(known) == 3:
+                held.append({id(version) for version in known.values()})
+            return choose(known)
+
+        self.patch(fetching, "choose", note)
+        for name in "abc":
+            self.scene.serve(name, f=DATA)
+        self.get()
+        self.assertEqual({len(lists) for lists in held}, {1})
+
     def test_kinds(self) -> None:
         """Servers that know different digests, or none but SHA-256, give one file together."""
         for name, kinds in (("a", ("blake3",)), ("b", ()), ("c", None)):
