@@ -520,17 +520,51 @@ class VersionTests(FetchingTests):
             self.scene.serve(name, f=data).kinds = kinds
         self.assertEqual(self.states(self.get())["a"], State.OTHER)
 
-    def test_false_list(self) -> None:
-        """A list that is not of the file it says harms nobody who has that, but its server."""
+    def false_list(self) -> None:
+        """The first of three has the list of another file, and says that it is of this one."""
         for name, kinds in (("a", ("blake3",)), ("b", ()), ("c", ())):
             self.scene.serve(name, f=DATA).kinds = kinds
+        shelf = self.scene.shelves["a"]
+        shelf.hears = lambda request: (
+            digests(OTHER, shelf.tag("f"), "blake3") if isinstance(request, Hashes) else None
+        )
+
+    def test_false_list(self) -> None:
+        """It harms nobody but its server: the others, who may agree on theirs, are waited for."""
+        self.false_list()
+        self.net.link("c", "client", Fault(Bandwidth(1200), "bandwidth"))
+        fetched = self.get(silence=30.0)
+        self.assertEqual((fetched.wrong, self.states(fetched)["b"]), (0, State.WAITING))
+
+    def test_late_list(self) -> None:
+        """One that comes later shows what most have told, even if all have one SHA-256."""
+        self.false_list()
+        self.net.partition("client", "c")
+        self.net.at(4.0, self.net.heal, "client", "c")
+        self.net.link("a", "client", Fault(Bandwidth(3000), "bandwidth"))
+        self.net.link("b", "client", Fault(Bandwidth(3000), "bandwidth"))
+        states = self.states(self.get(silence=3.0))
+        self.assertEqual({states[name] for name in "bc"}, {State.WAITING})
+
+    def test_accident_of_another_kind(self) -> None:
+        """Who can't confirm a list does not make an accident a lie."""
+        for name, kinds in (("a", ("blake3",)), ("b", ())):
+            self.scene.serve(name, f=DATA).kinds = kinds
+        self.lie("a", count=1)
+        fetched = self.get()
+        self.assertEqual((fetched.wrong, self.states(fetched)["a"]), (1, State.WAITING))
+
+    def test_false_digest_of_another_kind(self) -> None:
+        """Whose list led to a file that is not the one that is wanted, lies; others do not."""
+        for name, data, kinds in (("a", OTHER, ("blake3",)), ("b", DATA, ())):
+            self.scene.serve(name, f=data).kinds = kinds
         self.scene.shelves["a"].hears = lambda request: (
-            digests(OTHER, self.scene.shelves["a"].tag("f"), "blake3")
-            if isinstance(request, Hashes)
+            lines(wire.Status(20_500, 1, self.scene.shelves["a"].tag("f"), sha256(DATA).hex()))
+            if isinstance(request, Stat)
             else None
         )
-        fetched = self.get()
-        self.assertEqual((fetched.wrong, self.states(fetched)["b"]), (0, State.WAITING))
+        fetched = self.get(sha256=sha256(DATA).hex())
+        self.assertEqual(self.states(fetched), {"a": State.LYING, "b": State.WAITING})
 
     def test_tie(self) -> None:
         """Of two, what the first has."""
