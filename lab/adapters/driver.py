@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from lab.core import BatchCore, Broken, Core, Finished, Left
+from lab.core import Broken, Core, Finished, Left
 
 
 def _nowhere(_: Any) -> None:
@@ -72,7 +72,7 @@ class Driver:
         self.busy = getattr(self.core, "busy", _never)
         self.reply = getattr(self.core, "reply", None)
         self._striking = self.core if hasattr(self.core, "strike") else None
-        self._batching = self.core if isinstance(self.core, BatchCore) else None
+        self._batching = self.core if hasattr(self.core, "messages") else None
         self._wheel = self.clock if hasattr(self.clock, "again") else None
 
     def message(self, data: bytes) -> None:

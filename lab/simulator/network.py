@@ -208,9 +208,10 @@ class Network:
         """
         results: list[Any] = []
         deferred.addBoth(results.append)
-        end = self.kernel.now + limit
-        while not results and self.kernel.next() <= end and self.kernel.next() < math.inf:
-            self.kernel.step()
+        kernel = self.kernel
+        end = kernel.now + limit
+        while not results and (due := kernel.next()) <= end and due < math.inf:
+            kernel.step()
         if not results:
             raise SimulationFailed(f"seed {self.seed}: no result at {self.now:g} s")
         self.check()
