@@ -33,6 +33,11 @@ def _clean_pending(self: Any) -> list[str]:
     return texts
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process has it still to do when others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
 @pytest.hookimpl(trylast=True)  # pytest-twisted installs its reactor in the same hook
 def pytest_configure() -> None:
     """Replace the two methods that would run the reactor themselves."""

@@ -17,11 +17,20 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.core import Datagrams
 
+#: Where thousands of short runs have their files: in memory if there is such a place, for a disk is
+#: slow.
+QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
 
 def thorough(test: Callable[..., Any]) -> Any:
     """Mark a longer exploration: pytest makes it when it is asked to, and trial does not again."""
     by_pytest = skipUnless("PYTEST_VERSION" in os.environ, "an exploration for pytest")
     return pytest.mark.thorough(by_pytest(test))
+
+
+def longest(test: Callable[..., Any]) -> Any:
+    """Mark one that takes so long that it is begun first: what is last, all others wait for."""
+    return pytest.mark.early(thorough(test))
 
 
 @contextmanager

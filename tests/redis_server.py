@@ -100,16 +100,17 @@ class RealRedis:
 
     def ask(self, *words: str | int) -> Any:
         """The answer to a command; waits for it."""
+        return self.ask_each(words)[0]
+
+    def ask_each(self, *commands: Sequence[str | int]) -> list[Any]:
+        """The answers to commands that are sent together; waits for all of them."""
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(PATIENCE)
             self._socket.connect(self.path)
             self._file = self._socket.makefile("rb")
-        self._socket.sendall(
-            b"*%d\r\n" % len(words)
-            + b"".join(b"$%d\r\n%b\r\n" % (len(raw), raw) for raw in map(_raw, words))
-        )
-        return self._answer()
+        self._socket.sendall(b"".join(map(_encoded, commands)))
+        return [self._answer() for _ in commands]
 
     def _answer(self) -> Any:
         """Read one answer."""
@@ -131,9 +132,10 @@ class RealRedis:
             self._socket = None
 
 
-def _raw(word: str | int) -> bytes:
-    """A word as it is sent."""
-    return str(word).encode()
+def _encoded(words: Sequence[str | int]) -> bytes:
+    """A command as it is sent."""
+    raws = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(raws) + b"".join(b"$%d\r\n%b\r\n" % (len(raw), raw) for raw in raws)
 
 
 class Monitor:
@@ -201,24 +203,24 @@ class VirtualRedis:
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[str]) -> Any:
         """Its answer."""
-        self.age()
         virtual = script.replace(TIME, "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
         assert virtual != script
         milliseconds = round(self._seconds() * 1000)
         time = str(milliseconds // 1000), str(milliseconds % 1000 * 1000)
-        return self._real.ask("EVAL", virtual, len(keys), *keys, *args, *time)
+        command = "EVAL", virtual, len(keys), *keys, *args, *time
+        return self._real.ask_each(*self._age(), command)[-1]
 
-    def age(self) -> None:
-        """Let keys get older."""
+    def _age(self) -> list[Sequence[str | int]]:
+        """The command that lets keys get older, if they are."""
         passed = round((self._seconds() - self._aged) * 1000)
-        if passed:
-            self._aged = self._seconds()
-            self._real.ask("EVAL", _AGE, 0, passed)
+        if not passed:
+            return []
+        self._aged = self._seconds()
+        return [("EVAL", _AGE, 0, passed)]
 
     def lives(self, key: str) -> float:
         """How long a key lives yet, in seconds; below 0 if there is none."""
-        self.age()
-        left: int = self._real.ask("PTTL", key)
+        left: int = self._real.ask_each(*self._age(), ("PTTL", key))[-1]
         return left / 1000
 
     def lose(self) -> None:

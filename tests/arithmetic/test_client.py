@@ -592,5 +592,5 @@ class ConversationTests(SynchronousTestCase):
         """The same, for longer."""
         run_state_machine_as_test(
             Conversation,
-            settings=settings(deadline=None, max_examples=1500, stateful_step_count=80),
+            settings=settings(deadline=None, max_examples=1000, stateful_step_count=80),
         )

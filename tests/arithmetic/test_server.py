@@ -292,7 +292,7 @@ class BatchTests(SynchronousTestCase):
         self.assertAsOneByOne(lines)
 
     @thorough
-    @settings(deadline=None, max_examples=5_000)
+    @settings(deadline=None, max_examples=2_500)
     @given(st.lists(LINES, max_size=12) | UNEVEN)
     def test_as_one_by_one_at_length(self, lines: list[bytes]) -> None:
         """The same, for longer."""

@@ -73,6 +73,7 @@ class Scene:
     Args:
         net: The network.
         folder: Where targets are.
+        endpoint: By which clients connect.
 
     Attributes:
         shelves: What is served, by the names of the hosts.
@@ -81,6 +82,7 @@ class Scene:
 
     net: Network
     folder: Path
+    endpoint: Any = HostnameEndpoint
     disk: OpenFiles = field(factory=OpenFiles)
     shelves: dict[str, Any] = field(factory=dict)
     seen: list[Progress] = field(factory=list)
@@ -108,7 +110,7 @@ class Scene:
     def client(self, **settings: Any) -> DownloadClient:
         """A client of all servers."""
         reactor: Any = self.net.host("client").reactor
-        places = {name: HostnameEndpoint(reactor, name, PORT) for name in self.shelves}
+        places = {name: self.endpoint(reactor, name, PORT) for name in self.shelves}
         self.clients += 1
         random = stream(self.net.seed, "client", self.clients)
         return DownloadClient(reactor, places, ClientSettings(**settings), random, disk=self.disk)

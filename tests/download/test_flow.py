@@ -20,7 +20,7 @@ from lab.download.web import DownloadSite
 from tests.download.sites import SiteCase, parse
 from tests.helpers import captured_logs, folder
 
-LARGE = bytes(n * n % 251 for n in range(2_000_003))
+LARGE = (bytes(n * n % 251 for n in range(251)) * 8_000)[:2_000_003]
 GET = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 

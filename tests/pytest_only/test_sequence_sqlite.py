@@ -269,7 +269,7 @@ def test_killed(tmp_path: Path) -> None:
     kill_again_and_again(tmp_path, 6)
 
 
-@pytest.mark.thorough
+@pytest.mark.early
 def test_killed_very_often(tmp_path: Path) -> None:
-    """Two hundred times."""
-    kill_again_and_again(tmp_path, 200)
+    """A hundred times."""
+    kill_again_and_again(tmp_path, 100)

@@ -43,13 +43,11 @@ from lab.sequence.sqlite import MOST, PAUSE, Database, SqliteStore
 from lab.sequence.wire import Number, Resumed, Session
 from lab.simulator import explore, simulate
 from lab.simulator.network import Network
-from tests.helpers import captured_logs, folder, thorough
+from tests.helpers import QUICK, captured_logs, folder, longest, thorough
 from tests.sequence.test_sessions import StoreCase, record
 from tests.sequence.test_tcp import Run
 
 WINDOW = 30.0
-#: Where thousands of databases are made: in memory if there is such a place, for a disk is slow.
-QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def crashed(path: Path, to: Path) -> Path:
@@ -770,9 +768,9 @@ class CrashingTests(SynchronousTestCase):
     """What was said is there, whatever happens."""
 
     def test_crashing(self) -> None:
-        """A few hundred stories."""
+        """A hundred stories."""
         run_state_machine_as_test(
-            Crashing, settings=settings(deadline=None, max_examples=200, stateful_step_count=40)
+            Crashing, settings=settings(deadline=None, max_examples=100, stateful_step_count=40)
         )
 
     @thorough
@@ -910,7 +908,7 @@ class SimulatedTests(SynchronousTestCase):
             self.assertEqual(known, [AHEAD + 1])
             run.end()
 
-    @thorough
+    @longest
     def test_very_bad_networks(self) -> None:
         """The same for two thousand seeds."""
         self.assertEqual(explore(bad_network, range(2000), jobs=0), 2000)
