@@ -131,6 +131,7 @@ class ReplyTests(SynchronousTestCase):
         st.integers(LEAST_SIZE - 1, 200),
         st.sampled_from((b"", b"\n")),
     )
+    @example(b"", 0, 1, 0, LEAST_SIZE, b"")
     def test_together(
         self, id: bytes, first: int, count: int, sent: int, size: int, ending: bytes
     ) -> None:
