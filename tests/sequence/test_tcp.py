@@ -145,13 +145,13 @@ class Failing(MemoryStore):
         return fail(self._error) if self.away else super().expire(now)
 
 
-def few_that_are_cut(net: Network, n: int = 5, endpoint: Any = HostnameEndpoint) -> None:
-    """A sequence of a few, with cuts that are to be placed; it ends well."""
+def five_that_are_cut(net: Network, endpoint: Any = HostnameEndpoint) -> None:
+    """A sequence of five, with cuts that are to be placed; it ends well."""
     for way in (("client", "server"), ("server", "client")):
         net.link(*way, Fault(Cut(), "cut"))
     run = Run(net)
     run.endpoint = endpoint
-    ended = run.receive(n)
+    ended = run.receive(5)
     if ended.outcome != "equal":
         raise AssertionError(ended)
 
@@ -208,7 +208,7 @@ class SimulatedTests(SynchronousTestCase):
 
     def test_cut_at_every_byte(self) -> None:
         """Whatever the byte behind which it is cut, in either direction: nothing is lost."""
-        self.assertGreater(exhaust(few_that_are_cut), 250)
+        self.assertGreater(exhaust(five_that_are_cut), 250)
 
     @thorough
     def test_cut_again_and_again(self) -> None:
