@@ -26,17 +26,18 @@ enum {
     PIPE = 1 << 20,   /* bytes that a pipe should hold */
     MAX_FILES = 4096, /* descriptors: a connection with a higher one is refused */
     EVENTS = 256,
+    SPARES = 8,       /* pipes that are kept: a user may have 64 large ones, and others need some */
 };
 
 /* One end of a relayed connection, by descriptor: what it reads goes through its pipe to the peer. */
 static struct end {
     int peer, pipe[2];
     size_t inside;
-    bool made, ended, over;
+    bool made, ended, over, large;
     uint32_t events;
 } ends[MAX_FILES];
 
-static int poller, spare[MAX_FILES][2], spares;
+static int poller, spare[SPARES][2], spares;
 
 static void check(bool right, const char *what)
 {
@@ -64,10 +65,11 @@ static void prepare(int fd, int peer)
     ends[fd] = (struct end){.peer = peer};
     if (spares > 0) {
         memcpy(ends[fd].pipe, spare[--spares], sizeof spare[0]);
+        ends[fd].large = true;
         return;
     }
     check(pipe2(ends[fd].pipe, O_NONBLOCK) == 0, "pipe2");
-    fcntl(ends[fd].pipe[0], F_SETPIPE_SZ, PIPE);
+    ends[fd].large = fcntl(ends[fd].pipe[0], F_SETPIPE_SZ, PIPE) >= PIPE;
 }
 
 static void finish(int fd)
@@ -75,7 +77,7 @@ static void finish(int fd)
     int both[2] = {fd, ends[fd].peer};
     for (int i = 0; i < 2; i++) {
         struct end *end = &ends[both[i]];
-        if (end->inside == 0 && spares < MAX_FILES) {
+        if (end->inside == 0 && end->large && spares < SPARES) {
             memcpy(spare[spares++], end->pipe, sizeof spare[0]);
         } else {
             close(end->pipe[0]);
