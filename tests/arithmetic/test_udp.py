@@ -12,6 +12,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from lab.adapters.endpoints import DatagramClientEndpoint, DatagramServerEndpoint
 from lab.adapters.routes import RESOLVING
+from lab.arithmetic.server import ArithmeticServerCore
 from lab.arithmetic.settings import ClientSettings, ServerSettings
 from lab.arithmetic.udp import ArithmeticClient, ArithmeticDatagramProtocol
 from lab.backoff import Backoff
@@ -50,7 +51,8 @@ class ServerTests(SynchronousTestCase):
         for ending in (b"", b"\n", b"\r\n"):
             self.assertEqual(self.answers(b"+,1,1" + ending), [b"200,2"])
         self.assertEqual(self.answers(b"#k-1 *,6,7"), [b"#k-1 200,42"])
-        for wrong in (b"", b"\n", b"/,1,0", b"+,1,1\n\n", b"+,1,1\n+,2,2", b"9" * 1025):
+        lines = b"", b"\n", b"+,1,1\n\n", b"+,1,1\r\r\n", b"+,1,1\n+,2,2"
+        for wrong in (*lines, b"/,1,0", b"9" * 1025):
             self.assertEqual(self.answers(wrong), [b"300,-1"])
 
     def test_peers(self) -> None:
@@ -130,17 +132,35 @@ class ServerTests(SynchronousTestCase):
     def test_idle(self) -> None:
         """A peer that is silent for long is forgotten, and its next datagram answered."""
         self.make(ServerSettings(idle=10))
-        self.answers(b"+,1,1")
+        self.answers(b"/,6,3")
         self.clock.advance(10)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.answers(b"+,1,1"), [b"200,2"])
+        self.assertEqual(self.answers(b"/,6,3"), [b"200,2"])
 
     def test_ends(self) -> None:
         """A port that is closed leaves nothing in the reactor."""
         self.make()
-        self.answers(b"+,1,1")
+        self.answers(b"/,6,3")
         self.port.stopListening()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_sums_at_once(self) -> None:
+        """A sum without an id needs no core, which another request does."""
+        self.make()
+        self.assertEqual(self.answers(b"-,1,3"), [b"200,-2"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.answers(b"/,6,3"), [b"200,2"])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.assertEqual(self.server.counters.executed, 2)
+
+    @given(st.lists(st.sampled_from(b"+-*/#k,,,019 \r\n"), max_size=70).map(bytes))
+    def test_as_a_core(self, request: bytes) -> None:
+        """Whatever way a datagram goes, its answer and what is counted are those of a core."""
+        self.make()
+        core = ArithmeticServerCore(ServerSettings(), 0.0)
+        core.message(request.removesuffix(b"\n").removesuffix(b"\r"), 0.0)
+        self.assertEqual(self.answers(request), core.outgoing())
+        self.assertEqual(self.server.counters, core.counters)
 
     @given(st.lists(st.binary(max_size=1100), max_size=20))
     def test_any_bytes(self, datagrams: list[bytes]) -> None:
