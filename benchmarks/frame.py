@@ -151,7 +151,7 @@ class Frame:
 
     def console(self) -> Console:
         """A console on which no table is cut, besides standard output if that is for JSON."""
-        width = None if sys.stdout.isatty() else 110
+        width = None if sys.stdout.isatty() else 120
         return Console(highlight=False, width=width, stderr=self.quiet)
 
     def add(self, title: str, rounds: Rounds, by: str = "", ours: str = OURS) -> None:
