@@ -20,8 +20,8 @@ from lab.wire.ids import read_id
 TURN = 65536
 # Below this many lines, looking at a batch as a whole costs more than it saves.
 _BULK = 4
-# So many bytes may be a single line; whether they are is looked at first.
-_SHORT = 64
+#: So many bytes may be a single sum; whether they are is looked at first.
+SHORT = 64
 _DIGITS = b"0123456789"
 _SIGNED = _DIGITS + b"+-"
 # What is between the two commas and the line ending of a sum: without an id, and with one.
@@ -109,7 +109,7 @@ class ArithmeticServerCore:
         if self._replies is not None:
             return None
         count = 1
-        answers = answer_sum(lines) if len(lines) <= _SHORT else None
+        answers = answer_sum(lines) if len(lines) <= SHORT else None
         if answers is None:
             if b"\r" in lines:
                 lines = lines.replace(b"\r\n", b"\n")

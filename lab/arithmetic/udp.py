@@ -14,15 +14,12 @@ from lab.adapters.endpoints import DatagramClientEndpoint
 from lab.adapters.routes import DatagramRoute
 from lab.arithmetic.asking import Asking
 from lab.arithmetic.replies import ReplyCache
-from lab.arithmetic.server import ArithmeticServerCore, Counters, answer_sum
+from lab.arithmetic.server import SHORT, ArithmeticServerCore, Counters, answer_sum
 from lab.arithmetic.settings import ClientSettings, ServerSettings
 from lab.core import Core
 from lab.faults.datagrams import Judge, Loss
 from lab.rng import Random, secret, stream
 from lab.wire.tokens import ProvedCore, Tokens
-
-# Of a request that is a sum and nothing else there are so many bytes at most.
-_SHORT = 64
 
 
 class ArithmeticDatagramProtocol(PeersProtocol):
@@ -102,9 +99,10 @@ def _answer(request: bytes) -> bytes | None:
     """
     The answer to a sum without an id; None to all else.
 
-    Nobody has to know what was answered before, nor where it goes: it is as short as the request.
+    Nobody has to know what was answered before, nor where it goes: it is hardly longer than the
+    request.
     """
-    if len(request) > _SHORT or request[:1] == b"#" or not request[-1:].isdigit():
+    if len(request) > SHORT or request[:1] == b"#" or not request[-1:].isdigit():
         return None
     answer = answer_sum(request + b"\n")
     return None if answer is None else answer[:-1]
