@@ -10,7 +10,8 @@ proxy does for each of its clients.
 **How it does it.** One socket and one object that waits for it. Within a machine, and only there, a
 connection is there as soon as it was asked for, so it asks twice before it waits: then there is
 neither a turn of the reactor nor a timer, and the Deferred has fired already when it is given.
-Who makes very many calls `AddressEndpoint.begin`, and then there is no Deferred either.
+Who makes very many calls `AddressEndpoint.begin`, and then there is no Deferred either; or
+`AddressEndpoint.dial`, and then there is nothing but a socket.
 
 **What was refused.** To resolve names: what that costs, Twisted does as well.
 """
@@ -18,9 +19,10 @@ Who makes very many calls `AddressEndpoint.begin`, and then there is no Deferred
 import os
 import socket as sockets
 from errno import EALREADY, EINPROGRESS, EISCONN, EWOULDBLOCK
-from socket import AF_INET, AF_INET6, SO_ERROR, SOCK_STREAM, SOL_SOCKET, socket
+from socket import AF_INET, AF_INET6, SO_ERROR, SOCK_STREAM, SOL_SOCKET, SocketType
 from typing import Any
 
+from attrs import define
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import (
@@ -107,20 +109,31 @@ class AddressEndpoint:
         """
         factory.doStart()
         try:
-            made = socket(self.family, _KIND)
-        except OSError as error:
+            dialed = self.dial()
+        except ConnectBindError:
             factory.doStop()
+            raise
+        return dialed.begin(factory)
+
+    def dial(self) -> "Dialed":
+        """
+        Begin to connect, for nobody yet.
+
+        Raises:
+            ConnectBindError: No socket is to be had.
+        """
+        try:
+            made = SocketType(self.family, _KIND)
+        except OSError as error:
             raise ConnectBindError(error.errno, error.strerror) from error
         if made.gettimeout() != 0:
             made.setblocking(False)  # noqa: FBT003 - Python's
         result = made.connect_ex(self.address)
         if result in _WAIT:
             result = made.connect_ex(self.address)
-        if result in _WAIT:
-            return _Attempt(self, factory, made).done
-        return self.end(factory, made, result)
+        return Dialed(self, made, result)
 
-    def end(self, factory: Any, made: socket, result: int) -> IProtocol:
+    def end(self, factory: Any, made: SocketType, result: int) -> IProtocol:
         """
         Have a protocol on a socket that is connected, or say why it is not.
 
@@ -153,6 +166,41 @@ class AddressEndpoint:
         return protocol
 
 
+@define(eq=False)
+class Dialed:
+    """
+    A connection that was asked for.
+
+    Args:
+        endpoint: Who has asked.
+        socket: Where it will be, or is.
+        result: What the system has said of it so far.
+    """
+
+    endpoint: AddressEndpoint
+    socket: SocketType
+    result: int
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is there."""
+        return self.result in _DONE
+
+    def begin(self, factory: Any) -> Any:
+        """
+        Have a protocol on it; see `AddressEndpoint.begin`.
+
+        Args:
+            factory: Makes the protocol; it has been started.
+
+        Raises:
+            Exception: As there.
+        """
+        if self.result in _WAIT:
+            return _Attempt(self.endpoint, factory, self.socket).done
+        return self.endpoint.end(factory, self.socket, self.result)
+
+
 @implementer(IWriteDescriptor)
 class _Attempt:
     """
@@ -167,10 +215,10 @@ class _Attempt:
         done: Fires with the protocol.
     """
 
-    def __init__(self, endpoint: AddressEndpoint, factory: Any, made: socket) -> None:
+    def __init__(self, endpoint: AddressEndpoint, factory: Any, made: SocketType) -> None:
         self._endpoint, self._factory = endpoint, factory
         self._reactor = reactor = endpoint.reactor
-        self._socket: socket | None = made
+        self._socket: SocketType | None = made
         self.done: Deferred[IProtocol] = Deferred(self._cancel)
         self._timer: IDelayedCall = reactor.callLater(endpoint.timeout, self._fail, TimeoutError())
         reactor.addWriter(self)

@@ -12,10 +12,7 @@ already, to have the reactor forget what it was never told of, to make a name fo
 ``Failure`` for each connection that ends as it should, to ask a ``Failure`` by the names of all
 classes what it is about, to look for an adapter of a protocol that knows halves itself. Who has
 made a protocol ready may have it read at once what has come meanwhile, `LeanConnection.readNow`:
-that is an event less.
-
-**What was refused.** A ``doRead`` of our own for ports: of what a connection costs, Twisted's loop
-around ``accept`` takes two per cent, and it has an answer to every error.
+that is an event less. A factory that takes sockets is given them, see `lab.adapters.accepting`.
 """
 
 import contextlib
@@ -32,6 +29,7 @@ from twisted.internet.tcp import Port, Server
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from lab.adapters.accepting import Sockets, give_sockets
 from lab.adapters.eager import EagerServer
 
 #: How most connections end. Twisted's reactors share one among all, too.
@@ -185,4 +183,6 @@ def lean(port: IListeningPort) -> IListeningPort:
     """
     if isinstance(port, Port) and port.transport in {Server, EagerServer}:
         port.transport = LeanConnection
+        if isinstance(port.factory, Sockets):
+            give_sockets(port, port.factory)
     return port

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from lab.adapters.connecting import AddressEndpoint
+from lab.adapters.connecting import AddressEndpoint, Dialed
 from lab.adapters.proxy_protocol import HeadedEndpoint
 from lab.faults.fault import Fault
 from lab.faults.journal import Place
@@ -77,13 +77,24 @@ class Connection:
         common: What all pumps share.
         link: Name of the relay.
         number: Of the connection, from 0.
+        way: To the upstream, or the connection there, where the keeper was asked already.
+        since: When bytes began to be relayed, if they are already, in seconds.
     """
 
     _connecting: Deferred[Any] | None = None
     _begun = _over = False
 
-    def __init__(self, keeper: Keeper, common: Common, link: str, number: int) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        common: Common,
+        link: str,
+        number: int,
+        way: Dialed | IStreamClientEndpoint | None = None,
+        since: float | None = None,
+    ) -> None:
         self._keeper, self._common = keeper, common
+        self._way, self._since = way, since
         if common.capture is None:
             near = far = up = down = None
         else:
@@ -137,9 +148,11 @@ class Connection:
             leg.finish(LINGER)
             return
         self._begun = True
-        now, faults = self._common.clock.seconds(), self._keeper.faults
+        since, faults = self._since, self._keeper.faults
+        if since is None:
+            since = self._common.clock.seconds()
         for pump in self._pumps.values():
-            pump.begin(faults[pump.direction], now)
+            pump.begin(faults[pump.direction], since)
         self.client.read_now()
 
     def ended(self, leg: Leg) -> None:
@@ -173,13 +186,13 @@ class Connection:
 
     def _begin(self, factory: IProtocolFactory) -> Any:
         """Begin to connect; an endpoint that wants to know for whom is told."""
-        endpoint = self._keeper.connect()
-        if isinstance(endpoint, AddressEndpoint):
-            return endpoint.begin(factory)
-        if isinstance(endpoint, HeadedEndpoint):
+        way = self._keeper.connect() if self._way is None else self._way
+        if isinstance(way, AddressEndpoint | Dialed):
+            return way.begin(factory)
+        if isinstance(way, HeadedEndpoint):
             client = self.client.transport
-            return endpoint.connect_for(factory, client.getPeer(), client.getHost())
-        return endpoint.connect(factory)
+            return way.connect_for(factory, client.getPeer(), client.getHost())
+        return way.connect(factory)
 
     def _lost(self, leg: Leg, reason: Failure) -> None:
         """A leg is gone, and nobody here has wanted that."""

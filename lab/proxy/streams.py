@@ -6,20 +6,26 @@ connects to any endpoint.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from socket import SocketType
 from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.tcp import Port
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from lab.adapters.connecting import AddressEndpoint, Dialed
+from lab.adapters.lean import LeanConnection
 from lab.faults.fault import DIRECTIONS, Fault
 from lab.faults.journal import Journal
 from lab.faults.link import Decisions
 from lab.faults.pipe import check
 from lab.proxy.connection import Connection
+from lab.proxy.fastpath import FastPath
 from lab.proxy.legs import LINGER, Leg
 from lab.proxy.pump import Common
 from lab.proxy.recording import RelayRecording
@@ -83,11 +89,12 @@ class StreamRelay:
         self._clock = reactor
         self.capture = capture
         self._common = Common(reactor, decisions, journal, room or Room(), capture=capture)
+        self._unwatched = capture is None
         self.received, self.sent = self._common.received, self._common.sent
         self.hits: dict[str, int] = self._common.tally
         # Those that relay, and those that have a transport: in the order of their beginning.
-        self._alive: dict[Connection, None] = {}
-        self._there: dict[Connection, None] = {}
+        self._alive: dict[Connection | FastPath, None] = {}
+        self._there: dict[Connection | FastPath, None] = {}
         self._waiting: list[Deferred[None]] = []
         self._quiet_until = -QUIET
 
@@ -115,6 +122,7 @@ class StreamRelay:
         for faults in chosen.values():
             check(faults, self.name)
         before, self.faults = self.faults, chosen
+        self._unwatched = self.capture is None and not any(chosen.values())
         for direction, faults in chosen.items():
             if faults != before[direction]:
                 for connection in list(self._alive):
@@ -142,13 +150,39 @@ class StreamRelay:
         self._tell()
         return waiting
 
-    def accept(self) -> Leg:
-        """One more client."""
-        connection = Connection(self, self._common, self.name, self.number)
-        self.accepted += 1
-        self.number += 1
+    def accept(self, way: Dialed | IStreamClientEndpoint | None = None) -> Leg:
+        """
+        One more client.
+
+        Args:
+            way: See `Connection`.
+        """
+        connection = Connection(self, self._common, self.name, self._count(), way)
         self._alive[connection] = self._there[connection] = None
         return connection.client
+
+    def take_socket(self, client: SocketType, peer: tuple[Any, ...], port: Port) -> None:
+        """One more client, of a port that gives its sockets."""
+        way = None
+        if self._unwatched:
+            with suppress(Exception):  # who makes a mistake is asked again where it is told of
+                way = self._way(port.reactor)
+        if isinstance(way, Dialed) and way.connected:
+            number = self._count()
+            path = FastPath(self, self._common, number, client, way, peer=peer, port=port)
+            self._alive[path] = self._there[path] = None
+            path.begin()
+        else:
+            number, leg = self.number, self.accept(way)
+            leg.makeConnection(LeanConnection(client, leg, peer, port, number, port.reactor))
+
+    def take_over(self, connection: FastPath, dialed: Dialed, since: float) -> Connection:
+        """One of the fast path goes on as another."""
+        heir = Connection(self, self._common, self.name, connection.number, dialed, since)
+        self._alive[heir] = self._there[heir] = None
+        self.over(connection)
+        self.gone(connection)
+        return heir
 
     def refuse(self, reason: Failure) -> None:
         """The upstream could not be connected."""
@@ -164,15 +198,29 @@ class StreamRelay:
                 accepted=self.accepted,
             )
 
-    def over(self, connection: Connection) -> None:
+    def over(self, connection: Connection | FastPath) -> None:
         """A connection relays nothing any more."""
         self._alive.pop(connection, None)
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: Connection | FastPath) -> None:
         """A connection has no transport any more."""
         self._there.pop(connection, None)
         if self._waiting:
             self._tell()
+
+    def _count(self) -> int:
+        """The number of one more."""
+        number = self.number
+        self.accepted += 1
+        self.number += 1
+        return number
+
+    def _way(self, reactor: Any) -> Dialed | IStreamClientEndpoint:
+        """Where the upstream is, or a connection there, begun where the fast path may follow."""
+        way = self.connect()
+        if isinstance(way, AddressEndpoint) and way.reactor is reactor:
+            return way.dial()
+        return way
 
     def _tell(self) -> None:
         """Tell those who wait for the last."""
@@ -193,3 +241,7 @@ class _Accepting(Factory):
     def buildProtocol(self, addr: Any) -> Leg:
         """One more client."""
         return self._relay.accept()
+
+    def take_socket(self, client: SocketType, peer: tuple[Any, ...], port: Port) -> None:
+        """One more client, of a port that gives its sockets."""
+        self._relay.take_socket(client, peer, port)

@@ -144,7 +144,7 @@ class WaitingTests(SynchronousTestCase):
     def begin(self, factory: Making) -> tuple[Watching, "Deferred[Any]"]:
         """An attempt that does not end by itself."""
         clock = Watching()
-        with mock.patch.object(module, "socket", Never):
+        with mock.patch.object(module, "SocketType", Never):
             connecting = AddressEndpoint(clock, "127.0.0.1", 9, timeout=3).connect(factory)
         self.assertNoResult(connecting)
         self.assertEqual(factory.starts, 1)
@@ -182,7 +182,7 @@ class WaitingTests(SynchronousTestCase):
     def test_no_socket(self) -> None:
         """Without a descriptor there is an error that says so."""
         factory = Making(Greeting())
-        with mock.patch.object(module, "socket", side_effect=OSError(errno.EMFILE, "too many")):
+        with mock.patch.object(module, "SocketType", side_effect=OSError(errno.EMFILE, "too many")):
             connecting = AddressEndpoint(Watching(), "127.0.0.1", 9).connect(factory)
         failure = self.failureResultOf(connecting, ConnectBindError)
         self.assertIn("too many", str(failure.value))
@@ -190,7 +190,7 @@ class WaitingTests(SynchronousTestCase):
 
     def test_no_way(self) -> None:
         """What the system says at once is told at once."""
-        with mock.patch.object(module, "socket", Unreachable):
+        with mock.patch.object(module, "SocketType", Unreachable):
             connecting = AddressEndpoint(Watching(), "127.0.0.1", 9).connect(Making(None))
         failure = self.failureResultOf(connecting, NoRouteError, ConnectError)
         self.assertEqual(failure.value.osError, errno.ENETUNREACH)
@@ -260,7 +260,7 @@ class SocketTests(TestCase):
     async def test_connects(self) -> None:
         """At once within a machine, and in the reactor's time where it is slow."""
         await self.check("127.0.0.1", IPv4Address)
-        with mock.patch.object(module, "socket", Later):
+        with mock.patch.object(module, "SocketType", Later):
             await self.check("127.0.0.1", IPv4Address)
 
     async def test_ipv6(self) -> None:
@@ -284,7 +284,7 @@ class SocketTests(TestCase):
         endpoint = AddressEndpoint(reactor, "127.0.0.1", port.getHost().port)
         for kind in (socket.socket, Later):
             protocol = Greeting()
-            with mock.patch.object(module, "socket", kind):
+            with mock.patch.object(module, "SocketType", kind):
                 made = endpoint.begin(Making(protocol))
             self.assertIsInstance(made, Greeting if kind is socket.socket else Deferred)
             self.assertIs(await maybeDeferred(lambda found=made: found), protocol)
@@ -294,13 +294,28 @@ class SocketTests(TestCase):
         with self.assertRaises(NoProtocol):
             endpoint.begin(Making(None))
 
+    async def test_dial(self) -> None:
+        """Who wants no more than a socket has that, and may have a protocol on it later."""
+        port = await self.listen()
+        endpoint = AddressEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        for kind in (socket.socket, Later):
+            with mock.patch.object(module, "SocketType", kind):
+                dialed = endpoint.dial()
+            self.assertEqual(dialed.connected, kind is socket.socket)
+            protocol = Greeting()
+            made = await maybeDeferred(dialed.begin, Making(protocol))
+            self.assertIs(made, protocol)
+            self.assertIs(protocol.transport.getHandle(), dialed.socket)
+            self.assertEqual(await protocol.got, b"hello")
+            await protocol.over
+
     async def test_refused(self) -> None:
         """Nobody listens: the same error, at once or later."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             for kind in (socket.socket, Later):
                 factory = Making(Greeting())
-                with mock.patch.object(module, "socket", kind):
+                with mock.patch.object(module, "SocketType", kind):
                     endpoint = AddressEndpoint(reactor, *probe.getsockname())
                     done = endpoint.connect(factory)
                 with self.assertRaises(ConnectionRefusedError) as caught:

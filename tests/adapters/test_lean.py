@@ -14,6 +14,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.internet.tcp import Server
 from twisted.internet.testing import StringTransport
 from twisted.internet.unix import Port as UNIXPort
@@ -22,6 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lab.adapters.eager import EagerPort, EagerServer
 from lab.adapters.lean import LeanConnection, lean
+from tests.adapters.test_accepting import Taking
 from tests.adapters.test_eager import _STEP, Doing, Pair, Step, Turns
 
 reactor: Any = real_reactor
@@ -259,6 +261,20 @@ class PortTests(TestCase):
         self.assertIsInstance(made[0].transport, LeanConnection)
         client.transport.loseConnection()
         await over
+
+    async def test_sockets(self) -> None:
+        """A factory that takes sockets is given them."""
+        factory = Taking()
+        port = lean(reactor.listenTCP(0, factory, interface="127.0.0.1"))
+        self.addCleanup(port.stopListening)
+        address: Any = port.getHost()
+        client = socket.create_connection((address.host, address.port), timeout=10)
+        self.addCleanup(client.close)
+        while not factory.taken:
+            await deferLater(reactor, 0)
+        taken, peer, by = factory.taken[0]
+        taken.close()
+        self.assertEqual((peer, by), (client.getsockname(), port))
 
     def test_others(self) -> None:
         """Those of the reactor `lab` are; what is none of Twisted's own for TCP stays."""

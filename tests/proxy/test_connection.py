@@ -10,6 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import ISSLTransport, IStreamClientEndpoint
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
@@ -27,6 +28,7 @@ from lab.faults.streams import (
     SlowClose,
     Timeout,
 )
+from lab.proxy.connection import Connection
 from lab.proxy.legs import LINGER
 from lab.simulator.network import simulate
 from lab.wire.proxy_protocol import encode
@@ -44,7 +46,7 @@ from tests.proxy.scenes import (
     lose,
     shut,
 )
-from tests.proxy.test_streams import SocketCase
+from tests.proxy.sockets import SocketCase
 
 SLOW = faults(Latency(0.3))
 
@@ -260,6 +262,20 @@ class BeginningTests(SceneCase):
             self.assertEqual((client.got, client.why), (b"", "ConnectionDone"))
         self.assertEqual((scene.relay.accepted, scene.relay.refused), (3, 3))
         scene.over()
+
+    def test_goes_on(self) -> None:
+        """One that goes on for another is told its upstream, and since when it relays."""
+        asked: list[None] = []
+        scene = self.scene(connect=lambda: asked.append(None))  # type: ignore[arg-type, func-returns-value]
+        relay, proxy = scene.relay, self.net.host("proxy").reactor
+        way = TCP4ClientEndpoint(proxy, "server", 80)
+        connection = Connection(relay, relay._common, "relay", 7, way, since=-5.0)
+        transport = StringTransport()
+        connection.client.makeConnection(transport)
+        self.net.run(1)
+        self.assertEqual({pump._begun for pump in connection._pumps.values()}, {-5.0})
+        self.assertEqual((asked, len(scene.servers.all)), ([], 1))
+        connection.reset()
 
     def test_no_endpoint(self) -> None:
         """Whoever is asked for the upstream may fail as well."""

@@ -37,7 +37,7 @@ from lab.proxy.room import Room
 from lab.simulator.network import simulate
 from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import LITTLE, Peer, SceneCase, Simulated, faults, lose, shut
-from tests.proxy.test_streams import SocketCase
+from tests.proxy.sockets import SocketCase
 
 reactor: Any = real_reactor
 DATA = bytes(range(251)) * 40  # 10,040 bytes; no piece of it looks like another

@@ -3,10 +3,10 @@
 import errno
 import gc
 import socket
-import struct
 import weakref
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import trustme
 from twisted.internet import reactor as real_reactor
@@ -14,28 +14,25 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
     clientFromString,
-    serverFromString,
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
-from lab.adapters.connecting import AddressEndpoint
-from lab.adapters.lean import lean
+from lab.adapters import connecting
 from lab.errors import LocalError
 from lab.faults.datagrams import Bandwidth, Duplicate, Latency, Noop
 from lab.faults.fault import Fault
-from lab.faults.journal import Dice
 from lab.faults.streams import Cut, LimitData, PacketLoss, ResetPeer, Slicer, Timeout
-from lab.proxy.streams import QUIET, StreamRelay
+from lab.proxy.connection import Connection
+from lab.proxy.streams import QUIET
+from tests.adapters.test_connecting import Later
 from tests.helpers import captured_logs, certify, folder
-from tests.proxy.captured import CLIENT, UPSTREAM, Captured
+from tests.proxy.captured import CLIENT, UPSTREAM
 from tests.proxy.scenes import (
     Never,
     Peer,
     SceneCase,
-    Serving,
     Whole,
     answering,
     echo,
@@ -43,6 +40,7 @@ from tests.proxy.scenes import (
     lose,
     shut,
 )
+from tests.proxy.sockets import Raw, SocketCase, echoing
 
 reactor: Any = real_reactor
 DATA = bytes(range(251)) * 4000  # 1,004,000 bytes
@@ -224,123 +222,6 @@ class LogTests(SceneCase):
         scene.over()
 
 
-class Raw:
-    """A socket without Twisted's protocols: what the kernel says, as it says it."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setblocking(False)
-        self._said: Deferred[Any] | None = None
-
-    def fileno(self) -> int:
-        """Its number."""
-        return self._socket.fileno()
-
-    def logPrefix(self) -> str:
-        """Its name."""
-        return "raw"
-
-    def send(self, data: bytes) -> None:
-        """Send a little."""
-        self._socket.send(data)
-
-    def reset(self) -> None:
-        """Close with RST."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._socket.close()
-
-    def receive(self) -> "Deferred[Any]":
-        """Fires with bytes, or with the number of the error."""
-        self._said = Deferred()
-        reactor.addReader(self)
-        return self._said
-
-    def doRead(self) -> None:
-        """There is something."""
-        reactor.removeReader(self)
-        try:
-            found: Any = self._socket.recv(65536)
-        except OSError as error:
-            found = error.errno
-        said, self._said = self._said, None
-        if said is not None:
-            said.callback(found)
-
-    def connectionLost(self, reason: object) -> None:
-        """The reactor has noticed an end: reading tells which."""
-        self.doRead()
-
-    def close(self) -> None:
-        """Enough."""
-        self._socket.close()
-
-
-class SocketCase(TestCase):
-    """A relay before a server, on loopback."""
-
-    timeout = 30
-    capturing = False
-    relay: StreamRelay
-    servers: Serving
-
-    async def listen(self, text: str, factory: Factory) -> Any:
-        """Listen until the test is over."""
-        port = lean(await serverFromString(reactor, text).listen(factory))
-        self.addCleanup(port.stopListening)
-        return port.getHost()
-
-    async def begin(
-        self,
-        serve: Callable[[], Whole],
-        connect: Callable[[int], IStreamClientEndpoint] | None = None,
-        *,
-        server: str = "tcp:0:interface=127.0.0.1",
-        listen: str = "tcp:0:interface=127.0.0.1",
-    ) -> Any:
-        """Start both; the address to connect to."""
-        self.servers = Serving(serve)
-        upstream = await self.listen(server, self.servers)
-
-        def usual(port: int) -> IStreamClientEndpoint:
-            return AddressEndpoint(reactor, "127.0.0.1", port)
-
-        number = getattr(upstream, "port", 0)
-        self.captured = Captured(reactor.seconds)
-        self.relay = StreamRelay(
-            reactor,
-            "relay",
-            lambda: (connect or usual)(number),
-            decisions=Dice(7),
-            capture=self.captured.relay if self.capturing else None,
-        )
-        address = await self.listen(listen, self.relay.factory)
-        self.addCleanup(self.relay.drained)
-        self.addCleanup(self.relay.drop)
-        return address
-
-    async def client(self, address: Any, client: Whole | None = None) -> Any:
-        """Connect."""
-        made = client or Peer()
-        factory = Factory.forProtocol(lambda: made)
-        factory.noisy = False
-        text = f"tcp:127.0.0.1:{address.port}"
-        await clientFromString(reactor, text).connect(factory)
-        return made
-
-    async def raw(self, address: Any) -> Raw:
-        """Connect a socket of our own; there is a server for it when this is done."""
-        made = Raw(address.port)
-        self.addCleanup(made.close)
-        made.send(b"hello")
-        self.assertEqual(await made.receive(), b"hello")
-        return made
-
-
-def echoing() -> Peer:
-    """A server that sends back what comes, and ends when its client does."""
-    return Peer(data=echo, end=shut)
-
-
 class SocketTests(SocketCase):
     """The same on real sockets."""
 
@@ -372,7 +253,9 @@ class SocketTests(SocketCase):
         """What is over is forgotten at once: the collector of garbage has nothing to do for it."""
         address = await self.begin(echoing)
         client = await self.raw(address)
+        self.relay.set_faults(faults(Noop()), [])
         (connection,) = self.relay._alive
+        assert isinstance(connection, Connection)
         known = [weakref.ref(one) for one in (connection, connection.client, connection.upstream)]
         del connection
         gc.disable()
@@ -422,6 +305,27 @@ class SocketTests(SocketCase):
         bound.bind(("127.0.0.1", 0))
         free = bound.getsockname()[1]
         address = await self.begin(Peer, lambda _: TCP4ClientEndpoint(reactor, "127.0.0.1", free))
+        client = Raw(address.port)
+        client.send(b"nobody reads this")
+        self.assertEqual(await client.receive(), b"")
+        client.close()
+        self.assertEqual((self.relay.accepted, self.relay.refused), (1, 1))
+
+    async def test_takes_time(self) -> None:
+        """An upstream that is not connected at once is connected once, and all goes on."""
+        address = await self.begin(echoing)
+        with mock.patch.object(connecting, "SocketType", Later):
+            await self.raw(address)
+        self.assertEqual(len(self.servers.all), 1)
+        self.assertEqual([type(one) for one in self.relay._alive], [Connection])
+
+    async def test_mistakes(self) -> None:
+        """Whoever is asked for the upstream may fail: the client gets the end, and no RST."""
+
+        def connect(_: int) -> Any:
+            raise ZeroDivisionError
+
+        address = await self.begin(Peer, connect)
         client = Raw(address.port)
         client.send(b"nobody reads this")
         self.assertEqual(await client.receive(), b"")
