@@ -28,7 +28,7 @@ from lab.adapters.eager import EagerConnection, EagerConnector, EagerPort, Eager
 from lab.adapters.udp import DatagramPort
 
 try:
-    from select import EPOLLIN
+    from select import EPOLLIN, EPOLLOUT
     from socket import AF_INET, AF_INET6
 
     from twisted.internet.epollreactor import EPollReactor
@@ -42,6 +42,8 @@ _NOBODY: Mapping[str, Any] = context.defaultContextDict[log.ILogContext]
 LONGEST = 2147483
 _log = Logger("twisted.internet.base")
 _mistake = _log.failureHandler("Unexpected error in main loop")
+#: An event with the first of these alone is for who reads; reading tells of an end and of an error.
+_READ_OR_WRITE = EPOLLIN | EPOLLOUT
 _GONE = ConnectionFdescWentAway("File descriptor lost")
 
 
@@ -200,7 +202,7 @@ class LabReactor(EPollReactor):
             selectable = selectables.get(fd)
             if selectable is None:
                 continue
-            if event == EPOLLIN and isinstance(selectable, EagerConnection):
+            if event & _READ_OR_WRITE == EPOLLIN and isinstance(selectable, EagerConnection):
                 # What nearly all events are: no call here that can be spared.
                 if not usual:
                     contexts[-1] = _Frame((selectable, outer))
@@ -226,7 +228,7 @@ class LabReactor(EPollReactor):
 
     def _handle(self, selectable: Any, fd: int, event: int) -> None:
         """Handle one event of any kind."""
-        if event != EPOLLIN:
+        if event & _READ_OR_WRITE != EPOLLIN:
             _guarded(self._doReadOrWrite, selectable, fd, event)
             return
         why: Any = _GONE

@@ -209,6 +209,14 @@ class EventTests(ReactorCase):
         self.events()
         self.assertEqual(one.reasons, ["ConnectionDone"])
 
+    def test_hung_up(self) -> None:
+        """What a peer has sent that is gone is read by the short way, too."""
+        self.patch(self.reactor, "_doReadOrWrite", lambda *_: self.fail("that is the long way"))
+        reading = self.reading(lambda _: main.CONNECTION_DONE)
+        reading.peer.close()
+        self.assertEqual(self.events(), [])
+        self.assertEqual(reading.reasons, ["ConnectionDone"])
+
     def test_sends_behind_each_event(self) -> None:
         """What an event has given any connection to send goes out before the next event."""
         order: list[str] = []
