@@ -84,10 +84,12 @@ class SocketCase(TestCase):
     capturing = False
     relay: StreamRelay
     servers: Serving
+    #: The one that was opened last: that of the relay.
+    port: Any
 
     async def listen(self, text: str, factory: Factory) -> Any:
         """Listen until the test is over."""
-        port = lean(await serverFromString(reactor, text).listen(factory))
+        port = self.port = lean(await serverFromString(reactor, text).listen(factory))
         self.addCleanup(port.stopListening)
         return port.getHost()
 

@@ -80,6 +80,15 @@ class FastTests(PathCase):
             self.assertTrue(end.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             self.assertEqual(end.socket.gettimeout(), 0)
 
+    async def test_read_at_once(self) -> None:
+        """What the client has sent before it is accepted needs no event of its own."""
+        address = await self.begin(echoing)
+        client = Raw(address.port)
+        self.addCleanup(client.close)
+        client.send(b"hello")
+        self.port.doRead()
+        self.assertEqual(self.relay.sent["upstream"], 5)
+
     async def test_too_early(self) -> None:
         """Nothing happens where there is nothing to be read."""
         address = await self.begin(echoing)
@@ -116,6 +125,12 @@ class FastTests(PathCase):
         await self.raw(address)
         self.path()
 
+    async def test_captured(self) -> None:
+        """A capture sees all."""
+        self.capturing = True
+        await self.raw(await self.begin(echoing))
+        self.path(Connection)
+
 
 class HandedOverTests(PathCase):
     """What goes on as a `Connection`."""
@@ -124,8 +139,10 @@ class HandedOverTests(PathCase):
         """They work from now on, on the same number; their times count from the beginning."""
         address = await self.begin(echoing)
         self.relay.number = 5
+        before = reactor.seconds()
         client = await self.raw(address)
         since = self.path()._since
+        self.assertTrue(before <= since <= reactor.seconds())
         self.relay.set_faults([], [Fault(LimitData(3), "limit")])
         connection = self.path(Connection)
         pump = connection._pumps[connection.upstream]
