@@ -41,6 +41,7 @@ napoleon_use_ivar = True
 _OTHERS = (
     *(
         "_pytest",
+        "_socket",
         "attrs?",
         "collections",
         "concurrent",

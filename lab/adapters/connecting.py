@@ -120,7 +120,7 @@ class AddressEndpoint:
         Begin to connect, for nobody yet.
 
         Raises:
-            ConnectBindError: No socket is to be had.
+            twisted.internet.error.ConnectBindError: No socket is to be had.
         """
         try:
             made = SocketType(self.family, _KIND)

@@ -10,8 +10,8 @@ fraction of the CPU time; and at any moment go on as one of those, with no byte 
 chunk is read and sent on at once, an end of one half is passed on, the second end closes both. All
 else is handed over: a fault that comes, a chunk that the other side does not take as a whole or
 that is so large that splicing is worth it (`lab.adapters.splice`), an error, an end that somebody
-asks for. Then a `Connection` gets both sockets, and what was read but not sent. Ends need not be
-handed over: the system tells of them again.
+asks for. Then one of `lab.proxy.connection` gets both sockets, and what was read but not sent. Ends
+need not be handed over: the system tells of them again.
 
 **What was refused.** A transport, a protocol and a producer each way from the beginning: to make
 these, and to have each of them asked for every chunk, took more than half of the Python in a
@@ -106,11 +106,11 @@ class FastPath:
         self.hand_over()
 
     def close(self, patience: float, why: str = "") -> None:
-        """See `Connection.close`."""
+        """End it with FIN; see `lab.proxy.connection.Connection.close`."""
         self.hand_over().close(patience, why)
 
     def reset(self, why: str = "") -> None:
-        """See `Connection.reset`."""
+        """End it with RST; see `lab.proxy.connection.Connection.reset`."""
         self.hand_over().reset(why)
 
     def ended(self, end: "_End") -> None:
@@ -132,7 +132,7 @@ class FastPath:
 
     def hand_over(self, source: "_End | None" = None, rest: bytes = b"") -> Connection:
         """
-        Have a `Connection` go on with it.
+        Have a `lab.proxy.connection.Connection` go on with it.
 
         Args:
             source: Where something was read last, if it was not sent on.

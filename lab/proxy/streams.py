@@ -155,14 +155,21 @@ class StreamRelay:
         One more client.
 
         Args:
-            way: See `Connection`.
+            way: See `lab.proxy.connection.Connection`.
         """
         connection = Connection(self, self._common, self.name, self._count(), way)
         self._alive[connection] = self._there[connection] = None
         return connection.client
 
     def take_socket(self, client: SocketType, peer: tuple[Any, ...], port: Port) -> None:
-        """One more client, of a port that gives its sockets."""
+        """
+        One more client, of a port that gives its sockets.
+
+        Args:
+            client: Connected to it.
+            peer: Its address.
+            port: Has accepted it.
+        """
         way = None
         if self._unwatched:
             with suppress(Exception):  # who makes a mistake is asked again where it is told of
