@@ -7,10 +7,11 @@ after each verb that tells it something, `outgoing`, `events` and `deadline`, in
 Time is in seconds, from any origin, and never goes back.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 
 @frozen
@@ -206,22 +207,68 @@ class PromptCore(Core, Protocol):
         """
 
 
+@define(eq=False)
+class Series:
+    """
+    What a core sends at regular times, as long as nothing else happens.
+
+    The core and whoever sends have it in common. Who sends takes the last of the lines when its
+    time has come, and counts it; the core, when it is called, may put more of them in front, change
+    them or take them away.
+
+    Attributes:
+        begin: When the first was due, in seconds.
+        step: Seconds from one to the next.
+        done: How many were taken.
+        until: None is taken from then on before the core was called, in seconds.
+        lines: Those that come, each with its ending, the next one last.
+    """
+
+    begin: float = 0.0
+    step: float = 0.0
+    done: int = 0
+    until: float = math.inf
+    lines: list[bytes] = field(factory=list)
+
+    def due(self) -> float:
+        """When the next is due, in seconds."""
+        return self.begin + self.done * self.step
+
+    def take(self, now: float) -> bytes:
+        """The next, and those behind it that are due."""
+        line = self.lines.pop()
+        done = self.done + 1
+        while self.lines and self.begin + done * self.step <= now:
+            line += self.lines.pop()
+            done += 1
+        self.done = done
+        return line
+
+    def give_back(self, line: bytes) -> None:
+        """What could not be sent of what was taken."""
+        self.done -= 1
+        self.lines.append(line)
+
+
 @runtime_checkable
 class TickingCore(Core, Protocol):
     """
-    A core that most often has nothing but bytes to send when its time has come.
+    A core that most often has nothing but a line to send when its time has come.
 
-    That takes half the time of all the verbs. It is never busy (`BusyCore`).
+    That takes a fraction of the time of all the verbs, above all if one call gives the lines of
+    several times. It is never busy (`BusyCore`).
     """
 
-    def strike(self, now: float) -> tuple[bytes, float] | None:
+    def strike(self, now: float) -> Series | None:
         """
         A time that `deadline` has named has come, and nothing is outgoing.
 
         Returns:
-            What `outgoing` would give after `tick`, each message with its ending, and what
-            `deadline` would, if there is no event. Otherwise None, and nothing has happened: `tick`
-            is called.
+            What it sends: a line that is due now, and perhaps those of the times that follow, up to
+            the first at which something else is due. That is always the same series. It is what
+            `outgoing` would give after `tick`, and there is no event; `deadline` says when the next
+            is due, also while the core is not called. Otherwise None, and nothing has happened:
+            `tick` is called.
         """
 
 

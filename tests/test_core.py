@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lab.arithmetic.client import ArithmeticClientCore
 from lab.arithmetic.server import ArithmeticServerCore
 from lab.arithmetic.settings import ClientSettings, ServerSettings
-from lab.core import BatchCore, Body, Core, Datagrams, Finished, PromptCore
+from lab.core import BatchCore, Body, Core, Datagrams, Finished, PromptCore, Series
 from lab.echo.server import EchoServerCore
 from lab.echo.settings import ServerSettings as EchoSettings
 from lab.rng import stream
@@ -97,3 +97,17 @@ class FinishedTests(SynchronousTestCase):
         self.assertNotEqual(Finished("idle"), Finished("too long"))
         with self.assertRaises(FrozenInstanceError):
             Finished("idle").reason = "other"  # type: ignore[misc]
+
+
+class SeriesTests(SynchronousTestCase):
+    """Lines at regular times."""
+
+    def test_take(self) -> None:
+        """The next comes, and those behind it whose time has come; what was not sent goes back."""
+        series = Series(10.0, 0.5, lines=[b"c\n", b"b\n", b"a\n"])
+        self.assertEqual(series.due(), 10.0)
+        self.assertEqual((series.take(10.0), series.due(), series.done), (b"a\n", 10.5, 1))
+        self.assertEqual((series.take(11.0), series.due(), series.done), (b"b\nc\n", 11.5, 3))
+        series.give_back(b"\n")
+        self.assertEqual((series.lines, series.due()), ([b"\n"], 11.0))
+        self.assertEqual(series.take(99.0), b"\n")

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from lab.core import Broken, Core, Finished, Left
+from lab.core import Broken, Core, Finished, Left, Series
 
 
 def _nowhere(_: Any) -> None:
@@ -43,6 +43,8 @@ class Driver:
             core can't. See `lab.core.PromptCore`.
         give: Called with bytes that a core has to send when its time has come, see
             `lab.core.TickingCore`; None while there is nobody to take them.
+        send: Gives bytes to the system, and says how many it takes, or raises `OSError`; None while
+            it can't be known that nothing else has to be sent before them.
     """
 
     core: Core
@@ -53,8 +55,11 @@ class Driver:
     leave: Callable[[str], None] = _nowhere
     abort: Callable[[str], None] = _nowhere
     give: Callable[[bytes], None] | None = None
+    send: Callable[[bytes], int] | None = None
     _timer: IDelayedCall | None = None
     _due: float = 0.0
+    #: What a wheel sends until the timer comes.
+    _series: Series | None = None
     _ticked: float = 0.0
     _settling: bool = False
     _more: bool = False
@@ -110,6 +115,14 @@ class Driver:
         """There is no transport any more; what is sent is dropped."""
         self.write = self.finish = self.leave = self.abort = _nowhere
         self.give = None
+        self.queue()
+
+    def queue(self) -> None:
+        """From now on something may have to be sent before what `send` would."""
+        self.send = None
+        if self._series is not None:
+            self._disarm()
+            self._arm()
 
     def settle(self) -> None:
         """Do what the core wants done, after any call to it."""
@@ -145,7 +158,8 @@ class Driver:
     def _arm(self) -> None:
         """Be called at the deadline, or before: a timer that comes too early is set again."""
         deadline = self.core.deadline()
-        if deadline is None or self._stopped or (self._timer and self._due <= deadline):
+        due = self._due if self._series is None else self._series.due()
+        if deadline is None or self._stopped or (self._timer and due <= deadline):
             return
         self._disarm()
         self._due = deadline
@@ -155,33 +169,40 @@ class Driver:
         """No timer."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self._series = None
 
     def _tick(self) -> None:
         """The timer has come."""
-        made, self._timer = self._timer, None
+        made, self._timer, self._series = self._timer, None, None
         # Floating point may bring a clock a hair before the time it was asked for.
         now, due = self.clock.seconds(), self._due
         now = max(now, due)
         self._ticked = now
         if self._striking is not None and self.give is not None:
-            struck = self._striking.strike(now)
-            if struck is not None:
-                data, due = struck
-                self.give(data)
-                if self._timer is None and not self._stopped:
-                    self._due = due
-                    # A wheel need not make another one; see `lab.adapters.wheel`.
-                    if self._wheel is not None and self._wheel.again(made, due):
-                        self._timer = made
-                    else:
-                        wait = max(0, due - self.clock.seconds())
-                        self._timer = self.clock.callLater(wait, self._tick)
+            series = self._striking.strike(now)
+            if series is not None:
+                self.give(series.take(now))
+                self._go_on(series, made)
                 return
         deadline = self.core.deadline()
         if deadline is not None and deadline <= now:
             self.core.tick(now)
         self.settle()
+
+    def _go_on(self, series: Series, made: Any) -> None:
+        """Be called when the next line of a series is due, or have a wheel send it."""
+        if self._timer is not None or self._stopped:
+            return
+        # A wheel need not make another timer; see `lab.adapters.wheel`.
+        if self._wheel is not None:
+            if self.send is not None and self._wheel.send(made, series, self.send):
+                self._timer, self._series = made, series
+                return
+            due = self.core.deadline()
+            if due is not None and self._wheel.again(made, due):
+                self._timer, self._due = made, due
+                return
+        self._arm()
 
     def _each(self, batch: list[bytes], now: float) -> int:
         """A batch for a core that takes one message at a time."""

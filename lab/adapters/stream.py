@@ -131,6 +131,7 @@ class LineCoreProtocol(Protocol):
             if not self._handshaking:
                 self._system = getattr(self.transport, "writeSomeData", None)
                 self._at_once = self._system
+                self._driver.send = self._system
         self.transport.registerProducer(self, streaming=True)
         self._driver.settle()
 
@@ -198,6 +199,7 @@ class LineCoreProtocol(Protocol):
         """It does again: all that was queued is gone."""
         self._paused, self._clear = False, True
         self._at_once = self._system
+        self._driver.send = self._system
         if self._turn is None:
             self._work()
 
@@ -304,6 +306,7 @@ class LineCoreProtocol(Protocol):
             # The transport has something to keep: from now on nothing may overtake that. A
             # connection that is lost has no number of bytes; the transport will find that out.
             self._at_once = None
+            self._driver.queue()
             data = data[sent:] if isinstance(sent, int) else data
         self._clear = False
         self.transport.write(data)
@@ -353,7 +356,8 @@ class LineCoreProtocol(Protocol):
     def _drop(self) -> None:
         """Nothing more is worked on or sent."""
         self._lines.clear()
-        self._body = self._file = None
+        self._body = self._file = self._at_once = None
+        self._driver.queue()
 
 
 class _Chunks(LineReader):

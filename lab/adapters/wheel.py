@@ -18,6 +18,11 @@ look at, and a full collection takes long where there are many connections.
 
 A wait that is short is not worth a slot: below ``shortest`` it is the reactor's, exactly.
 
+Most calls of a server with many clients only send the next line of a `lab.core.Series`. So a call
+may leave that to the wheel, `TimerWheel.send`: all lines of a slot are taken first, and then sent
+one after the other. With Python's own work between two calls of the system each drives the other
+out of the processor's caches, and both take longer; so does the other side, that is woken for each.
+
 **What was refused.** A ring of slots with a ring above it for each turn: a dictionary needs no
 cascade, and waits may be as long as they like. Calls at the begin of their slot: they would be
 early.
@@ -35,6 +40,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from lab.core import Series
 from lab.errors import LocalError
 
 #: Of a slot, in seconds: no call is later than this.
@@ -58,7 +64,18 @@ class WheelCall:
         time: When it is to be made, in seconds.
     """
 
-    __slots__ = ("_arguments", "_call", "_called", "_named", "_order", "_slot", "_wheel", "time")
+    __slots__ = (
+        "_arguments",
+        "_call",
+        "_called",
+        "_named",
+        "_order",
+        "_send",
+        "_series",
+        "_slot",
+        "_wheel",
+        "time",
+    )
 
     def __init__(
         self,
@@ -77,6 +94,9 @@ class WheelCall:
         self._arguments = arguments
         self._named = named
         self._called = False
+        #: What is sent instead, as long as that is all, and what sends it.
+        self._series: Series | None = None
+        self._send: Callable[[bytes], object] | None = None
 
     def getTime(self) -> float:
         """When it is to be made, in seconds."""
@@ -96,6 +116,7 @@ class WheelCall:
         """
         self._check()
         self._call, self._arguments, self._named, self._slot = None, (), _NAMELESS, None
+        self._send = None
         self._wheel._cancelled()  # noqa: SLF001 - two classes of one thing
 
     def reset(self, secondsFromNow: float) -> None:
@@ -109,13 +130,15 @@ class WheelCall:
         self._wheel._put(self, self.time + secondsLater)  # noqa: SLF001
 
     def _check(self) -> None:
-        """Refuse what comes too late."""
+        """Refuse what comes too late; whoever moves a call wants it to be made."""
         if self._slot is None:
             raise AlreadyCalled if self._called else AlreadyCancelled
+        self._series = None
 
     def _make(self) -> None:
         """Make it; a mistake in it harms no other."""
         self._slot, self._called = None, True
+        self._series = self._send = None
         try:
             self._call(*self._arguments, **self._named)  # type: ignore[misc]
         except BaseException:  # noqa: BLE001 - as Twisted does
@@ -205,6 +228,28 @@ class TimerWheel:
         self._put(call, time)
         return True
 
+    def send(self, call: IDelayedCall, series: Series, send: Callable[[bytes], object]) -> bool:
+        """
+        Send lines of a series, each when its time has come, and then make a call once more.
+
+        It is made when but one line is left, and when the series may not be sent from. If less is
+        sent than all, it is made at once; what is left is the next line then.
+
+        Args:
+            call: The one that is being made just now.
+            series: What is sent.
+            send: Sends, and says how many bytes. If it says anything else, or raises an error, none
+                were sent: the call will find out why.
+
+        Returns:
+            Whether it will be made so. If not, because `again` would not make it or there are less
+            than two lines, nothing has happened.
+        """
+        if len(series.lines) < 2 or not self.again(call, series.due()):
+            return False
+        call._series, call._send = series, send  # type: ignore[attr-defined]  # noqa: SLF001
+        return True
+
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
         """All that wait: the calls of the wheel, and those that the reactor has of others."""
         slots = self._slots.items()
@@ -262,6 +307,31 @@ class TimerWheel:
             else:
                 self._waiting.reset(wait)
 
+    def _sent(self, number: int, slot: list[WheelCall], now: float) -> list[WheelCall]:
+        """Send what there is of series in a slot; gives the calls that are to be made."""
+        left, taken = [], []
+        for call in _valid(number, slot):
+            series = call._series  # noqa: SLF001
+            if series is None or len(series.lines) < 2 or not series.due() <= now < series.until:
+                left.append(call)
+                continue
+            taken.append((call, series, series.take(now)))
+            following = series.due()
+            if series.lines and following < series.until:
+                self._put(call, following)
+            else:
+                left.append(call)
+        for call, series, line in taken:
+            try:
+                sent: Any = call._send(line)  # type: ignore[misc]  # noqa: SLF001
+            except Exception:  # noqa: BLE001 - see `send`
+                sent = None
+            if sent != len(line):
+                series.give_back(line[sent:] if isinstance(sent, int) else line)
+                call._slot = number  # noqa: SLF001
+                left.append(call)
+        return left
+
     def _turn(self) -> None:
         """Make the calls of all slots that have ended by now."""
         self._waiting, self._turning = None, True
@@ -272,7 +342,7 @@ class TimerWheel:
             slot = self._slots.pop(number)
             self._entries -= len(slot)
             slot.sort(key=_in_order)
-            for call in slot:
+            for call in self._sent(number, slot, now):
                 if call._slot == number:  # noqa: SLF001
                     self._calls -= 1
                     call._make()

@@ -26,7 +26,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from lab.core import Finished
+from lab.core import Finished, Series
 from lab.rng import Random
 from lab.sequence import wire
 from lab.sequence.records import Record
@@ -36,7 +36,7 @@ from lab.sequence.values import LONGEST, Checksum, Values
 #: A side that hears nothing for so many heartbeats takes the other for lost.
 SILENCES = 3
 #: The store knows the numbers of so many seconds ahead, and is told half as often.
-AHEAD = 20.0
+AHEAD = 60.0
 # Whoever is called so much later than asked for was held up, and has not read all that came.
 _HELD_UP = 0.1
 # A store that fails is asked again after so many seconds.
@@ -44,6 +44,8 @@ _ASK_AGAIN = 1.0
 # Numbers that were sent on other connections are summed up so many at a time, and so often, in
 # seconds: a reactor has others to serve.
 _CATCH_UP, _TURN = 256, 0.001
+# So many numbers are ready to be sent at most.
+_READY = 8
 # The answer to a heartbeat may wait for so much of the time since the one before it, and at most so
 # long, in seconds: whoever takes us for lost after three of them hears us in one and a half.
 _PART, _TOGETHER = 0.5, 1.0
@@ -109,8 +111,6 @@ class SequenceServerCore:
         random: Where the length of a sequence is drawn from, when the client leaves it open.
         address: Who the client is.
 
-    Attributes:
-        sent: No more numbers of the session than these have been sent.
     """
 
     _settings: ServerSettings
@@ -119,15 +119,16 @@ class SequenceServerCore:
     _random: Random
     _address: str = ""
     state: str = field(init=False, default="new")
-    sent: int = field(init=False, default=0)
     #: As the store has it.
     _record: Record | None = field(init=False, default=None)
     #: Whether the session is ours, to be given back when the connection ends.
     _owns: bool = field(init=False, default=False)
-    _next: int = field(init=False, default=0)
-    #: When this connection has begun with numbers, and with which: all times follow from it.
-    _begin: float = field(init=False, default=0.0)
+    #: The first number of this connection; all times follow from when it was due.
     _first: int = field(init=False, default=0)
+    #: The numbers behind it, of which some are ready to be sent.
+    _series: Series = field(init=False, factory=Series)
+    #: So many were sent on connections before.
+    _before: int = field(init=False, default=0)
     #: So many numbers may be sent; and when the store is to be told of more.
     _may: int = field(init=False, default=0)
     _ask_at: float = field(init=False, default=0.0)
@@ -136,9 +137,10 @@ class SequenceServerCore:
     _sum: Checksum = field(init=False, factory=Checksum)
     _summed: float = field(init=False, default=0.0)
     _nonce: str = field(init=False, default="")
-    #: When the newest heartbeat came, and its number if the answer waits for the next of ours.
+    #: When the newest heartbeat came, its answer, and the number of ours that this leaves with.
     _beaten: float = field(init=False)
-    _owed: int | None = field(init=False, default=None)
+    _owed: bytes = field(init=False, default=b"")
+    _owed_with: int = field(init=False, default=-1)
     _outgoing: list[bytes] = field(init=False, factory=list)
     _events: list[object] = field(init=False, factory=list)
     #: A client may be silent for so long, in seconds.
@@ -149,13 +151,14 @@ class SequenceServerCore:
     def __attrs_post_init__(self) -> None:
         """Reckon once what each number needs."""
         self._patience = SILENCES * self._settings.heartbeat
+        self._series.until = self._heard + self._patience
         self._beaten = self._heard
 
     # The verbs of a core.
 
     def message(self, data: bytes, now: float) -> None:
         """One line of the client's."""
-        self._heard = now
+        self.heard(now)
         if self.state == "over":
             return
         try:
@@ -178,15 +181,16 @@ class SequenceServerCore:
         if found is None or self.state == "over":
             return None
         self._heard = now
-        number = int(found[1])
-        if self._may_wait(now):
-            self._owed = number
+        self._series.until = now + self._patience
+        answer = b"alive %d\n" % int(found[1])
+        if self._owe(answer, now):
             return b""
-        return self._take_owed() + b"alive %d\n" % number
+        return self._take_owed() + answer
 
     def heard(self, now: float) -> None:
         """Some bytes of the client's are here: it lives."""
         self._heard = now
+        self._series.until = now + self._patience
 
     def tick(self, now: float) -> None:
         """Numbers are due, or the client has been silent for too long."""
@@ -199,35 +203,14 @@ class SequenceServerCore:
         if self.state == "running":
             self._send(now)
 
-    def strike(self, now: float) -> tuple[bytes, float] | None:
-        """One number that is not the last, if nothing else is due; see `lab.core.TickingCore`."""
-        index, record = self._next, self._record
-        following = index + 1
-        if (
-            self.state != "running"
-            or record is None
-            or index >= self._may
-            or following >= record.n
-            or self._sum.count != index
-            or (self._owns and now >= self._ask_at)
-        ):
+    def strike(self, now: float) -> Series | None:
+        """Numbers that are not the last, if nothing else is due; see `lab.core.TickingCore`."""
+        series = self._series
+        if self.state != "running" or not series.due() <= now < min(series.until, self._ask_at):
             return None
-        done, begin, interval = index - self._first, self._begin, record.interval
-        silence = self._heard + self._patience
-        deadline = begin + (done + 1) * interval
-        if now >= silence or not begin + done * interval <= now < deadline:
-            return None
-        number = self._values.value(index)
-        self._sum.add(number)
-        self._next = following
-        self.sent = max(self.sent, following)
-        if following == self._may:
-            deadline = math.inf
-        if self._owns and self._ask_at < deadline:
-            deadline = self._ask_at
-        deadline = min(deadline, silence)
-        line = b"number %d %d\n" % (index, number)
-        return line if self._owed is None else self._take_owed() + line, deadline
+        if len(series.lines) < 2:
+            self._prepare()
+        return series if series.lines else None
 
     def close(self, now: float) -> None:
         """The client is gone."""
@@ -255,6 +238,11 @@ class SequenceServerCore:
         silence = self._heard + self._patience
         ask = self._ask_at if self._owns else math.inf
         return min(silence, ask, self._due() if self.state == "running" else math.inf)
+
+    @property
+    def sent(self) -> int:
+        """No more numbers of the session than these have been sent."""
+        return max(self._before, self._next)
 
     @property
     def epoch(self) -> int:
@@ -338,7 +326,7 @@ class SequenceServerCore:
         if self.state != "new":
             self._wrong("resume is only for the first line")
             return
-        self._next = line.next
+        self._first = line.next
         self.state = "asking"
         self._events.append(Load(line.id))
 
@@ -354,17 +342,16 @@ class SequenceServerCore:
         elif self._next > record.sent:
             self._reject("ahead")
         else:
-            self.state, self.sent, self._first = "asking", record.sent, self._next
+            self.state, self._before = "asking", record.sent
             sent = max(record.sent, self._due_by(record, now, now))
             self._record = evolve(record.attached(), sent=sent)
             self._events.append(Attach(self._record))
 
     def _beat(self, line: wire.Heartbeat, now: float) -> None:
         """Answer, now or with the next number."""
-        if self._may_wait(now):
-            self._owed = line.number
-        else:
-            self._say(wire.Alive(line.number))
+        answer = wire.Alive(line.number)
+        if not self._owe(wire.encode(answer) + b"\n", now):
+            self._say(answer)
 
     def _done(self, line: wire.Done, now: float) -> None:
         """The client has all, and the session is over."""
@@ -378,6 +365,11 @@ class SequenceServerCore:
     # What the server says.
 
     @property
+    def _next(self) -> int:
+        """The number that comes next."""
+        return self._first + self._series.done
+
+    @property
     def _session(self) -> Record:
         """The session, where there must be one."""
         assert self._record is not None  # noqa: S101 - the states say so
@@ -385,9 +377,10 @@ class SequenceServerCore:
 
     def _run(self, now: float) -> None:
         """Send numbers, the first at once."""
-        self._begin, self.state, self._may = now, "running", self._session.sent
+        self.state, self._may = "running", self._session.sent
+        self._series.begin, self._series.step = now, self._session.interval
         self._values = Values(self._session.key)
-        self._ask_at = now + AHEAD / 2
+        self._ask_at = self._half_ahead(now)
         self._send(now)
 
     def _due(self) -> float:
@@ -397,17 +390,23 @@ class SequenceServerCore:
             return self._summed + _TURN
         if self._next == self._may:
             return math.inf
-        return self._begin + (self._next - self._first) * record.interval
+        return self._series.due()
 
     def _due_by(self, record: Record, begin: float, now: float) -> int:
         """How many numbers are sent until `AHEAD` seconds from now, those before included."""
         return min(record.n, self._first + int((now + AHEAD - begin) / record.interval) + 1)
 
+    def _half_ahead(self, now: float) -> float:
+        """When the store is to be told again; if that can be, when a number is due as well."""
+        at, series = now + AHEAD / 2, self._series
+        due = series.begin + (at - series.begin) // series.step * series.step
+        return due if due > now else at
+
     def _ask(self, now: float) -> None:
         """Have the store know what is due next, and that the client is there."""
-        self._ask_at = now + AHEAD / 2
+        self._ask_at = self._half_ahead(now)
         record = self._session
-        sent = max(record.sent, self._due_by(record, self._begin, now))
+        sent = max(record.sent, self._due_by(record, self._series.begin, now))
         self._record = evolve(record, sent=sent)
         self._events.append(Progress(self._record))
 
@@ -415,19 +414,39 @@ class SequenceServerCore:
         """Send what is due; sum up what was sent on other connections, a part at a time."""
         record = self._session
         while self._next < record.n and self._due() <= now:
-            number = self._values.value(self._next)
-            self._say(wire.Number(self._next, number))
-            if self._sum.count == self._next:
-                self._sum.add(number)
-            self._next += 1
-        self.sent = max(self.sent, self._next)
+            if not self._series.lines:
+                self._make_ready(1)
+            self._outgoing += self._series.take(now).splitlines()
         summed = self._sum.count
-        for index in range(summed, min(self._next, summed + _CATCH_UP)):
-            self._sum.add(self._values.value(index))
+        if summed < self._next:
+            self._sum.add(*self._values.values(summed, min(self._next - summed, _CATCH_UP)))
         self._summed = now
         if self._sum.count == record.n:
             self.state = "waiting"
             self._say(wire.Sum(*self._sum.digest()))
+
+    def _prepare(self) -> None:
+        """Have numbers ready until the store is to be told; not the last, which ends it all."""
+        series, record = self._series, self._session
+        index = self._first + series.done + len(series.lines)
+        due = series.begin + (index - self._first) * series.step
+        before = math.ceil((self._ask_at - due) / series.step)
+        many = min(_READY, before, self._may - index, record.n - 1 - index)
+        if many > 0 and self._sum.count == index:
+            self._make_ready(many)
+
+    def _make_ready(self, many: int) -> None:
+        """Have so many numbers more ready."""
+        lines = self._series.lines
+        index = self._next + len(lines)
+        numbers = self._values.values(index, many)
+        if self._sum.count == index:
+            self._sum.add(*numbers)
+        more = [b"number %d %d\n" % pair for pair in enumerate(numbers, index)]
+        if self._owed_with == index:
+            more[0] = self._owed + more[0]
+        more.reverse()
+        lines[:0] = more
 
     def _reject(self, reason: str) -> None:
         """The session does not go on."""
@@ -454,29 +473,41 @@ class SequenceServerCore:
         if due is None or now <= due + _HELD_UP or self._heard == self._excuse:
             return True
         # What it has sent may be waiting to be read: a turn more, and then no more.
-        self._heard = self._excuse = now - self._patience + _TURN
+        self.heard(now - self._patience + _TURN)
+        self._excuse = self._heard
         return False
 
-    def _may_wait(self, now: float) -> bool:
-        """Whether a number is due so soon that the answer to this heartbeat can leave with it."""
+    def _owe(self, answer: bytes, now: float) -> bool:
+        """Send this with the next number, if that is due so soon that a heartbeat can wait."""
         wait, self._beaten = min(_TOGETHER, _PART * (now - self._beaten)), now
-        return (
-            self.state == "running"
-            and self._owed is None
-            and self._next < self._may
-            and self._due() <= now + wait
-        )
+        series = self._series
+        index = self._first + series.done
+        if (
+            self.state != "running"
+            or not self._owed_with != index < self._may
+            or series.begin + series.done * series.step > now + wait
+        ):
+            return False
+        self._owed, self._owed_with = answer, index
+        if series.lines:
+            series.lines[-1] = answer + series.lines[-1]
+        return True
 
     def _take_owed(self) -> bytes:
         """The answer that has waited, with its ending, if there is one."""
-        owed, self._owed = self._owed, None
-        return b"" if owed is None else b"alive %d\n" % owed
+        if self._owed_with != self._next:
+            return b""
+        lines = self._series.lines
+        self._owed_with = -1
+        if lines:
+            lines[-1] = lines[-1].removeprefix(self._owed)
+        return self._owed
 
     def _say(self, line: Any) -> None:
         """Send a line, behind the answer that has waited for one."""
-        if self._owed is not None:
-            owed, self._owed = self._owed, None
-            self._outgoing.append(wire.encode(wire.Alive(owed)))
+        owed = self._take_owed()
+        if owed:
+            self._outgoing.append(owed[:-1])
         self._outgoing.append(wire.encode(line))
 
     def _finish(self, reason: str, now: float) -> None:
@@ -487,6 +518,7 @@ class SequenceServerCore:
     def _leave(self, now: float) -> None:
         """Nothing more happens here; the session waits for another connection."""
         self.state = "over"
+        self._series.lines.clear()
         if self._owns:
             self._owns = False
             deadline = now + self._settings.window

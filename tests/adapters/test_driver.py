@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lab.adapters.driver import Driver
 from lab.adapters.wheel import TimerWheel
-from lab.core import Broken, Finished, Left
+from lab.core import Broken, Finished, Left, Series
 
 
 class FakeCore:
@@ -62,16 +62,21 @@ class FakeBatchCore(FakeCore):
 
 
 class FakeTickingCore(FakeCore):
-    """One that strikes at some times."""
+    """One that strikes with a series of lines, a second and a half apart from the first second."""
 
-    def __init__(self, *strikes: tuple[bytes, float] | None) -> None:
+    def __init__(self, *lines: bytes) -> None:
         super().__init__()
-        self.strikes = list(strikes)
+        self.series = Series(1.0, 1.5, lines=[*reversed(lines)])
+        self.due = 1.0
 
-    def strike(self, now: float) -> tuple[bytes, float] | None:
+    def strike(self, now: float) -> Series | None:
         """Note it."""
         self.calls.append(("strike", now))
-        return self.strikes.pop(0)
+        return self.series if self.series.lines else None
+
+    def deadline(self) -> float | None:
+        """That of the next line, or what it was told."""
+        return self.series.due() if self.series.lines else self.due
 
 
 class DriverCase(SynchronousTestCase):
@@ -353,42 +358,84 @@ class TimerTests(DriverCase):
 class StrikingTests(DriverCase):
     """The short way of a core that has one when its time has come."""
 
-    def begin(self, *strikes: tuple[bytes, float] | None) -> None:
-        """A core that strikes so, and is due after a second."""
-        self.make(FakeTickingCore(*strikes))
+    def begin(self, *lines: bytes) -> None:
+        """A core that strikes with these, and is due after a second."""
+        self.make(FakeTickingCore(*lines))
         self.driver.give = self.note("give")
-        self.core.due = 1.0
         self.driver.settle()
+
+    def on_a_wheel(self, *lines: bytes) -> None:
+        """The same, where the time is that of a wheel and the system takes what is sent."""
+        self.begin()
+        self.driver.stop()
+        self.wheel = TimerWheel(self.clock)
+        self.core = FakeTickingCore(*lines)
+        self.driver = Driver(self.core, self.wheel)
+        self.driver.give, self.driver.send = self.note("give"), self.sent
+        self.driver.settle()
+
+    def sent(self, data: bytes) -> int:
+        """The system takes it."""
+        self.did.append(("send", data))
+        return len(data)
 
     def test_strikes(self) -> None:
         """What it gives is sent, and it is called again when it says, without another verb."""
-        self.begin((b"one\n", 2.5), (b"two\n", 4.0))
+        self.begin(b"one\n", b"two\n")
+        self.core.due = 4.5
         self.clock.advance(1.0)
         self.assertEqual((self.did, self.timers()), ([("give", b"one\n")], [2.5]))
         self.clock.advance(1.5)
-        self.assertEqual((self.did[1:], self.timers()), ([("give", b"two\n")], [4.0]))
+        self.assertEqual((self.did[1:], self.timers()), ([("give", b"two\n")], [4.5]))
         self.assertEqual(self.core.calls, [("strike", 1.0), ("strike", 2.5)])
 
-    def test_strikes_with_one_timer(self) -> None:
-        """On a wheel it is the same timer each time."""
-        self.make()
-        wheel = TimerWheel(self.clock)
-        core = FakeTickingCore((b"one\n", 2.5), (b"two\n", 4.0))
-        driver = Driver(core, wheel)
-        driver.give, core.due = self.note("give"), 1.0
-        driver.settle()
-        (timer,) = wheel.getDelayedCalls()
-        for due in (2.5, 4.0):
-            self.clock.advance(due - 1.5)
-            (again,) = wheel.getDelayedCalls()
-            self.assertIs(again, timer)
-            self.assertEqual(again.getTime(), due)
-        driver.stop()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_late(self) -> None:
+        """Lines whose time has come are given together."""
+        self.begin(b"one\n", b"two\n", b"three\n")
+        self.clock.advance(3.0)
+        self.assertEqual((self.did, self.timers()), ([("give", b"one\ntwo\n")], [4.0]))
+
+    def test_on_a_wheel(self) -> None:
+        """It sends all but the last, at the time of each, and it is one timer."""
+        self.on_a_wheel(b"one\n", b"two\n", b"three\n", b"four\n")
+        (timer,) = self.wheel.getDelayedCalls()
+        for at, due in ((1.01, 2.5), (2.51, 4.0), (4.01, 5.5)):
+            self.clock.advance(at - self.clock.seconds())
+            self.assertEqual(self.wheel.getDelayedCalls(), [timer])
+            self.assertEqual(timer.getTime(), due)
+        self.core.due = None
+        self.clock.advance(1.5)
+        self.assertEqual([what for what, _ in self.did], ["give", "send", "send", "give"])
+        self.assertEqual([name for name, *_ in self.core.calls], ["strike", "strike"])
+
+    def test_queue(self) -> None:
+        """From when something else has to be sent before, the wheel sends nothing."""
+        self.on_a_wheel(b"one\n", b"two\n", b"three\n")
+        self.clock.pump([1.01])
+        self.driver.queue()
+        self.clock.pump([1.5, 1.5])
+        self.assertEqual([what for what, _ in self.did], ["give", "give", "give"])
+
+    def test_earlier(self) -> None:
+        """What is due before the next line is not kept waiting by it."""
+        self.on_a_wheel(b"one\n", b"two\n", b"three\n")
+        self.clock.advance(1.01)
+        self.driver.settle()
+        self.assertEqual([call.getTime() for call in self.wheel.getDelayedCalls()], [2.5])
+        self.core.deadline = lambda: 2.0  # type: ignore[method-assign]
+        self.driver.settle()
+        self.assertEqual([call.getTime() for call in self.wheel.getDelayedCalls()], [2.0])
+
+    def test_without_a_deadline(self) -> None:
+        """On a wheel, too, there may be nothing more to be called for."""
+        self.on_a_wheel(b"one\n")
+        self.core.due = None
+        self.clock.advance(1.01)
+        self.assertEqual((self.did, self.clock.calls), ([("give", b"one\n")], []))
 
     def test_ticks_otherwise(self) -> None:
         """Where it does not strike, or nobody takes bytes, it ticks."""
-        self.begin(None)
+        self.begin()
         self.core.later = [2.0]
         self.clock.advance(1.0)
         self.driver.unplug()
@@ -397,11 +444,11 @@ class StrikingTests(DriverCase):
 
     def test_end(self) -> None:
         """Who ends the driver meanwhile finds no timer; who calls the core has it set once."""
-        self.begin((b"one\n", 2.0))
+        self.begin(b"one\n", b"two\n")
         self.driver.give = lambda data: self.driver.stop()
         self.clock.advance(1.0)
         self.assertEqual(self.timers(), [])
-        self.begin((b"one\n", 2.0))
+        self.begin(b"one\n")
         self.core.due = 1.5
         self.driver.give = lambda data: self.driver.settle()
         self.clock.advance(1.0)

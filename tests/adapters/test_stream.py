@@ -38,7 +38,8 @@ from lab.adapters.stream import (
     ChunkCoreProtocol,
     LineCoreProtocol,
 )
-from lab.core import Broken, FileBody, Finished, Left, Part
+from lab.adapters.wheel import TimerWheel
+from lab.core import Broken, FileBody, Finished, Left, Part, Series
 from lab.testing import chunkings
 from tests.helpers import captured_logs
 
@@ -349,14 +350,54 @@ class TickingTests(StreamCase):
     def test_short(self) -> None:
         """It is given to the system at once, or behind what the transport has."""
         core, transport = EchoCore(), Direct(1000)
-        core.deadline = lambda: 1.0  # type: ignore[method-assign, assignment]
-        core.strike = lambda now: (b"at %d\n" % now, now + 1)  # type: ignore[attr-defined]
+        series = Series(1.0, 1.0, lines=[b"at 3\n", b"at 2\n", b"at 1\n"])
+        core.deadline = series.due  # type: ignore[method-assign]
+        core.strike = lambda now: series if series.lines else None  # type: ignore[attr-defined]
         self.connect(core, transport)
         self.clock.advance(1.0)
         transport.takes = 3
         self.clock.pump([1.0, 1.0])
         self.assertEqual(transport.at_once, [b"at 1\n", b"at "])
         self.assertEqual(transport.value(), b"2\nat 3\n")
+
+    def on_a_wheel(self) -> tuple[Direct, LineCoreProtocol]:
+        """Nine lines, one a second, the first of which has just been sent."""
+        core, transport = EchoCore(), Direct(1000)
+        lines = [b"%d\n" % number for number in range(9, 0, -1)]
+        series = Series(self.clock.seconds() + 1, 1.0, lines=lines)
+        core.deadline = series.due  # type: ignore[method-assign]
+        core.strike = lambda now: series  # type: ignore[attr-defined]
+        driver = Driver(core, TimerWheel(self.clock))
+        protocol = LineCoreProtocol(driver, LIMIT, lambda reason: driver.stop())
+        protocol.makeConnection(transport)
+        self.clock.advance(1.01)
+        return transport, protocol
+
+    def test_on_a_wheel(self) -> None:
+        """What the system does not take goes the transport's way, until that has sent it all."""
+        transport, protocol = self.on_a_wheel()
+        self.clock.advance(1.0)
+        transport.takes = 0
+        self.clock.pump([1.0, 1.0])
+        self.assertEqual(transport.at_once, [b"1\n", b"2\n", b"", b""])
+        self.assertEqual(transport.value(), b"3\n4\n")
+        transport.takes = 1000
+        protocol.resumeProducing()
+        self.clock.pump([1.0, 1.0])
+        self.assertEqual(transport.at_once[4:], [b"5\n", b"6\n"])
+
+    def test_the_end_on_a_wheel(self) -> None:
+        """From then on the wheel sends nothing."""
+        for end in ("end", "abort", "lost"):
+            transport, protocol = self.on_a_wheel()
+            if end == "lost":
+                protocol.connectionLost()
+            elif end == "abort":
+                protocol._driver.abort("enough")
+            else:
+                protocol.end()
+            self.clock.advance(1.0)
+            self.assertEqual(transport.at_once, [b"1\n"])
 
 
 class PromptTests(StreamCase):

@@ -11,13 +11,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from lab.adapters.wheel import LONGEST, TimerWheel, WheelCall
+from lab.core import Series
 from lab.errors import LocalError
 
 SLOT = 0.01
@@ -266,3 +267,122 @@ class WheelTests(SynchronousTestCase):
         """Slots that can't be are refused."""
         for slot in (0.0, -1.0, 0.2, float("nan")):
             self.assertRaises(LocalError, TimerWheel, self.clock, slot)
+
+
+class SendingTests(SynchronousTestCase):
+    """Lines of a series, which the wheel sends by itself."""
+
+    def setUp(self) -> None:
+        """A call, which gives the wheel a series of six lines, one a second from the second on."""
+        self.clock = Clock()
+        self.wheel = TimerWheel(self.clock)
+        self.series = Series(2.0, 1.0, lines=[b"%d\n" % number for number in range(5, -1, -1)])
+        self.seen: list[tuple[str, float]] = []
+        #: What the system says, if it does not take all.
+        self.says: list[Any] = []
+        self.call = self.wheel.callLater(1.0, self.make)
+        self.clock.advance(1.0)
+        self.seen.clear()
+
+    def make(self) -> None:
+        """Note it, and have the wheel send."""
+        self.note("made")
+        self.wheel.send(self.call, self.series, self.send)
+
+    def send(self, data: bytes) -> Any:
+        """The system takes it, or does not."""
+        self.note(data.decode())
+        said = self.says.pop(0) if self.says else len(data)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def note(self, what: str) -> None:
+        """It happens now."""
+        self.seen.append((what, round(self.clock.seconds(), 2)))
+
+    def pump(self, *times: float) -> None:
+        """It is later and later."""
+        for at in times:
+            self.clock.advance(at - self.clock.seconds())
+
+    def test_each_in_its_time(self) -> None:
+        """With but one line left the call is made, and has to see to that."""
+        self.assertEqual((self.call.getTime(), self.call.active()), (2.0, True))
+        self.pump(1.99, 2.01, 3.01, 4.01, 5.01, 6.01, 7.01, 8.01)
+        sent = [(f"{number}\n", number + 2.01) for number in range(5)]
+        self.assertEqual(self.seen, [*sent, ("made", 7.01)])
+        self.assertEqual((self.series.lines, self.series.done), ([b"5\n"], 5))
+        self.assertEqual((self.call.active(), self.clock.getDelayedCalls()), (False, []))
+
+    def test_late(self) -> None:
+        """Those whose time has come go out together; when nothing is left, the call is made."""
+        self.pump(4.5, 7.5)
+        self.assertEqual(self.seen, [("0\n1\n2\n", 4.5), ("3\n4\n5\n", 7.5), ("made", 7.5)])
+        self.assertEqual(self.series.done, 6)
+
+    def test_until(self) -> None:
+        """From then on nothing is sent; before the next would be too late, the call is made."""
+        self.series.until = 4.0
+        self.pump(2.01, 3.01)
+        self.assertEqual(self.seen, [("0\n", 2.01), ("1\n", 3.01), ("made", 3.01)])
+        self.pump(4.01)
+        self.assertEqual(self.seen[3:], [("made", 4.01)])
+
+    def test_less(self) -> None:
+        """What the system does not take is the next line, and the call is made at once."""
+        for said, left in (
+            (1, b"\n"),
+            (0, b"0\n"),
+            (BlockingIOError(), b"0\n"),
+            (ValueError(), b"0\n"),
+            (ConnectionDone(), b"0\n"),
+        ):
+            self.setUp()
+            self.says = [said]
+            self.pump(2.01)
+            self.assertEqual(self.seen, [("0\n", 2.01), ("made", 2.01)])
+            self.assertEqual((self.series.lines[-1], self.series.done), (left, 0))
+
+    def test_less_of_the_last(self) -> None:
+        """A call that is to be made for two reasons is made once."""
+        self.says = [1]
+        self.pump(9.0)
+        self.assertEqual(self.seen, [("0\n1\n2\n3\n4\n5\n", 9.0), ("made", 9.0)])
+        self.assertEqual(self.series.lines, [b"\n1\n2\n3\n4\n5\n"])
+
+    def test_less_harms_no_other(self) -> None:
+        """All others of the slot are sent; whoever is called may cancel or move them."""
+        other = Series(3.0, 1.0, lines=[b"b\n", b"a\n"])
+        call = self.wheel.callLater(1.0, lambda: self.wheel.send(call, other, self.send))
+        self.pump(2.0)
+        self.assertEqual(call.getTime(), 3.0)
+        self.says = [0, 0]
+        self.call._call = call.cancel  # type: ignore[attr-defined]
+        self.pump(3.01)
+        self.assertEqual([what for what, _ in self.seen], ["0\n", "1\n", "a\n"])
+        self.assertEqual((len(self.wheel), self.clock.getDelayedCalls()), (0, []))
+
+    def test_taken_meanwhile(self) -> None:
+        """Nothing is sent before its time, and nothing that is not there: the call is made."""
+        self.series.take(2.0)
+        self.pump(2.01)
+        self.series.lines.clear()
+        self.pump(3.01)
+        self.assertEqual(self.seen, [("made", 2.01), ("made", 3.01)])
+
+    def test_moved(self) -> None:
+        """Who moves the call wants it to be made; one that is cancelled sends nothing."""
+        self.call.reset(0.5)
+        self.pump(1.51, 2.01)
+        self.assertEqual(self.seen, [("made", 1.51), ("0\n", 2.01)])
+        self.call.cancel()
+        self.pump(9.0)
+        self.assertEqual((len(self.seen), self.clock.getDelayedCalls()), (2, []))
+
+    def test_not(self) -> None:
+        """One line, and a call that is not being made, are not for it."""
+        self.assertFalse(self.wheel.send(self.call, self.series, self.send))
+        self.series.lines[1:] = []
+        self.pump(2.01)
+        self.assertEqual((self.seen, self.call.active()), ([("made", 2.01)], False))

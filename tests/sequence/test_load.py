@@ -221,9 +221,10 @@ class SimulatedTests(SynchronousTestCase):
         class Wrong(Values):
             """Values of which one is another."""
 
-            def value(self, index: int) -> int:
-                """The value."""
-                return super().value(index) ^ (index == 3)
+            def values(self, index: int, count: int) -> list[int]:
+                """The values."""
+                right = super().values(index, count)
+                return [number ^ (at == 3) for at, number in enumerate(right, index)]
 
         self.patch(server_room, "Values", Wrong)
         with simulate(7) as net:

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.core import Finished
+from lab.core import Finished, Series
 from lab.rng import stream
 from lab.sequence.records import Record
 from lab.sequence.server import (
@@ -70,6 +70,15 @@ def checksum(n: int) -> bytes:
     for index in range(n):
         found.add(value(KEY, index))
     return encode(Sum(*found.digest()))
+
+
+def struck(core: SequenceServerCore, now: float) -> bytes | None:
+    """What a wheel sends by itself, or a driver if the core strikes."""
+    series: Series | None = core._series
+    assert series is not None
+    if len(series.lines) < 2 or not series.due() <= now < series.until:
+        series = core.strike(now)
+    return series and series.take(now)
 
 
 class ServerCase(SynchronousTestCase):
@@ -262,8 +271,8 @@ class StoreTests(ServerCase):
     """What the store knows, and when."""
 
     def long(self) -> Playbook:
-        """A session of a hundred numbers, every second, of which the store knows 21."""
-        return self.running(100, heartbeat=100.0).sends(number(0))
+        """A session of a thousand numbers, every second, of which the store knows 61."""
+        return self.running(1000, heartbeat=1000.0).sends(number(0))
 
     def numbers(self, play: Playbook, *indexes: int) -> Playbook:
         """These come, a second apart."""
@@ -273,30 +282,30 @@ class StoreTests(ServerCase):
 
     def known(self, sent: int) -> Record:
         """The session, as the store has it."""
-        return evolve(RECORD, n=100, sent=sent)
+        return evolve(RECORD, n=1000, sent=sent)
 
     def test_ahead_of_the_numbers(self) -> None:
         """No number is sent that the store does not know of; it is told in time."""
-        play = self.numbers(self.long(), *range(1, 11))
-        play.tells(Progress(self.known(31))).does(lambda now: self.core.progressed(31, now))
-        self.numbers(play, *range(11, 21)).tells(Progress(self.known(41)))
-        self.numbers(play, *range(21, 31)).tells(Progress(self.known(51))).wait(3.0).silent()
-        play.does(lambda now: self.core.progressed(41, now))
-        play.sends(number(31)).sends(number(32)).sends(number(33)).silent()
-        play.closes().tells(Progress(evolve(self.known(34), deadline=63.0)))
-        play.does(lambda now: self.core.progressed(34, now)).end()
+        play = self.numbers(self.long(), *range(1, 31))
+        play.tells(Progress(self.known(91))).does(lambda now: self.core.progressed(91, now))
+        self.numbers(play, *range(31, 61)).tells(Progress(self.known(121)))
+        self.numbers(play, *range(61, 91)).tells(Progress(self.known(151))).wait(3.0).silent()
+        play.does(lambda now: self.core.progressed(121, now))
+        play.sends(number(91)).sends(number(92)).sends(number(93)).silent()
+        play.closes().tells(Progress(evolve(self.known(94), deadline=123.0)))
+        play.does(lambda now: self.core.progressed(94, now)).end()
 
     def test_long_intervals(self) -> None:
         """The store hears that the client is there, however rare the numbers are."""
-        play = self.running(3, interval=60.0, heartbeat=100.0).sends(number(0)).wait(10.0)
-        play.tells(Progress(evolve(RECORD, interval=60.0, sent=1)), at=10.0)
+        play = self.running(3, interval=90.0, heartbeat=100.0).sends(number(0)).wait(30.0)
+        play.tells(Progress(evolve(RECORD, interval=90.0, sent=2)), at=30.0)
 
     def test_after_the_checksum(self) -> None:
         """Also while nothing is missing but ``done``."""
-        play = self.running(1, heartbeat=100.0).sends(number(0)).sends(checksum(1)).wait(10.0)
-        play.tells(Progress(evolve(RECORD, n=1, sent=1)), at=10.0)
+        play = self.running(1, heartbeat=100.0).sends(number(0)).sends(checksum(1)).wait(30.0)
+        play.tells(Progress(evolve(RECORD, n=1, sent=1)), at=30.0)
         play.does(lambda now: self.core.progressed(1, now)).does(self.core.failed).wait(1.0)
-        play.tells(Progress(evolve(RECORD, n=1, sent=1)), at=11.0)
+        play.tells(Progress(evolve(RECORD, n=1, sent=1)), at=31.0)
 
     def test_fails_to_begin(self) -> None:
         """A store that fails is told to the client, which may come again."""
@@ -310,12 +319,12 @@ class StoreTests(ServerCase):
     def test_fails_later(self) -> None:
         """The session goes on as far as the store knows, which is asked every second."""
         text = "the sessions can't be reached"
-        play = self.numbers(self.long(), *range(1, 11))
-        for index in range(11, 21):
-            play.tells(Progress(self.known(20 + index))).does(self.core.failed)
+        play = self.numbers(self.long(), *range(1, 31))
+        for index in range(31, 61):
+            play.tells(Progress(self.known(60 + index))).does(self.core.failed)
             self.numbers(play, index)
-        play.tells(Progress(self.known(41))).does(self.core.failed)
-        play.sends(encode(Unavailable(text))).tells(Progress(evolve(self.known(21), deadline=50.0)))
+        play.tells(Progress(self.known(121))).does(self.core.failed)
+        play.sends(encode(Unavailable(text))).tells(Progress(evolve(self.known(61), deadline=90.0)))
         play.tells(Finished(text)).end()
 
 
@@ -432,12 +441,17 @@ class ShortTests(ServerCase):
         for _ in range(2):
             play = self.running(n) if not rest else self.resuming(rest, rest + 2, n=n)
             if rest:
-                sent = max(rest + 2, min(n, rest + 21))
+                sent = max(rest + 2, min(n, rest + 61))
                 self.taken(play, n=n, sent=sent)
             self.core.outgoing()
             self.core.events()
             found.append(self.core)
         return found
+
+    def out(self, plain: SequenceServerCore, sent: bytes, short: SequenceServerCore) -> None:
+        """What one sends is what was sent of the other, and what it sends."""
+        sent += b"".join(line + b"\n" for line in short.outgoing())
+        self.assertEqual(sent, b"".join(line + b"\n" for line in plain.outgoing()))
 
     @hypothesis.given(
         st.integers(1, 60),
@@ -468,46 +482,64 @@ class ShortTests(ServerCase):
             elif step == "lost":
                 for core in (short, plain):
                     core.failed(now)
-            elif (struck := short.strike(now)) is None:
-                short.tick(now)
-                plain.tick(now)
             else:
+                sent = struck(short, now)
+                again = short.deadline()
+                if sent is None or (again is not None and again <= now):
+                    short.tick(now)
                 plain.tick(now)
-                self.assertEqual(plain.events(), [])
-                lines = b"".join(line + b"\n" for line in plain.outgoing())
-                self.assertEqual(struck, (lines, plain.deadline()))
-            self.assertEqual(short.outgoing(), plain.outgoing())
+                self.out(plain, sent or b"", short)
+            self.out(plain, b"", short)
             self.assertEqual(short.events(), plain.events())
             self.assertEqual((short.deadline(), short.sent), (plain.deadline(), plain.sent))
 
     def test_strikes(self) -> None:
-        """Numbers are struck; the first and the last are not, nor two at a time, nor too early."""
+        """The numbers that follow are struck; the first and the last are not, nor too early."""
         self.running(5)
         core = self.core
         core.outgoing()
         self.assertIsNone(core.strike(0.9))
-        self.assertEqual(core.strike(1.0), (number(1) + b"\n", 2.0))
-        self.assertIsNone(core.strike(3.5))
-        core.tick(3.5)
+        series = core.strike(1.0)
+        assert series is not None
+        self.assertEqual(series.lines, [number(index) + b"\n" for index in (3, 2, 1)])
+        self.assertEqual(series.take(1.0), number(1) + b"\n")
+        self.assertEqual((core.deadline(), core.sent), (2.0, 2))
+        self.assertEqual(series.take(3.5), number(2) + b"\n" + number(3) + b"\n")
         self.assertIsNone(core.strike(4.0))
+        core.tick(4.0)
+        self.assertEqual(core.outgoing(), [number(4), checksum(5)])
+
+    def test_strikes_a_few_at_a_time(self) -> None:
+        """A client that is gone has not cost much, and the rest is made when it is due."""
+        self.running(50, heartbeat=100.0)
+        for at, ready in ((1.0, 8), (2.0, 7), (7.0, 6), (8.0, 9)):
+            series = self.core.strike(at)
+            assert series is not None
+            self.assertEqual(len(series.lines), ready)
+            series.take(at)
+        self.core.close(8.0)
+        self.assertEqual((series.lines, self.core.sent), ([], 9))
 
     def test_strikes_until_the_store_is_told(self) -> None:
-        """What is due first is the next deadline: here it is that of the store."""
-        self.running(9, interval=4.0, heartbeat=5.0)
-        self.core.tick(4.0)
-        self.assertEqual(self.core.strike(8.0), (number(2) + b"\n", 10.0))
+        """What is due together with that, or behind it, is not struck."""
+        self.running(99, interval=8.0, heartbeat=100.0)
+        series = self.core.strike(8.0)
+        assert series is not None
+        self.assertEqual(len(series.lines), 2)
+        series.take(16.0)
+        self.assertEqual(self.core.deadline(), 24.0)
+        self.assertIsNone(self.core.strike(24.0))
 
     def test_strikes_the_last_that_the_store_knows_of(self) -> None:
         """Behind it no number is due, only that the store is told."""
-        self.running(9, interval=4.0, heartbeat=8.0)
+        self.running(40, interval=4.0, heartbeat=1000.0)
         core = self.core
-        for at in (4.0, 8.0, 12.0, 16.0):
-            core.tick(at)
-        core.failed(17.0)
-        core.tick(18.0)
-        self.assertEqual(core.strike(20.0), (number(5) + b"\n", 24.0))
-        core.heard(20.0)
-        self.assertEqual(core.deadline(), 28.0)
+        for at in range(4, 60, 4):
+            core.tick(float(at))
+        series = core.strike(60.0)
+        assert series is not None
+        self.assertEqual(series.take(60.0), number(15) + b"\n")
+        self.assertEqual((core.deadline(), core.sent), (84.0, 16))
 
     def test_strikes_nothing_else(self) -> None:
         """Without a session, in silence and when the store is to be told, it is not for short."""
@@ -516,20 +548,31 @@ class ShortTests(ServerCase):
         self.running(50)
         core = self.core
         self.assertIsNone(core.strike(6.0))
-        for at in range(1, 10):
+        for at in range(1, 30):
             core.heard(at)
             core.tick(float(at))
-        self.assertIsNone(core.strike(10.0))
+        self.assertIsNone(core.strike(30.0))
+
+    def test_strikes_what_is_summed_up(self) -> None:
+        """As long as numbers of connections before are not in the sum, none is made ready."""
+        self.taken(self.resuming(1000, 1000, n=2000), n=2000, sent=1061)
+        core = self.core
+        self.assertIsNone(core.strike(1.0))
+        for at in (1.0, 2.0, 3.0):
+            core.tick(at)
+        self.assertIsNotNone(core.strike(4.0))
 
     def test_replies(self) -> None:
         """One heartbeat is answered; more lines, other ones, and those behind the end are not."""
-        self.running(heartbeat=100.0)
+        self.running(9, heartbeat=100.0)
         for lines in (b"done\n", b"heartbeat 1\n" * 2, b"heartbeat 4294967295\n", b"heartbeat x\n"):
             self.assertIsNone(self.core.reply(lines, 0.1))
         self.assertEqual(self.core.reply(b"heartbeat 007\r\n", 0.1), b"alive 7\n")
         self.assertEqual(self.core.reply(b"heartbeat 8\n", 0.5), b"alive 8\n")
         self.assertEqual(self.core.reply(b"heartbeat 9\n", 0.9), b"")
-        self.assertEqual(self.core.strike(1.0), (b"alive 9\n" + number(1) + b"\n", 2.0))
+        self.assertEqual(struck(self.core, 1.0), b"alive 9\n" + number(1) + b"\n")
+        self.assertEqual(self.core.reply(b"heartbeat 10\n", 1.8), b"")
+        self.assertEqual(self.core.reply(b"heartbeat 11\n", 1.9), b"alive 10\nalive 11\n")
         self.core.close(2.0)
         self.assertIsNone(self.core.reply(b"heartbeat 7\n", 2.0))
 
@@ -607,10 +650,10 @@ class HeartbeatMachine(RuleBasedStateMachine):
         """Time passes, and every call comes when it is due."""
         while (due := self.core.deadline()) is not None and due <= until:
             self.now = max(self.now, due)
-            struck = self.core.strike(self.now)
-            if struck is None:
+            sent = struck(self.core, self.now)
+            if sent is None:
                 self.core.tick(self.now)
-            self.take(struck[0].splitlines() if struck else [])
+            self.take((sent or b"").splitlines())
         self.now = until
 
     def take(self, lines: list[bytes]) -> None:

@@ -903,8 +903,8 @@ class SimulatedTests(SynchronousTestCase):
                 net.host("server").restart()
 
             net.at(1.0, setattr, run, "failing", 1.0)
-            net.at(40.0, replace)
-            self.assertEqual(run.receive(45).outcome, "equal")
+            net.at(90.0, replace)
+            self.assertEqual(run.receive(95).outcome, "equal")
             self.assertEqual(known, [AHEAD + 1])
             run.end()
 

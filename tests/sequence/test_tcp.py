@@ -408,13 +408,13 @@ class SimulatedTests(SynchronousTestCase):
 
     def test_the_store_fails_for_a_while(self) -> None:
         """A session goes on with what the store knows already, stops, and goes on after that."""
-        for back, resumed in ((15.0, 0), (60.0, 1)):
+        for back, resumed in ((45.0, 0), (120.0, 1)):
             store = Failing()
             with simulate(7) as net:
                 run = Run(net, store=store)
                 net.at(2.5, setattr, store, "away", True)
                 net.at(back, setattr, store, "away", False)
-                self.assertEqual(run.receive(60).outcome, "equal")
+                self.assertEqual(run.receive(100).outcome, "equal")
                 self.assertEqual(sum(isinstance(e, Resumed) for e in run.seen), resumed)
 
     def test_a_store_with_a_fault(self) -> None:
@@ -445,12 +445,12 @@ class SimulatedTests(SynchronousTestCase):
         store = MemoryStore()
         with simulate(7) as net:
             run = Run(net, store=store)
-            done = run.client(ClientSettings(20)).receive(run.show)
+            done = run.client(ClientSettings(40)).receive(run.show)
             net.run(3.5)
             (session,) = store._records.values()
             self.successResultOf(store.attach(session.attached()))
             ended = net.run_until(done)
-            self.assertEqual((ended.outcome, ended.count), ("conflict", 11))
+            self.assertEqual((ended.outcome, ended.count), ("conflict", 31))
             self.assertEqual(store._records[session.id].epoch, 2)
             net.run(5)
             self.assertEqual(run.factory._connections, {})

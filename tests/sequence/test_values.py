@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lab.sequence.values import LONGEST, Checksum, value
+from lab.sequence.values import LONGEST, Checksum, Values, value
 
 KEYS = st.binary(min_size=16, max_size=16)
 
@@ -16,10 +16,12 @@ KEYS = st.binary(min_size=16, max_size=16)
 def index_of(key: bytes, number: int) -> int:
     """The other way round: the rounds backwards."""
     left, right = number >> 16, number & 0xFFFF
-    for round_ in reversed(range(4)):
-        half = left.to_bytes(2) + bytes([round_])
-        mixed = hashlib.blake2b(half, digest_size=2, key=key, person=b"lab sequence").digest()
-        left, right = right ^ int.from_bytes(mixed), left
+    for round_ in (2, 1, 0):
+        # A hash of the first round is for 32 halves.
+        half, word = (left, 0) if round_ else divmod(left, 32)
+        data = half.to_bytes(2) + bytes([round_])
+        mixed = hashlib.blake2b(data, digest_size=64, key=key, person=b"lab sequence").digest()
+        left, right = right ^ int.from_bytes(mixed[2 * word : 2 * word + 2]), left
     return left << 16 | right
 
 
@@ -33,9 +35,15 @@ class ValueTests(SynchronousTestCase):
         self.assertTrue(0 <= number < 2**32)
         self.assertEqual(index_of(key, number), index)
 
+    @given(KEYS, st.integers(0, 2**32 - 100), st.integers(0, 99))
+    def test_several(self, key: bytes, index: int, count: int) -> None:
+        """Several at a time are those that come one at a time."""
+        found = Values(key).values(index, count)
+        self.assertEqual(found, [value(key, index + number) for number in range(count)])
+
     def test_spread(self) -> None:
         """A whole sequence has no number twice, and they lie all over."""
-        found = [value(bytes(16), index) for index in range(LONGEST)]
+        found = Values(bytes(16)).values(0, LONGEST)
         self.assertEqual(len(set(found)), LONGEST)
         self.assertApproximates(sum(found) / LONGEST / 2**31, 1.0, 0.01)
 
