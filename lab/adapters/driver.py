@@ -118,7 +118,7 @@ class Driver:
         self.queue()
 
     def queue(self) -> None:
-        """From now on something may have to be sent before what `send` would."""
+        """From now on something may have to be sent before what ``send`` would."""
         self.send = None
         if self._series is not None:
             self._disarm()

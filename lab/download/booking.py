@@ -33,7 +33,7 @@ class Booking:
 
     def allowed(self, left: int, now: float) -> int:
         """
-        How many bytes may be sent now; 0 before it is `due`.
+        How many bytes may be sent now; 0 before ``due``.
 
         Args:
             left: Bytes that there are.
