@@ -206,7 +206,7 @@ class SequenceServerCore:
     def strike(self, now: float) -> Series | None:
         """Numbers that are not the last, if nothing else is due; see `lab.core.TickingCore`."""
         series = self._series
-        if self.state != "running" or not series.due() <= now < min(series.until, self._ask_at):
+        if self.state != "running" or not series.due() <= now < series.until:
             return None
         if len(series.lines) < 2:
             self._prepare()

@@ -374,11 +374,14 @@ class SendingTests(SynchronousTestCase):
     def test_moved(self) -> None:
         """Who moves the call wants it to be made; one that is cancelled sends nothing."""
         self.call.reset(0.5)
-        self.pump(1.51, 2.01)
-        self.assertEqual(self.seen, [("made", 1.51), ("0\n", 2.01)])
+        self.pump(1.51)
+        self.call.delay(1.5)
+        self.pump(2.01, 3.51)
+        self.assertEqual(self.seen, [("made", 1.51), ("made", 3.51)])
+        self.setUp()
         self.call.cancel()
         self.pump(9.0)
-        self.assertEqual((len(self.seen), self.clock.getDelayedCalls()), (2, []))
+        self.assertEqual((self.seen, self.clock.getDelayedCalls()), ([], []))
 
     def test_not(self) -> None:
         """One line, and a call that is not being made, are not for it."""
