@@ -46,6 +46,7 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -129,7 +130,11 @@ class LineCoreProtocol(Protocol):
             # One write is one chunk of answers: nothing is won by waiting for more of them.
             self.transport.setTcpNoDelay(True)
             if not self._handshaking:
-                self._system = getattr(self.transport, "writeSomeData", None)
+                if isinstance(self.transport, Connection):
+                    # What Twisted does besides is for errors; see `_give`.
+                    self._system = self.transport.getHandle().send
+                else:
+                    self._system = getattr(self.transport, "writeSomeData", None)
                 self._at_once = self._system
                 self._driver.send = self._system
         self.transport.registerProducer(self, streaming=True)
@@ -300,7 +305,11 @@ class LineCoreProtocol(Protocol):
     def _give(self, data: bytes) -> None:
         """Send bytes, at once where that can be."""
         if self._at_once is not None and not self.transport.disconnecting:
-            sent = self._at_once(data)
+            try:
+                sent = self._at_once(data)
+            except OSError:
+                # The system tells only once what is wrong, and the transport has to know.
+                sent = self.transport.writeSomeData(data)
             if sent == len(data):
                 return
             # The transport has something to keep: from now on nothing may overtake that. A

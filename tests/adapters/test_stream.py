@@ -1,5 +1,6 @@
 """Lines on a stream: bounds, turns and ends, mostly on a stand-in for a connection."""
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +19,10 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     ITCPTransport,
 )
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, connect
@@ -29,6 +31,7 @@ from zope.interface import alsoProvides, implementer
 
 from lab.adapters import stream
 from lab.adapters.driver import Driver
+from lab.adapters.eager import EagerServer
 from lab.adapters.stream import (
     DRAIN,
     LINGER,
@@ -326,6 +329,26 @@ class AtOnceTests(StreamCase):
         protocol.resumeProducing()
         protocol.dataReceived(b"three\n")
         self.assertEqual(transport.at_once, [b"o", b"three\n"])
+
+    def test_socket(self) -> None:
+        """Of Twisted's own the socket is asked; what is wrong with that the transport hears."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            ours = socket.create_connection(listening.getsockname())
+            peer, _ = listening.accept()
+        self.addCleanup(peer.close)
+        self.addCleanup(ours.close)
+        waiting = MemoryReactorClock()
+        protocol = LineCoreProtocol(Driver(EchoCore(), waiting), LIMIT)
+        transport = EagerServer(ours, protocol, ours.getpeername(), None, 0, waiting)
+        protocol.makeConnection(transport)
+        self.patch(transport, "writeSomeData", lambda data: self.fail("it is for errors"))
+        protocol.dataReceived(b"one\n")
+        self.assertEqual(peer.recv(100), b"one\n")
+        del transport.writeSomeData
+        ours.shutdown(socket.SHUT_WR)
+        protocol.dataReceived(b"two\n")
+        self.assertIs(transport._failed, CONNECTION_LOST)
+        self.assertEqual(waiting.getWriters(), [transport])
 
     def test_broken_off(self) -> None:
         """Nothing goes out of a connection that is broken off."""
