@@ -20,8 +20,9 @@ A wait that is short is not worth a slot: below ``shortest`` it is the reactor's
 
 Most calls of a server with many clients only send the next line of a `lab.core.Series`. So a call
 may leave that to the wheel, `TimerWheel.send`: all lines of a slot are taken first, and then sent
-one after the other. With Python's own work between two calls of the system each drives the other
-out of the processor's caches, and both take longer; so does the other side, that is woken for each.
+one after the other. That takes less than to do Python's own work between two calls of the system,
+perhaps because each drives the other out of the processor's caches; and whoever receives is woken
+less often.
 
 **What was refused.** A ring of slots with a ring above it for each turn: a dictionary needs no
 cascade, and waits may be as long as they like. Calls at the begin of their slot: they would be
@@ -62,6 +63,8 @@ class WheelCall:
 
     Attributes:
         time: When it is to be made, in seconds.
+        series: What the wheel sends instead, as long as that is all; see `TimerWheel.send`.
+        send: Sends that.
     """
 
     __slots__ = (
@@ -70,10 +73,10 @@ class WheelCall:
         "_called",
         "_named",
         "_order",
-        "_send",
-        "_series",
         "_slot",
         "_wheel",
+        "send",
+        "series",
         "time",
     )
 
@@ -94,9 +97,8 @@ class WheelCall:
         self._arguments = arguments
         self._named = named
         self._called = False
-        #: What is sent instead, as long as that is all, and what sends it.
-        self._series: Series | None = None
-        self._send: Callable[[bytes], object] | None = None
+        self.series: Series | None = None
+        self.send: Callable[[bytes], object] = len
 
     def getTime(self) -> float:
         """When it is to be made, in seconds."""
@@ -116,7 +118,7 @@ class WheelCall:
         """
         self._check()
         self._call, self._arguments, self._named, self._slot = None, (), _NAMELESS, None
-        self._send = None
+        self.send = len
         self._wheel._cancelled()  # noqa: SLF001 - two classes of one thing
 
     def reset(self, secondsFromNow: float) -> None:
@@ -133,12 +135,12 @@ class WheelCall:
         """Refuse what comes too late; whoever moves a call wants it to be made."""
         if self._slot is None:
             raise AlreadyCalled if self._called else AlreadyCancelled
-        self._series = None
+        self.series = None
 
     def _make(self) -> None:
         """Make it; a mistake in it harms no other."""
         self._slot, self._called = None, True
-        self._series = self._send = None
+        self.series, self.send = None, len
         try:
             self._call(*self._arguments, **self._named)  # type: ignore[misc]
         except BaseException:  # noqa: BLE001 - as Twisted does
@@ -245,9 +247,11 @@ class TimerWheel:
             Whether it will be made so. If not, because `again` would not make it or there are less
             than two lines, nothing has happened.
         """
-        if len(series.lines) < 2 or not self.again(call, series.due()):
+        if len(series.lines) < 2 or not isinstance(call, WheelCall):
             return False
-        call._series, call._send = series, send  # type: ignore[attr-defined]  # noqa: SLF001
+        if not self.again(call, series.due()):
+            return False
+        call.series, call.send = series, send
         return True
 
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
@@ -311,7 +315,7 @@ class TimerWheel:
         """Send what there is of series in a slot; gives the calls that are to be made."""
         left, taken = [], []
         for call in _valid(number, slot):
-            series = call._series  # noqa: SLF001
+            series = call.series
             if series is None or len(series.lines) < 2 or not series.due() <= now < series.until:
                 left.append(call)
                 continue
@@ -323,12 +327,12 @@ class TimerWheel:
                 left.append(call)
         for call, series, line in taken:
             try:
-                sent: Any = call._send(line)  # type: ignore[misc]  # noqa: SLF001
-            except Exception:  # noqa: BLE001 - see `send`
+                sent = call.send(line)
+            except Exception:  # noqa: BLE001 - whoever is called finds out why; see `send`
                 sent = None
             if sent != len(line):
                 series.give_back(line[sent:] if isinstance(sent, int) else line)
-                call._slot = number  # noqa: SLF001
+                call._slot = number  # noqa: SLF001 - two classes of one thing
                 left.append(call)
         return left
 

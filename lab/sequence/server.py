@@ -180,8 +180,7 @@ class SequenceServerCore:
         found = _HEARTBEAT.fullmatch(lines)
         if found is None or self.state == "over":
             return None
-        self._heard = now
-        self._series.until = now + self._patience
+        self.heard(now)
         answer = b"alive %d\n" % int(found[1])
         if self._owe(answer, now):
             return b""

@@ -261,27 +261,25 @@ class BrokenTests(PathCase):
         client.end()
         self.assertEqual(await client.receive(), errno.ECONNRESET)
 
-    async def test_found_writing(self) -> None:
-        """Who finds the other side broken when there is something to send resets, too."""
-        address = await self.begin(echoing)
-        client = await self.raw(address)
+    async def broken(self) -> tuple[Raw, FastPath]:
+        """A client and its connection, whose server is gone, of which the relay was not told."""
+        client = await self.raw(await self.begin(echoing))
         path = self.path()
         reactor.removeReader(path._upstream)
         server = self.servers.all[0]
         server.transport.abortConnection()
         await server.lost
+        return client, path
+
+    async def test_found_writing(self) -> None:
+        """Who finds the other side broken when there is something to send resets, too."""
+        client, _ = await self.broken()
         client.send(b"nobody gets this")
         self.assertEqual(await client.receive(), errno.ECONNRESET)
 
     async def test_end_not_passed_on(self) -> None:
         """An end for who is not there any more is an RST for who has ended."""
-        address = await self.begin(echoing)
-        client = await self.raw(address)
-        path = self.path()
-        reactor.removeReader(path._upstream)
-        server = self.servers.all[0]
-        server.transport.abortConnection()
-        await server.lost
+        client, path = await self.broken()
         client.end()
         while not path._client.ended:
             await deferLater(reactor, 0)
